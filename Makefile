@@ -1,0 +1,51 @@
+# The two commands: `make run` starts everything on this machine, `make test` runs every test.
+# Each sets up what it needs in .venv with python3, pip, venv and make alone.
+
+PYTHON ?= python3
+VENV ?= .venv
+INBOX ?= inbox
+BIN = $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check lock train clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(VENV)/.base ## watch ./inbox (or INBOX=/path) and count what arrives, with demo slides the first time
+	@exec $(BIN)/smearcount up --demo "$(INBOX)"
+
+test: $(VENV)/.test ## run the checks and all tests: unit, integration, acceptance
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pytest
+
+check: $(VENV)/.test ## run ruff, mypy and the unit tests alone (seconds)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pytest tests/unit
+
+train: $(VENV)/.train ## train the network anew: make train IMAGES=folder-of-class-folders RUN=folder
+	$(BIN)/python -m models.training $(IMAGES) $(RUN)
+
+lock: ## pin the dependencies anew (needs uv)
+	for set in "base" "test --group test" "train --group test --extra train"; do \
+	  set -- $$set; name=$$1; shift; \
+	  uv pip compile pyproject.toml --group build $$@ --universal --python-version 3.11 --generate-hashes --quiet \
+	    --no-header --no-annotate --no-emit-index-url --no-emit-find-links --output-file requirements/$$name.txt; \
+	done
+
+clean: ## remove the virtual environment and the caches, never the data
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+
+# One stamp per set of packages: the larger sets hold the smaller.
+$(VENV)/.base $(VENV)/.test $(VENV)/.train: $(VENV)/.%: requirements/%.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else \
+	  "smearcount needs Python 3.11 to 3.13, this is %d.%d; try: make PYTHON=python3.12 ..." % v)'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing pinned packages ($*) into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements/$*.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@

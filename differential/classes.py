@@ -1,0 +1,43 @@
+"""The eight classes a cell image can be called, and what each means for the count."""
+
+from enum import StrEnum
+
+
+class CellClass(StrEnum):
+    """The classes of the network, in the order of its output.
+
+    The values are the names used in folders, the database, JSON and CSV.
+    """
+
+    BASOPHIL = "basophil"
+    EOSINOPHIL = "eosinophil"
+    ERYTHROBLAST = "erythroblast"
+    IG = "ig"
+    LYMPHOCYTE = "lymphocyte"
+    MONOCYTE = "monocyte"
+    NEUTROPHIL = "neutrophil"
+    PLATELET = "platelet"
+
+
+#: The leukocytes, in the order in which a differential is customarily written.
+#: Nucleated red cells (erythroblasts) and platelets are no leukocytes and stay out of the denominator.
+WBC_CLASSES: tuple[CellClass, ...] = (
+    CellClass.NEUTROPHIL,
+    CellClass.LYMPHOCYTE,
+    CellClass.MONOCYTE,
+    CellClass.EOSINOPHIL,
+    CellClass.BASOPHIL,
+    CellClass.IG,
+)
+
+#: What a table calls each class.
+DISPLAY_NAMES: dict[CellClass, str] = {
+    CellClass.NEUTROPHIL: "Neutrophil",
+    CellClass.LYMPHOCYTE: "Lymphocyte",
+    CellClass.MONOCYTE: "Monocyte",
+    CellClass.EOSINOPHIL: "Eosinophil",
+    CellClass.BASOPHIL: "Basophil",
+    CellClass.IG: "Immature granulocyte",
+    CellClass.ERYTHROBLAST: "Erythroblast (nRBC)",
+    CellClass.PLATELET: "Platelet",
+}

@@ -1,0 +1,72 @@
+"""What may differ between two photographs of the same cell: its position, its size a little, and the stain's colours."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+SCALE = 0.15
+SHIFT_PIXELS = 6.0
+CHANNEL_GAIN = 0.10
+CHANNEL_OFFSET = 0.10 * 255
+SATURATION = 0.30
+
+
+def augment(images: tf.Tensor, seed: tf.Tensor, side: int, field: int) -> tf.Tensor:
+    """Return each image turned, mirrored, scaled, shifted and recoloured at random.
+
+    Args:
+        images: uint8, shape (batch, s, s, 3), with some margin around the `field` so that turning it shows no border.
+        seed: int32, shape (2,); the same seed gives the same images.
+        side: side of the images returned, in pixels.
+        field: side of the central square, in pixels of `images`, that the returned image shows at scale 1.
+
+    Returns: float32, shape (batch, side, side, 3), values about 0-255 (recolouring may leave that range a little).
+    """
+    return _recolour(_move(images, seed, side, field), seed + [0, 100])
+
+
+def _uniform(shape: list[object], seed: tf.Tensor, low: float, high: float) -> tf.Tensor:
+    import tensorflow as tf
+
+    return tf.random.stateless_uniform(shape, seed, low, high)
+
+
+def _move(images: tf.Tensor, seed: tf.Tensor, side: int, field: int) -> tf.Tensor:
+    import numpy as np
+    import tensorflow as tf
+
+    n = tf.shape(images)[0]
+    angle = _uniform([n], seed + [0, 1], 0.0, 2 * np.pi)
+    scale = tf.exp(_uniform([n], seed + [0, 2], float(np.log(1 - SCALE)), float(np.log(1 + SCALE)))) * (field / side)
+    mirror = tf.where(_uniform([n], seed + [0, 3], 0.0, 1.0) < 0.5, -1.0, 1.0)
+    shift = _uniform([n, 2], seed + [0, 4], -SHIFT_PIXELS, SHIFT_PIXELS)
+    cos, sin = tf.cos(angle) * scale, tf.sin(angle) * scale
+    centre_out = (side - 1) / 2
+    centre_in = (tf.cast(tf.shape(images)[1], tf.float32) - 1) / 2
+    # Each output pixel (x, y) is read at (a x + b y + c, d x + e y + f) of the input.
+    a, b, d, e = cos * mirror, -sin, sin * mirror, cos
+    c = centre_in + shift[:, 0] - (a + b) * centre_out
+    f = centre_in + shift[:, 1] - (d + e) * centre_out
+    zero = tf.zeros_like(a)
+    return tf.raw_ops.ImageProjectiveTransformV3(
+        images=tf.cast(images, tf.float32),
+        transforms=tf.stack([a, b, c, d, e, f, zero, zero], axis=1),
+        output_shape=[side, side],
+        interpolation="BILINEAR",
+        fill_mode="REFLECT",
+        fill_value=0.0,
+    )
+
+
+def _recolour(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    import tensorflow as tf
+
+    n = tf.shape(images)[0]
+    gain = _uniform([n, 1, 1, 3], seed + [0, 5], 1 - CHANNEL_GAIN, 1 + CHANNEL_GAIN)
+    offset = _uniform([n, 1, 1, 3], seed + [0, 6], -CHANNEL_OFFSET, CHANNEL_OFFSET)
+    saturation = _uniform([n, 1, 1, 1], seed + [0, 7], 1 - SATURATION, 1 + SATURATION)
+    grey = tf.reduce_mean(images, axis=-1, keepdims=True)
+    return tf.clip_by_value((grey + (images - grey) * saturation) * gain + offset, 0.0, 255.0)

@@ -1,0 +1,243 @@
+"""Training from scratch: one seed, one cosine cycle, a checkpoint after every epoch to resume from.
+
+The recipe: AdamW with weight decay, label smoothing, an exponential mean of the weights, and random turns, mirrors,
+scales, shifts and stains. The first epochs run on smaller images, where an epoch costs half.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from models.dataset import labelled_files, load_pixels
+from models.errors import ModelsError
+from models.preprocessing import INPUT_SIDE, Pixels, central_square, decode_half_size
+
+if TYPE_CHECKING:
+    import keras
+
+#: Side of the pictures kept in memory: the network's field and the margin that `train/` still has around it.
+MARGIN_SIDE = 156
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides what weights come out, apart from the images."""
+
+    seed: int = 20260101
+    batch: int = 64
+    #: Epochs on images of each side, in this order.
+    phases: tuple[tuple[int, int], ...] = ((12, 96), (18, INPUT_SIDE))
+    learning_rate: float = 4e-3
+    weight_decay: float = 0.05
+    warmup_epochs: float = 1.0
+    label_smoothing: float = 0.05
+    weight_mean: float = 0.998
+
+    @property
+    def epochs(self) -> int:
+        """Epochs in all."""
+        return sum(epochs for epochs, _ in self.phases)
+
+    def side_of(self, epoch: int) -> int:
+        """Side of the images in `epoch` (from 0)."""
+        for epochs, side in self.phases:
+            if epoch < epochs:
+                return side
+            epoch -= epochs
+        raise ValueError(f"the recipe has {self.epochs} epochs")
+
+    def rate_at(self, progress: float) -> float:
+        """Learning rate after `progress` epochs: linear warm-up, then half a cosine down to 0."""
+        if progress < self.warmup_epochs:
+            return self.learning_rate * progress / self.warmup_epochs
+        share = (progress - self.warmup_epochs) / (self.epochs - self.warmup_epochs)
+        return float(self.learning_rate * 0.5 * (1 + np.cos(np.pi * min(share, 1.0))))
+
+
+def train(images_dir: Path, run_dir: Path, recipe: Recipe, *, validation_dir: Path | None = None) -> Path:
+    """Train on the class folders in `images_dir` and return the path of the finished weights (a .keras file).
+
+    `run_dir` keeps the checkpoint, the log (`log.csv`) and the recipe; a run that was interrupted goes on from its last
+    finished epoch and gives the same batches as an uninterrupted one.
+
+    Raises:
+        ModelsError: no images there, or `run_dir` holds a run of another recipe.
+    """
+    import keras
+
+    run_dir.mkdir(parents=True, exist_ok=True)
+    _hold_to_recipe(run_dir, recipe)
+    finished = run_dir / "network.keras"
+    if finished.exists():
+        return finished
+    images, labels = load_pixels(labelled_files(images_dir), _decode_with_margin)
+    keras.utils.set_random_seed(recipe.seed)
+    network, first_epoch = _start_or_resume(run_dir, recipe)
+    validation = None
+    if validation_dir is not None:
+        validation = load_pixels(labelled_files(validation_dir), _decode_with_margin)
+    for epoch in range(first_epoch, recipe.epochs):
+        started = time.monotonic()
+        loss = _train_epoch(network, images, labels, recipe, epoch)
+        row = {"epoch": epoch + 1, "side": recipe.side_of(epoch), "loss": round(loss, 4)}
+        if validation is not None:
+            row["validation_accuracy"] = round(_accuracy_of_mean_weights(network, *validation, recipe.batch), 4)
+        row["seconds"] = round(time.monotonic() - started, 1)
+        _save_checkpoint(network, run_dir, epoch)
+        _log(run_dir / "log.csv", row)
+        print(" ".join(f"{key} {value}" for key, value in row.items()), flush=True)
+    network.optimizer.finalize_variable_values(network.trainable_variables)
+    network.save(finished)
+    return finished
+
+
+def _decode_with_margin(data: bytes) -> Pixels:
+    return central_square(decode_half_size(data), MARGIN_SIDE)
+
+
+def _hold_to_recipe(run_dir: Path, recipe: Recipe) -> None:
+    path = run_dir / "recipe.json"
+    wanted = json.dumps(asdict(recipe), indent=2)
+    if path.exists() and path.read_text() != wanted:
+        raise ModelsError(f"{run_dir} holds a run of another recipe; choose another folder or delete this one")
+    path.write_text(wanted)
+
+
+def _start_or_resume(run_dir: Path, recipe: Recipe) -> tuple[Any, int]:
+    import keras
+
+    from models.network import build_network
+
+    checkpoint = run_dir / "checkpoint.keras"
+    if checkpoint.exists():
+        network = keras.saving.load_model(checkpoint)
+        return network, int((run_dir / "epochs_done").read_text())
+    network = build_network()
+    network.compile(
+        optimizer=keras.optimizers.AdamW(
+            recipe.learning_rate,
+            weight_decay=recipe.weight_decay,
+            use_ema=True,
+            ema_momentum=recipe.weight_mean,
+        ),
+        loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing),
+        jit_compile=False,  # XLA on a CPU takes ten times as long for this network (measured)
+    )
+    return network, 0
+
+
+def _train_epoch(
+    network: Any, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64], recipe: Recipe, epoch: int
+) -> float:
+    import tensorflow as tf
+
+    side = recipe.side_of(epoch)
+    targets = np.eye(network.output_shape[-1], dtype=np.float32)[labels]
+    order = np.random.default_rng([recipe.seed, epoch]).permutation(len(images))
+    steps = len(order) // recipe.batch
+    losses = []
+    batches = _augmented_batches(images, order, recipe, epoch, side)
+    with _progress() as bar:
+        task = bar.add_task(f"epoch {epoch + 1}/{recipe.epochs} at {side} px", total=steps, loss="")
+        for step, (indices, pictures) in enumerate(batches):
+            network.optimizer.learning_rate = recipe.rate_at(epoch + step / steps)
+            losses.append(float(network.train_on_batch(pictures, tf.constant(targets[indices]))))
+            # train_on_batch reports a running mean; start it anew each step
+            network.reset_metrics()
+            bar.update(task, advance=1, loss=f"loss {np.mean(losses[-50:]):.3f}")
+    return float(np.mean(losses))
+
+
+def _augmented_batches(
+    images: npt.NDArray[np.uint8], order: npt.NDArray[np.int64], recipe: Recipe, epoch: int, side: int
+) -> Iterator[tuple[npt.NDArray[np.int64], Any]]:
+    import tensorflow as tf
+
+    from models.augmentation import augment
+
+    augment_graph = tf.function(augment, reduce_retracing=True)
+    for step in range(len(order) // recipe.batch):
+        indices = order[step * recipe.batch : (step + 1) * recipe.batch]
+        seed = tf.constant([recipe.seed % 2**31 + epoch, step * 1000], tf.int32)
+        yield indices, augment_graph(tf.constant(images[indices]), seed, side, INPUT_SIDE)
+
+
+def _accuracy_of_mean_weights(
+    network: Any, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64], batch: int
+) -> float:
+    """Accuracy with the exponential mean of the weights; the weights in training are put back afterwards."""
+    optimizer = network.optimizer
+    kept = [np.array(variable) for variable in network.trainable_variables]
+    optimizer.finalize_variable_values(network.trainable_variables)
+    offset = (images.shape[1] - INPUT_SIDE) // 2
+    central = images[:, offset : offset + INPUT_SIDE, offset : offset + INPUT_SIDE]
+    correct = 0
+    for start in range(0, len(central), 4 * batch):
+        logits = network.predict_on_batch(central[start : start + 4 * batch].astype(np.float32))
+        correct += int((logits.argmax(axis=1) == labels[start : start + 4 * batch]).sum())
+    for variable, value in zip(network.trainable_variables, kept, strict=True):
+        variable.assign(value)
+    return correct / len(central)
+
+
+def _save_checkpoint(network: keras.Model, run_dir: Path, epoch: int) -> None:
+    """Write the weights and the optimizer's state, so that an interruption at any moment leaves a whole checkpoint."""
+    partial = run_dir / "partial.keras"
+    network.save(partial)
+    partial.replace(run_dir / "checkpoint.keras")
+    (run_dir / "epochs_done").write_text(str(epoch + 1))
+
+
+def _log(path: Path, row: dict[str, Any]) -> None:
+    new = not path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.DictWriter(file, row)
+        if new:
+            writer.writeheader()
+        writer.writerow(row)
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[loss]}"),
+        TimeRemainingColumn(),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train the shipped recipe: `python -m models.training IMAGES RUN_DIR [--validation DIR]`."""
+    parser = argparse.ArgumentParser(prog="python -m models.training", description=main.__doc__)
+    parser.add_argument("images", type=Path, help="folder with one folder of images per class")
+    parser.add_argument("run_dir", type=Path, help="folder for checkpoint, log and weights; resumes what it holds")
+    parser.add_argument("--validation", type=Path, help="folder of class folders to report the accuracy on")
+    options = parser.parse_args(arguments)
+    try:
+        print(train(options.images, options.run_dir, Recipe(), validation_dir=options.validation))
+    except ModelsError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on after the last finished epoch", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
