@@ -1,0 +1,151 @@
+"""The connection: one database, SQLite or PostgreSQL, with transactions for reading and for writing."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+from sqlalchemy import Connection, Engine, create_engine, event, exc
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.orm import DeclarativeBase
+
+from db.errors import DatabaseError, DatabaseUnavailable
+
+#: How long a writer waits for another one before it gives up, in seconds.
+SQLITE_BUSY_SECONDS = 10
+POSTGRESQL_CONNECT_SECONDS = 5
+
+
+class Database:
+    """A database that transactions can be opened on; connects when first used, and again after a lost connection."""
+
+    def __init__(self, url: str) -> None:
+        """Prepare for the database at `url`; nothing is connected yet.
+
+        Raises:
+            DatabaseError: the URL is not one of a supported database.
+        """
+        self.url = _checked_url(url)
+        self.engine = _engine(self.url)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+    @property
+    def shown(self) -> str:
+        """The URL without its password, for people."""
+        return self.url.render_as_string(hide_password=True)
+
+    @property
+    def file(self) -> Path | None:
+        """The file of a SQLite database."""
+        is_file = self.url.get_backend_name() == "sqlite" and self.url.database
+        return Path(str(self.url.database)) if is_file else None
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Open a transaction that sees one state of the database.
+
+        Raises:
+            DatabaseUnavailable: it does not answer; another try may succeed.
+            DatabaseError: it answers, but cannot be used.
+        """
+        with _translated(self.shown), self.engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """Open a transaction to write in; committed at the end, undone when anything is raised.
+
+        Raises:
+            DatabaseUnavailable: it does not answer, is locked or full; nothing was written.
+            DatabaseError: it answers, but cannot be used.
+        """
+        options = {"smearcount_writes": True}
+        with (
+            _translated(self.shown),
+            self.engine.connect().execution_options(**options) as connection,
+            connection.begin(),
+        ):
+            yield connection
+
+
+def insert_new(connection: Connection, table: type[DeclarativeBase], rows: list[dict[str, Any]]) -> None:
+    """Insert the rows that break no uniqueness rule, and leave those that are there already as they are."""
+    if not rows:
+        return
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    connection.execute(dialect.insert(table).on_conflict_do_nothing(), rows)
+
+
+def _checked_url(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except exc.ArgumentError:
+        raise DatabaseError(
+            f"{url!r} is no database URL; it looks like postgresql://user:secret@host/smearcount or sqlite:////path/file.db"
+        ) from None
+    backend = parsed.get_backend_name()
+    if backend == "postgresql":
+        return parsed.set(drivername="postgresql+psycopg")
+    if backend == "sqlite":
+        return parsed
+    raise DatabaseError(f"a {backend} database is not supported; use postgresql:// or sqlite://")
+
+
+def _engine(url: URL) -> Engine:
+    if url.get_backend_name() == "postgresql":
+        return create_engine(
+            url,
+            pool_pre_ping=True,
+            connect_args={"connect_timeout": POSTGRESQL_CONNECT_SECONDS, "application_name": "smearcount"},
+        )
+    engine = create_engine(url, connect_args={"timeout": SQLITE_BUSY_SECONDS})
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # transactions are begun by _begin_sqlite, not by the driver
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode = WAL")
+    # With WAL a power cut may lose the last transactions but never damages the file; what is lost is found again by
+    # the next scan, since the images are still in the inbox.
+    cursor.execute("PRAGMA synchronous = NORMAL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A transaction that starts by reading and then writes can fail at once with "locked", whatever the timeout;
+    # one that takes the write lock first waits its turn.
+    writes = connection.get_execution_options().get("smearcount_writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+@contextmanager
+def _translated(shown: str) -> Iterator[None]:
+    try:
+        yield
+    except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError) as error:
+        if "no such table" in str(error) or "no such column" in str(error):
+            raise DatabaseError(f"the database {shown} holds no smearcount tables of this version") from error
+        raise DatabaseUnavailable(f"the database {shown} cannot be used just now: {_first_line(error)}") from error
+    except exc.ProgrammingError as error:
+        raise DatabaseError(f"the database {shown} refused a query: {_first_line(error)}") from error
+    except exc.DatabaseError as error:
+        raise DatabaseError(f"the database {shown} is damaged or refuses: {_first_line(error)}") from error
+
+
+def _first_line(error: exc.SQLAlchemyError) -> str:
+    cause = error.orig if isinstance(error, exc.DBAPIError) and error.orig is not None else error
+    return (str(cause).strip().splitlines() or [type(cause).__name__])[0]

@@ -1,0 +1,244 @@
+"""The watcher's side: every settled file becomes a row before anything else happens to it."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import Connection, RowMapping, func, or_, select, tuple_, update
+
+from db.database import Database, insert_new
+from db.names import to_text
+from db.records import Batch, FileVersion, Journalled, SeenFile
+from db.schema import OPEN_STATES, Image, ImageState, Inbox, Slide
+
+#: Reasons that a later look at the same, unchanged file may overturn.
+REVIVABLE = frozenset({"gone", "empty", "no-slide", "leaves-inbox"})
+
+_FILES_PER_STATEMENT = 500
+
+
+def register_inbox(database: Database, name: str, root: str) -> int:
+    """Return the id of the inbox `name`, noting that the watcher's machine sees it at the absolute path `root`."""
+    with database.writing() as connection:
+        insert_new(connection, Inbox, [{"name": to_text(name), "root": to_text(root), "arriving": 0}])
+        mine = Inbox.name == to_text(name)
+        connection.execute(update(Inbox).where(mine).values(root=to_text(root)))
+        return connection.execute(select(Inbox.id).where(mine)).scalar_one()
+
+
+def note_watch(database: Database, inbox_id: int, *, arriving: int, is_whole_scan: bool) -> None:
+    """Write down that the watcher lives, how many files are still arriving, and whether a full scan has ended."""
+    now = datetime.now(UTC)
+    values: dict[str, object] = {"watched_at": now, "arriving": arriving}
+    if is_whole_scan:
+        values["scanned_at"] = now
+    with database.writing() as connection:
+        connection.execute(update(Inbox).where(Inbox.id == inbox_id).values(values))
+
+
+def known_in_folder(database: Database, inbox_id: int, folder: str) -> dict[str, FileVersion]:
+    """Return the journalled files of one folder that need no second look while their version stays the same."""
+    settled = or_(Image.reason_code.is_(None), Image.reason_code.not_in(REVIVABLE))
+    with database.reading() as connection:
+        rows = connection.execute(
+            select(Image.filename, Image.size, Image.mtime_ns).where(
+                Image.inbox_id == inbox_id, Image.folder == folder, Image.state != ImageState.SUPERSEDED, settled
+            )
+        )
+        return {filename: FileVersion(size, mtime_ns) for filename, size, mtime_ns in rows}
+
+
+def record(database: Database, inbox_id: int, files: Sequence[SeenFile]) -> Journalled:
+    """Journal files: new ones begin pending, or quarantined with the reason; changed ones supersede their old row.
+
+    Recording the same file again changes nothing. All of it is committed, or nothing.
+    """
+    total = Journalled()
+    if not files:
+        return total
+    now = datetime.now(UTC)
+    with database.writing() as connection:
+        for start in range(0, len(files), _FILES_PER_STATEMENT):
+            total += _record_some(connection, inbox_id, files[start : start + _FILES_PER_STATEMENT], now)
+    return total
+
+
+def take_batches(database: Database, inbox_id: int, *, at_most: int, batch_size: int) -> list[Batch]:
+    """Mark up to `at_most` pending images as queued and return them as batches of one slide each, oldest first."""
+    now = datetime.now(UTC)
+    with database.writing() as connection:
+        rows = connection.execute(
+            select(Image.id, Image.slide_id)
+            .where(
+                Image.state == ImageState.PENDING,
+                Image.inbox_id == inbox_id,
+                Image.slide_id.is_not(None),
+                or_(Image.not_before.is_(None), Image.not_before <= now),
+            )
+            .order_by(Image.id)
+            .limit(at_most)
+        ).all()
+        of_slide: dict[int, list[int]] = defaultdict(list)
+        for image_id, slide_id in rows:
+            if slide_id is not None:
+                of_slide[slide_id].append(image_id)
+        for ids in of_slide.values():
+            _set_open_state(connection, ids, ImageState.QUEUED, queued_at=now)
+    return [
+        Batch(slide_id, tuple(ids[start : start + batch_size]))
+        for slide_id, ids in of_slide.items()
+        for start in range(0, len(ids), batch_size)
+    ]
+
+
+def put_back(database: Database, batches: Iterable[Batch]) -> None:
+    """Make the images of batches that did not reach the queue pending again."""
+    with database.writing() as connection:
+        for batch in batches:
+            _set_open_state(connection, batch.image_ids, ImageState.PENDING, queued_at=None)
+
+
+def put_back_lost(database: Database, inbox_id: int, *, queued_before: datetime) -> int:
+    """Make images pending again that were queued before a moment and never finished; return how many."""
+    with database.writing() as connection:
+        return connection.execute(
+            update(Image)
+            .where(
+                Image.state == ImageState.QUEUED,
+                Image.inbox_id == inbox_id,
+                or_(Image.queued_at.is_(None), Image.queued_at < queued_before),
+            )
+            .values(state=ImageState.PENDING, queued_at=None)
+        ).rowcount
+
+
+def count_queued(database: Database) -> int:
+    """Return how many images are in the queue or with workers, of all inboxes."""
+    with database.reading() as connection:
+        return connection.execute(
+            select(func.count()).select_from(Image).where(Image.state == ImageState.QUEUED)
+        ).scalar_one()
+
+
+def complete_slides(
+    database: Database, inbox_id: int, *, quiet: timedelta, arriving: Collection[str] = ()
+) -> list[str]:
+    """Complete and return the slides of which nothing is open or `arriving`, and no image came for `quiet`."""
+    now = datetime.now(UTC)
+    still_open = select(Image.id).where(Image.slide_id == Slide.id, Image.state.in_(OPEN_STATES)).exists()
+    with database.reading() as connection:
+        due = connection.execute(
+            select(Slide.id, Slide.name).where(
+                Slide.inbox_id == inbox_id,
+                Slide.completed_at.is_(None),
+                Slide.last_image_at <= now - quiet,
+                ~still_open,
+            )
+        ).all()
+    complete = {slide_id: name for slide_id, name in due if name not in arriving}
+    if not complete:
+        return []
+    with database.writing() as connection:
+        completed = connection.execute(
+            update(Slide)
+            .where(Slide.id.in_(complete), Slide.last_image_at <= now - quiet, ~still_open)
+            .values(completed_at=now)
+            .returning(Slide.name)
+        )
+        return sorted(completed.scalars())
+
+
+def _record_some(connection: Connection, inbox_id: int, files: Sequence[SeenFile], now: datetime) -> Journalled:
+    current = _current_rows(connection, inbox_id, files)
+    changed: list[int] = []
+    fresh: dict[tuple[str, str], SeenFile] = {}
+    for file in files:
+        key = (file.folder, file.filename)
+        row = current.get(key)
+        if row is not None:
+            if _is_settled(row, file):
+                continue
+            changed.append(row["id"])
+        fresh[key] = file
+    _supersede(connection, changed)
+    slides = _slide_ids(connection, inbox_id, {file.slide for file in fresh.values() if file.slide is not None}, now)
+    insert_new(connection, Image, [_new_row(inbox_id, file, slides, now) for file in fresh.values()])
+    refused = sum(file.refusal is not None for file in fresh.values())
+    return Journalled(new=len(fresh) - len(changed), superseded=len(changed), refused=refused)
+
+
+def _current_rows(
+    connection: Connection, inbox_id: int, files: Sequence[SeenFile]
+) -> dict[tuple[str, str], RowMapping]:
+    keys = [(file.folder, file.filename) for file in files]
+    rows = connection.execute(
+        select(Image.id, Image.folder, Image.filename, Image.size, Image.mtime_ns, Image.reason_code).where(
+            Image.inbox_id == inbox_id,
+            tuple_(Image.folder, Image.filename).in_(keys),
+            Image.state != ImageState.SUPERSEDED,
+        )
+    ).mappings()
+    return {(row["folder"], row["filename"]): row for row in rows}
+
+
+def _is_settled(row: RowMapping, file: SeenFile) -> bool:
+    """Say whether the journal already holds this version of the file, and holds nothing against it that has changed."""
+    if (row["size"], row["mtime_ns"]) != (file.size, file.mtime_ns):
+        return False
+    now_against_it = file.refusal.code if file.refusal else None
+    return row["reason_code"] not in REVIVABLE or row["reason_code"] == now_against_it
+
+
+def _supersede(connection: Connection, ids: list[int]) -> None:
+    if not ids:
+        return
+    connection.execute(update(Image).where(Image.id.in_(ids)).values(state=ImageState.SUPERSEDED))
+    # The same bytes elsewhere in the slide were left out because of this image; now they count.
+    revived = (
+        update(Image)
+        .where(Image.duplicate_of.in_(ids), Image.state == ImageState.DUPLICATE)
+        .values(state=ImageState.PENDING, duplicate_of=None, finished_at=None, attempts=0)
+        .returning(Image.slide_id)
+    )
+    slides = {slide_id for slide_id in connection.execute(revived).scalars() if slide_id is not None}
+    connection.execute(update(Slide).where(Slide.id.in_(slides)).values(completed_at=None))
+
+
+def _slide_ids(connection: Connection, inbox_id: int, names: Collection[str], now: datetime) -> dict[str, int]:
+    """Return the ids of slides that images have just come for; unknown ones begin, complete ones are reopened."""
+    if not names:
+        return {}
+    rows = [{"inbox_id": inbox_id, "name": name, "first_image_at": now, "last_image_at": now} for name in sorted(names)]
+    insert_new(connection, Slide, rows)
+    mine = (Slide.inbox_id == inbox_id) & Slide.name.in_(names)
+    connection.execute(update(Slide).where(mine).values(last_image_at=now, completed_at=None))
+    return {name: slide_id for slide_id, name in connection.execute(select(Slide.id, Slide.name).where(mine))}
+
+
+def _new_row(inbox_id: int, file: SeenFile, slides: dict[str, int], now: datetime) -> dict[str, object]:
+    return {
+        "inbox_id": inbox_id,
+        "slide_id": slides[file.slide] if file.slide is not None else None,
+        "folder": file.folder,
+        "filename": file.filename,
+        "size": file.size,
+        "mtime_ns": file.mtime_ns,
+        "analyzer_label": file.analyzer_label,
+        "state": ImageState.QUARANTINED if file.refusal else ImageState.PENDING,
+        "attempts": 0,
+        "seen_at": now,
+        "finished_at": now if file.refusal else None,
+        "reason_code": file.refusal.code if file.refusal else None,
+        "reason": file.refusal.reason if file.refusal else None,
+    }
+
+
+def _set_open_state(
+    connection: Connection, ids: Sequence[int], state: ImageState, *, queued_at: datetime | None
+) -> None:
+    if ids:
+        connection.execute(
+            update(Image)
+            .where(Image.id.in_(ids), Image.state.in_(OPEN_STATES))
+            .values(state=state, queued_at=queued_at)
+        )

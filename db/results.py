@@ -1,0 +1,194 @@
+"""The worker's side: beginning with a batch, and storing what came of it in one transaction."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import Connection, func, select, update
+
+from db.database import Database, insert_new
+from db.records import Classified, FileVersion, ModelUsed, Outcome, Postponed, Refused, WorkItem
+from db.schema import OPEN_STATES, Classification, Image, ImageState, Inbox, Model, Slide
+
+#: How long a postponed image waits before it is queued again.
+POSTPONED_SECONDS = 10
+
+
+def begin(database: Database, image_ids: Sequence[int]) -> list[WorkItem]:
+    """Count an attempt for each image that is still to be classified, and return those; the others need nothing more.
+
+    The attempt is committed before the image is touched, so that an image that kills its worker is known by its count.
+    """
+    with database.writing() as connection:
+        begun = connection.execute(
+            update(Image)
+            .where(Image.id.in_(image_ids), Image.state.in_(OPEN_STATES))
+            .values(attempts=Image.attempts + 1)
+            .returning(Image.id)
+        )
+        ids = sorted(begun.scalars())
+        return _work_items(connection, ids)
+
+
+def peek(database: Database, image_ids: Sequence[int]) -> list[WorkItem]:
+    """Return those of the images that are still to be classified, without beginning with them."""
+    with database.reading() as connection:
+        return _work_items(connection, image_ids)
+
+
+def give_up_attempt(database: Database, image_ids: Sequence[int]) -> None:
+    """Take back an attempt that ended for a reason that is not the images' fault."""
+    with database.writing() as connection:
+        connection.execute(
+            update(Image)
+            .where(Image.id.in_(image_ids), Image.state.in_(OPEN_STATES), Image.attempts > 0)
+            .values(attempts=Image.attempts - 1)
+        )
+
+
+def store(database: Database, model: ModelUsed, worker: str, outcomes: Sequence[Outcome]) -> None:
+    """Store the outcomes of images of one slide, all or nothing; storing the same ones again changes nothing.
+
+    An image that was superseded meanwhile, or finished by another worker, stays as it is.
+    """
+    now = datetime.now(UTC)
+    with database.writing() as connection:
+        still_open = _lock_open(connection, [outcome.image_id for outcome in outcomes])
+        mine = [outcome for outcome in outcomes if outcome.image_id in still_open]
+        classified = [outcome for outcome in mine if isinstance(outcome, Classified)]
+        _store_classified(connection, model, worker, classified, still_open, now)
+        for outcome in mine:
+            if isinstance(outcome, Refused):
+                _quarantine(connection, outcome, now)
+            elif isinstance(outcome, Postponed):
+                _postpone(connection, outcome, now)
+
+
+def _work_items(connection: Connection, ids: Sequence[int]) -> list[WorkItem]:
+    rows = connection.execute(
+        select(Image.id, Inbox.root, Image.folder, Image.filename, Image.size, Image.mtime_ns, Image.attempts)
+        .join(Inbox, Inbox.id == Image.inbox_id)
+        .where(Image.id.in_(ids), Image.state.in_(OPEN_STATES))
+        .order_by(Image.id)
+    )
+    return [
+        WorkItem(image_id, root, f"{folder}/{filename}" if folder else filename, FileVersion(size, mtime_ns), attempts)
+        for image_id, root, folder, filename, size, mtime_ns, attempts in rows
+    ]
+
+
+def _lock_open(connection: Connection, ids: Sequence[int]) -> dict[int, int]:
+    """Return the slide of each image that is still open, and keep other workers from storing for these slides."""
+    slides = select(Image.slide_id).where(Image.id.in_(ids)).distinct()
+    # In a fixed order, so that two workers cannot wait for each other. SQLite has one writer anyway.
+    connection.execute(select(Slide.id).where(Slide.id.in_(slides)).order_by(Slide.id).with_for_update()).all()
+    rows = connection.execute(
+        select(Image.id, Image.slide_id).where(Image.id.in_(ids), Image.state.in_(OPEN_STATES)).with_for_update()
+    )
+    return {image_id: slide_id for image_id, slide_id in rows if slide_id is not None}
+
+
+def _store_classified(
+    connection: Connection,
+    model: ModelUsed,
+    worker: str,
+    classified: Sequence[Classified],
+    slide_of: dict[int, int],
+    now: datetime,
+) -> None:
+    if not classified:
+        return
+    counted = _counted_bytes(connection, classified, slide_of)
+    to_count: list[Classified] = []
+    for outcome in classified:
+        key = (slide_of[outcome.image_id], outcome.sha256)
+        first = counted.setdefault(key, outcome.image_id)
+        if first == outcome.image_id:
+            to_count.append(outcome)
+        else:
+            _finish(connection, outcome.image_id, now, ImageState.DUPLICATE, sha256=outcome.sha256, duplicate_of=first)
+    for outcome in to_count:
+        _finish(connection, outcome.image_id, now, ImageState.DONE, sha256=outcome.sha256)
+    model_id = _model_id(connection, model)
+    rows = [
+        {
+            "image_id": outcome.image_id,
+            "model_id": model_id,
+            "cell_class": outcome.cell_class,
+            "confidence": outcome.confidence,
+            "probabilities": list(outcome.probabilities),
+            "identified": outcome.identified,
+            "worker": worker,
+            "classified_at": now,
+        }
+        for outcome in to_count
+    ]
+    insert_new(connection, Classification, rows)
+
+
+def _counted_bytes(
+    connection: Connection, classified: Sequence[Classified], slide_of: dict[int, int]
+) -> dict[tuple[int, str], int]:
+    rows = connection.execute(
+        select(Image.slide_id, Image.sha256, Image.id).where(
+            Image.slide_id.in_(set(slide_of.values())),
+            Image.state == ImageState.DONE,
+            Image.sha256.in_([outcome.sha256 for outcome in classified]),
+        )
+    )
+    return {(slide_id, sha256): image_id for slide_id, sha256, image_id in rows if slide_id and sha256}
+
+
+def _model_id(connection: Connection, model: ModelUsed) -> int:
+    wanted = (
+        (Model.sha256 == model.sha256)
+        & (Model.preprocessing == model.preprocessing)
+        & (Model.threshold == model.threshold)
+    )
+    known = connection.execute(select(Model.id).where(wanted)).scalar_one_or_none()
+    if known is not None:
+        return known
+    row = {
+        "name": model.name,
+        "version": model.version,
+        "sha256": model.sha256,
+        "preprocessing": model.preprocessing,
+        "threshold": model.threshold,
+    }
+    insert_new(connection, Model, [row])
+    return connection.execute(select(Model.id).where(wanted)).scalar_one()
+
+
+def _finish(connection: Connection, image_id: int, now: datetime, state: ImageState, **values: object) -> None:
+    connection.execute(
+        update(Image)
+        .where(Image.id == image_id)
+        .values(state=state, finished_at=now, reason=None, reason_code=None, **values)
+    )
+
+
+def _quarantine(connection: Connection, refused: Refused, now: datetime) -> None:
+    connection.execute(
+        update(Image)
+        .where(Image.id == refused.image_id)
+        .values(
+            state=ImageState.QUARANTINED,
+            finished_at=now,
+            sha256=func.coalesce(refused.sha256, Image.sha256),
+            reason_code=refused.refusal.code,
+            reason=refused.refusal.reason,
+        )
+    )
+
+
+def _postpone(connection: Connection, postponed: Postponed, now: datetime) -> None:
+    connection.execute(
+        update(Image)
+        .where(Image.id == postponed.image_id)
+        .values(
+            state=ImageState.PENDING,
+            queued_at=None,
+            not_before=now + timedelta(seconds=POSTPONED_SECONDS),
+            attempts=Image.attempts - (0 if postponed.is_attempt else 1),
+            reason=postponed.reason,
+        )
+    )

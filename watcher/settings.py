@@ -1,0 +1,45 @@
+"""How an inbox is watched."""
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+#: The first folder under the inbox is the slide.
+DEFAULT_PATTERN = r"(?P<slide>[^/]+)/.+"
+
+
+class WatcherSettings(BaseSettings):
+    """Settings of the watcher, from the environment."""
+
+    model_config = SettingsConfigDict(env_prefix="SMEARCOUNT_", frozen=True, extra="ignore")
+
+    pattern: str = Field(
+        default=DEFAULT_PATTERN,
+        description="Regular expression for a whole path within the inbox ('/' between folders): the group `slide` "
+        "names the slide, the optional group `label` is the analyzer's own call. "
+        "Default: the first folder is the slide.",
+    )
+    inbox_name: str = Field(
+        default="", description="Name under which the database knows the inbox. Empty: its absolute path."
+    )
+    poll: bool = Field(
+        default=False,
+        description="Look through the inbox every poll_seconds instead of waiting for file events, which network "
+        "shares do not send.",
+    )
+    poll_seconds: float = Field(default=3, gt=0, description="Seconds between two looks when polling.")
+    rescan_seconds: float = Field(
+        default=60, gt=0, description="Seconds between two full scans, which find what file events have missed."
+    )
+    settle_seconds: float = Field(
+        default=2, ge=0, description="Seconds for which size and time of a file must stay unchanged before it is read."
+    )
+    empty_seconds: float = Field(
+        default=10, ge=0, description="Seconds after which a file that stays empty (0 bytes) is quarantined."
+    )
+    quiet_seconds: float = Field(
+        default=5, ge=0, description="Seconds without a new image after which a slide with nothing pending is complete."
+    )
+    queue_images: int = Field(
+        default=2048, ge=1, description="Most images that are in the queue or with workers at a time."
+    )
+    batch_images: int = Field(default=64, ge=1, le=64, description="Most images of one slide in one message.")

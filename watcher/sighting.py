@@ -1,0 +1,62 @@
+"""What lies at a path: an image file in one of its versions, something to refuse, or nothing of ours."""
+
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from db.records import FileVersion, Refusal
+from watcher.layout import is_ignored, is_image_name
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """A file that is to be journalled, with the reason if it must not be counted."""
+
+    #: Path within the inbox, as the file system has it.
+    path: str
+    version: FileVersion
+    refusal: Refusal | None = None
+
+
+def look_at(root: str, path: str) -> Sighting | None:
+    """Return what lies at `path` within the inbox `root`; None for folders and whatever is none of ours.
+
+    Raises:
+        OSError: the file system does not say.
+    """
+    if any(is_ignored(part) for part in PurePath(path).parts):
+        return None
+    full = os.path.join(root, path)  # noqa: PTH118 (a million times a scan)
+    try:
+        status = os.lstat(full)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    if stat.S_ISLNK(status.st_mode):
+        return _look_through_link(root, path, full, status)
+    if stat.S_ISREG(status.st_mode) and is_image_name(path):
+        return Sighting(path, _version(status))
+    return None
+
+
+def _look_through_link(root: str, path: str, full: str, link: os.stat_result) -> Sighting | None:
+    real_root = os.path.realpath(root)
+    real = os.path.realpath(full)
+    if os.path.commonpath([real_root, real]) != real_root:
+        reason = "a symbolic link leads out of the inbox; put the file itself there"
+        return Sighting(path, _version(link), Refusal("leaves-inbox", reason))
+    try:
+        status = os.stat(full)  # noqa: PTH116
+    except OSError:
+        return (
+            Sighting(path, _version(link), Refusal("gone", "a symbolic link leads nowhere"))
+            if is_image_name(path)
+            else None
+        )
+    if stat.S_ISREG(status.st_mode) and is_image_name(path):
+        return Sighting(path, _version(status))
+    return None
+
+
+def _version(status: os.stat_result) -> FileVersion:
+    return FileVersion(status.st_size, status.st_mtime_ns)

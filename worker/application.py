@@ -1,0 +1,45 @@
+"""The Celery application: its settings, and the one kind of message there is."""
+
+from celery import Celery
+
+from worker.settings import WorkerSettings
+
+QUEUE = "smearcount"
+CLASSIFY = "smearcount.classify"
+#: Set apart from whatever else uses the same broker.
+KEY_PREFIX = "smearcount:"
+
+
+def make_application(settings: WorkerSettings, broker_url: str) -> Celery:
+    """Return the application that queues and works on messages at `broker_url`."""
+    application = Celery("smearcount", broker=broker_url, set_as_current=False)
+    application.conf.update(
+        task_default_queue=QUEUE,
+        task_serializer="json",
+        accept_content=["json"],
+        # Results are rows in the database; nothing waits for a task.
+        task_ignore_result=True,
+        # A message is done with only when its results are stored; a worker that dies leaves it to the next.
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        worker_prefetch_multiplier=1,
+        task_time_limit=settings.batch_seconds,
+        broker_connection_retry=True,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        # A batch under way when the broker goes is still stored; its message comes again and changes nothing.
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
+        worker_send_task_events=False,
+        broker_transport_options={
+            "global_keyprefix": KEY_PREFIX,
+            "visibility_timeout": settings.redelivery_seconds,
+            # Without these two a message of a killed worker came back only after ten times the timeout (measured).
+            "unacked_restore_interval": 1,
+            "unacked_restore_throttle": 1,
+            "socket_connect_timeout": 3,
+            "socket_keepalive": True,
+        },
+    )
+    return application

@@ -1,0 +1,58 @@
+"""Working through a batch: count the attempt, classify, store; and find the image that kills its worker."""
+
+from collections.abc import Sequence
+
+from models.classifier import Classifier
+
+from db import results
+from db.database import Database
+from db.errors import DatabaseUnavailable
+from db.records import ModelUsed, Refusal, Refused, WorkItem
+from worker.pipeline import classify
+
+#: An image with which a worker began so often, and never came back, is quarantined.
+MOST_ATTEMPTS = 3
+
+
+def work_through(database: Database, classifier: Classifier, worker: str, image_ids: Sequence[int]) -> None:
+    """Classify and store what is still open of a batch.
+
+    A batch comes again after its worker died or hung. Then any of its images may be the cause, so each is tried alone:
+    the one at fault is known after the next death, and the others are counted. An image is given up after
+    MOST_ATTEMPTS.
+
+    Raises:
+        DatabaseUnavailable: nothing of what was under way was stored; the batch should come again.
+    """
+    items = results.peek(database, image_ids)
+    fresh = [item for item in items if item.attempts == 0]
+    if fresh:
+        _attempt(database, classifier, worker, fresh)
+    for item in sorted((item for item in items if item.attempts > 0), key=lambda item: item.attempts):
+        if item.attempts >= MOST_ATTEMPTS:
+            results.store(database, _model_used(classifier), worker, [_given_up(item)])
+        else:
+            _attempt(database, classifier, worker, [item])
+
+
+def _attempt(database: Database, classifier: Classifier, worker: str, items: Sequence[WorkItem]) -> None:
+    begun = results.begin(database, [item.image_id for item in items])
+    outcomes = classify(begun, classifier)
+    try:
+        results.store(database, _model_used(classifier), worker, outcomes)
+    except DatabaseUnavailable:
+        # Not the images' fault. If even this cannot be written, they are tried alone next time, which is only slower.
+        results.give_up_attempt(database, [item.image_id for item in begun])
+        raise
+
+
+def _given_up(item: WorkItem) -> Refused:
+    reason = f"{item.attempts} attempts to classify it ended with the worker dead or hung; retry tries again"
+    return Refused(item.image_id, Refusal("kills-worker", reason))
+
+
+def _model_used(classifier: Classifier) -> ModelUsed:
+    identity = classifier.identity
+    return ModelUsed(
+        identity.name, identity.version, identity.sha256, identity.preprocessing_version, identity.threshold
+    )

@@ -1,0 +1,35 @@
+"""From images to outcomes: read, check, decode, classify as one tensor. Knows neither queue nor database."""
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+from models.classifier import Classifier
+
+from db.records import Classified, Outcome, Postponed, Refusal, Refused, WorkItem
+from models.errors import ImageRefused
+from models.preprocessing import Pixels, decode_cell
+from worker.reading import read_image
+
+
+def classify(items: Sequence[WorkItem], classifier: Classifier) -> list[Outcome]:
+    """Return one outcome per image; an image that cannot be classified never keeps the others from it."""
+    outcomes: list[Outcome] = []
+    decoded: list[tuple[int, str, Pixels]] = []
+    for item in items:
+        data = read_image(item)
+        if isinstance(data, Refused | Postponed):
+            outcomes.append(data)
+            continue
+        sha256 = hashlib.sha256(data).hexdigest()
+        try:
+            decoded.append((item.image_id, sha256, decode_cell(data)))
+        except ImageRefused as refused:
+            outcomes.append(Refused(item.image_id, Refusal(refused.code, str(refused)), sha256))
+    if decoded:
+        calls = classifier.classify(np.stack([pixels for _, _, pixels in decoded]))
+        outcomes += [
+            Classified(image_id, sha256, call.cell_class, call.confidence, call.probabilities, call.identified)
+            for (image_id, sha256, _), call in zip(decoded, calls, strict=True)
+        ]
+    return outcomes

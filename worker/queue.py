@@ -1,0 +1,61 @@
+"""The queue as the watcher sees it: batches go in, and it can be asked how much is left in it."""
+
+from dataclasses import dataclass
+
+import redis
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+from db.records import Batch
+from worker.application import CLASSIFY, QUEUE, make_application
+from worker.errors import BrokerUnavailable
+from worker.settings import WorkerSettings
+
+
+@dataclass(frozen=True)
+class QueueDepth:
+    """Messages that wait for a worker, and messages that workers hold."""
+
+    waiting: int
+    held: int
+
+
+class BatchQueue:
+    """Sends batches to the workers, in the order given."""
+
+    def __init__(self, settings: WorkerSettings, broker_url: str) -> None:
+        """Prepare; nothing is connected yet."""
+        self._application: Celery = make_application(settings, broker_url)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._application.close()
+
+    def send(self, batch: Batch) -> None:
+        """Put a batch into the queue.
+
+        Raises:
+            BrokerUnavailable: the broker does not answer; the batch may or may not be in the queue.
+        """
+        try:
+            self._application.send_task(CLASSIFY, args=[list(batch.image_ids)], queue=QUEUE, retry=False)
+        except (OperationalError, redis.RedisError, OSError) as error:
+            raise _unavailable(error) from error
+
+    def depth(self) -> QueueDepth:
+        """Return how many messages are there.
+
+        Raises:
+            BrokerUnavailable: the broker does not answer.
+        """
+        try:
+            with self._application.connection_for_read() as connection:
+                connection.ensure_connection(max_retries=1, timeout=3)
+                client = connection.default_channel.client
+                return QueueDepth(waiting=int(client.llen(QUEUE)), held=int(client.hlen("unacked")))
+        except (OperationalError, redis.RedisError, OSError) as error:
+            raise _unavailable(error) from error
+
+
+def _unavailable(error: Exception) -> BrokerUnavailable:
+    return BrokerUnavailable(f"the broker does not answer: {(str(error).splitlines() or [type(error).__name__])[0]}")

@@ -1,0 +1,72 @@
+"""Reading an image from the inbox: the right file, whole, and from nowhere else."""
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+from db.names import from_text
+from db.records import FileVersion, Postponed, Refusal, Refused, WorkItem
+from models.preprocessing import LARGEST_FILE
+
+#: File systems keep times to a nanosecond or to two seconds, and one share may show another precision per machine.
+_TIME_PRECISION_NS = 2_000_000_000
+
+#: After so many attempts a read error is taken to be the file's own.
+READ_ATTEMPTS = 3
+
+
+def read_image(item: WorkItem) -> bytes | Refused | Postponed:  # noqa: PLR0911 (one return per outcome)
+    """Return the bytes of the image as it was journalled, or why there are none."""
+    root = Path(from_text(item.root))
+    path = root / from_text(item.path)
+    try:
+        if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):
+            return _refused(item, "leaves-inbox", "a symbolic link leads out of the inbox; put the file itself there")
+        return _read_whole(item, path)
+    except FileNotFoundError:
+        if not _is_reachable(root):
+            return Postponed(item.image_id, "the inbox cannot be reached from the worker's machine")
+        return _refused(item, "gone", "the file was gone before it could be read; it counts again when it comes back")
+    except PermissionError:
+        return _refused(item, "unreadable", "the file may not be read (permission denied); allow it, then: retry")
+    except OSError as error:
+        if error.errno in {errno.ELOOP, errno.ENXIO}:
+            return _refused(item, "not-a-file", "not an ordinary file")
+        reason = f"the file cannot be read: {error.strerror}"
+        if item.attempts < READ_ATTEMPTS:
+            return Postponed(item.image_id, reason, is_attempt=True)
+        return _refused(item, "unreadable", f"{reason}; mend that, then: retry")
+
+
+def _read_whole(item: WorkItem, path: Path) -> bytes | Refused | Postponed:
+    # Non-blocking, so that a pipe put in the file's place cannot hold the worker up.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        before = os.fstat(descriptor)
+        if not stat.S_ISREG(before.st_mode):
+            return _refused(item, "not-a-file", "not an ordinary file")
+        if before.st_size > LARGEST_FILE:
+            return _refused(
+                item, "too-large", f"the file has {before.st_size:,} bytes; a cell image has at most {LARGEST_FILE:,}"
+            )
+        data = file.read(LARGEST_FILE + 1)
+        after = os.fstat(descriptor)
+    unchanged = _same(item.version, before) and _same(item.version, after) and len(data) == item.version.size
+    return data if unchanged else Postponed(item.image_id, "the file changed after it was seen")
+
+
+def _same(version: FileVersion, status: os.stat_result) -> bool:
+    return status.st_size == version.size and abs(status.st_mtime_ns - version.mtime_ns) <= _TIME_PRECISION_NS
+
+
+def _is_reachable(root: Path) -> bool:
+    """Say whether the inbox is there; a share that is not mounted looks like a missing or an empty folder."""
+    try:
+        return any(True for _ in os.scandir(root))
+    except OSError:
+        return False
+
+
+def _refused(item: WorkItem, code: str, reason: str) -> Refused:
+    return Refused(item.image_id, Refusal(code, reason))

@@ -1,0 +1,47 @@
+"""How images are queued and worked on."""
+
+import os
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class WorkerSettings(BaseSettings):
+    """Settings of the queue and the workers, from the environment."""
+
+    model_config = SettingsConfigDict(env_prefix="SMEARCOUNT_", frozen=True, extra="ignore")
+
+    broker_url: str = Field(
+        default="",
+        description="URL of the Valkey or Redis broker, such as redis://host:6379/0. "
+        "Empty: `up` starts its own, reachable from this machine alone.",
+    )
+    workers: int = Field(
+        default=0, ge=0, description="Processes that classify, each with its share of the cores. 0: one per core."
+    )
+    batch_seconds: float = Field(
+        default=60, gt=0, description="Seconds after which a batch counts as hung and its process is ended."
+    )
+    redelivery_seconds: float = Field(
+        default=90,
+        gt=0,
+        description="Seconds after which a message taken by a worker that never answered goes to another one; "
+        "longer than batch_seconds.",
+    )
+
+    @property
+    def processes(self) -> int:
+        """Number of processes that classify."""
+        return self.workers or usable_cores()
+
+    @property
+    def threads_per_process(self) -> int:
+        """Threads of the network in each process, so that all together use every core once."""
+        return max(1, usable_cores() // self.processes)
+
+
+def usable_cores() -> int:
+    """Cores this process may run on, which in a container can be fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
