@@ -20,9 +20,10 @@ import numpy as np
 import numpy.typing as npt
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from models.averaging import use_mean_weights
 from models.dataset import labelled_files, load_pixels
 from models.errors import ModelsError
-from models.preprocessing import INPUT_SIDE, Pixels, central_square, decode_half_size
+from models.preprocessing import INPUT_SIDE, Pixels, central_square, decode_cell, decode_half_size
 
 if TYPE_CHECKING:
     import keras
@@ -87,18 +88,18 @@ def train(images_dir: Path, run_dir: Path, recipe: Recipe, *, validation_dir: Pa
     network, first_epoch = _start_or_resume(run_dir, recipe)
     validation = None
     if validation_dir is not None:
-        validation = load_pixels(labelled_files(validation_dir), _decode_with_margin)
+        validation = load_pixels(labelled_files(validation_dir), decode_cell)
     for epoch in range(first_epoch, recipe.epochs):
         started = time.monotonic()
         loss = _train_epoch(network, images, labels, recipe, epoch)
         row = {"epoch": epoch + 1, "side": recipe.side_of(epoch), "loss": round(loss, 4)}
         if validation is not None:
-            row["validation_accuracy"] = round(_accuracy_of_mean_weights(network, *validation, recipe.batch), 4)
+            row["validation_accuracy"] = round(_accuracy(network, images, *validation, recipe), 4)
         row["seconds"] = round(time.monotonic() - started, 1)
         _save_checkpoint(network, run_dir, epoch)
         _log(run_dir / "log.csv", row)
         print(" ".join(f"{key} {value}" for key, value in row.items()), flush=True)
-    network.optimizer.finalize_variable_values(network.trainable_variables)
+    use_mean_weights(network, _central(images), seed=recipe.seed)
     network.save(finished)
     return finished
 
@@ -174,22 +175,30 @@ def _augmented_batches(
         yield indices, augment_graph(tf.constant(images[indices]), seed, side, INPUT_SIDE)
 
 
-def _accuracy_of_mean_weights(
-    network: Any, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64], batch: int
+def _accuracy(
+    network: Any,
+    images: npt.NDArray[np.uint8],
+    validation_images: npt.NDArray[np.uint8],
+    validation_labels: npt.NDArray[np.int64],
+    recipe: Recipe,
 ) -> float:
-    """Accuracy with the exponential mean of the weights; the weights in training are put back afterwards."""
-    optimizer = network.optimizer
-    kept = [np.array(variable) for variable in network.trainable_variables]
-    optimizer.finalize_variable_values(network.trainable_variables)
-    offset = (images.shape[1] - INPUT_SIDE) // 2
-    central = images[:, offset : offset + INPUT_SIDE, offset : offset + INPUT_SIDE]
+    """Accuracy as the network would be used now; everything in training is put back afterwards."""
+    kept = [np.array(variable) for variable in network.variables]
+    use_mean_weights(network, _central(images), seed=recipe.seed)
     correct = 0
-    for start in range(0, len(central), 4 * batch):
-        logits = network.predict_on_batch(central[start : start + 4 * batch].astype(np.float32))
-        correct += int((logits.argmax(axis=1) == labels[start : start + 4 * batch]).sum())
-    for variable, value in zip(network.trainable_variables, kept, strict=True):
+    for start in range(0, len(validation_images), 4 * recipe.batch):
+        chosen = slice(start, start + 4 * recipe.batch)
+        logits = network.predict_on_batch(validation_images[chosen].astype(np.float32))
+        correct += int((logits.argmax(axis=1) == validation_labels[chosen]).sum())
+    for variable, value in zip(network.variables, kept, strict=True):
         variable.assign(value)
-    return correct / len(central)
+    return correct / len(validation_images)
+
+
+def _central(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """The part of training images that the network sees in use: shape (n, INPUT_SIDE, INPUT_SIDE, 3)."""
+    margin = (images.shape[1] - INPUT_SIDE) // 2
+    return images[:, margin : margin + INPUT_SIDE, margin : margin + INPUT_SIDE]
 
 
 def _save_checkpoint(network: keras.Model, run_dir: Path, epoch: int) -> None:

@@ -54,5 +54,5 @@ def _given_up(item: WorkItem) -> Refused:
 def _model_used(classifier: Classifier) -> ModelUsed:
     identity = classifier.identity
     return ModelUsed(
-        identity.name, identity.version, identity.sha256, identity.preprocessing_version, identity.threshold
+        identity.name, identity.version, identity.sha256, identity.preprocessing, identity.threshold
     )

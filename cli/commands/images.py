@@ -1,0 +1,47 @@
+"""`smearcount images`."""
+
+from pathlib import Path
+
+import click
+
+from cli import options
+from cli.screen import say, show_rows
+from cli.site import Site
+from db.counts import image_lines
+from db.schema import ImageState
+
+_COLUMNS = ("id", "path", "state", "cell_class", "confidence", "reason")
+
+
+@click.command()
+@click.argument("slide", required=False)
+@click.option("--state", "states", type=click.Choice([*ImageState, "unidentified"]), multiple=True, metavar="STATE",
+              help="Only images in this state; may be given more than once: "
+              f"{', '.join(ImageState)}, or unidentified.")  # fmt: skip
+@options.output
+@options.inbox_name
+@options.data
+@options.database
+def images(
+    slide: str | None,
+    states: tuple[str, ...],
+    output: str,
+    inbox: str | None,
+    data: Path | None,
+    database_url: str | None,
+) -> None:
+    """List the images of SLIDE, or of all slides, with their state, class and the reason where one was refused.
+
+    Overwritten files are listed only when asked for with --state superseded.
+    """
+    site = Site(data=data, database_url=database_url)
+    wanted = {ImageState(state) for state in states if state != "unidentified"}
+    looked_up = wanted | {ImageState.DONE} if "unidentified" in states else wanted
+    with site.counted_database() as database:
+        lines = image_lines(database, slide=slide, inbox=inbox, states=looked_up)
+    if "unidentified" in states:
+        lines = [line for line in lines if line.state in wanted or line.identified is False]
+    if not lines and output == "table":
+        say("no such images")
+        return
+    show_rows(lines, output, _COLUMNS if output == "table" else None)

@@ -1,0 +1,47 @@
+"""`smearcount simulate`."""
+
+from pathlib import Path
+
+import click
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from cli.screen import messages, say
+from cli.simulation.composition import parse_composition
+from cli.simulation.export import write_exports
+
+
+@click.command()
+@click.argument("out", type=click.Path(path_type=Path, file_okay=False))
+@click.option(
+    "--slides", type=click.IntRange(min=1), default=3, show_default=True, metavar="N", help="Slides to write."
+)
+@click.option(
+    "--cells", type=click.IntRange(min=1), default=120, show_default=True, metavar="M", help="Cells per slide."
+)
+@click.option("--seed", type=int, default=1, show_default=True, metavar="S", help="The same seed gives the same files.")
+@click.option("--from", "source", type=click.Path(path_type=Path), metavar="DIR",
+              help="Draw real cells from a tree of class folders, instead of drawing synthetic ones.")  # fmt: skip
+@click.option("--composition", metavar="CLASS=WEIGHT,...",
+              help="What the slides consist of, such as neutrophil=60,lymphocyte=30,monocyte=10; "
+              "default: a routine adult smear.")  # fmt: skip
+def simulate(out: Path, slides: int, cells: int, seed: int, source: Path | None, composition: str | None) -> None:
+    """Write exports like an analyzer's into the folder OUT: one folder per slide, one image per cell.
+
+    What each cell is stands in OUT.truth.csv beside OUT. Existing slides are never overwritten.
+    """
+    wanted = parse_composition(composition) if composition else None
+    with Progress(
+        TextColumn("writing cells"), BarColumn(), MofNCompleteColumn(), console=messages, transient=True,
+        disable=not messages.is_terminal,
+    ) as bar:  # fmt: skip
+        task = bar.add_task("", total=slides * cells)
+        summary = write_exports(
+            out,
+            slides=slides,
+            cells=cells,
+            seed=seed,
+            source=source,
+            composition=wanted,
+            progress=lambda done: bar.update(task, completed=done),
+        )
+    say(f"{summary.slides} slides with {summary.cells} cells in {out}; what they are: {summary.truth}")

@@ -1,0 +1,97 @@
+"""`smearcount up`: everything on one machine."""
+
+import signal
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+
+import click
+from models.card import verified_weights
+
+from cli import options
+from cli.errors import CommandError, ExitCode, ExitWith
+from cli.hold import hold_data_folder
+from cli.screen import say
+from cli.site import Site
+from cli.supervision import Broker, Child, Crew
+from cli.tally_view import TallyView
+from db.migration import migrate
+from watcher.layout import Layout
+
+_ROUND_SECONDS = 0.25
+
+
+@click.command()
+@click.argument("inbox", type=click.Path(path_type=Path))
+@click.option("--once", is_flag=True, help="Count what is there, print the slides and exit.")
+@click.option(
+    "--demo", is_flag=True, help="Make INBOX if it is missing, and put demo slides there if it was never used."
+)
+@options.workers
+@options.poll
+@options.data
+@options.database
+@options.broker
+def up(
+    inbox: Path,
+    once: bool,
+    demo: bool,
+    workers: int | None,
+    poll: bool | None,
+    data: Path | None,
+    database_url: str | None,
+    broker_url: str | None,
+) -> None:
+    """Watch INBOX and count what arrives: broker, database, workers and watcher on this machine.
+
+    Every folder in INBOX is a slide, every image in it a cell. Each slide's differential is printed as it completes. Ctrl-C
+    ends everything; nothing is lost, the next start goes on where this one ended.
+
+    With --once it ends by itself: exit code 0, or 3 if some files could not be counted; those are listed with the reason.
+    """
+    signal.signal(signal.SIGTERM, _interrupt)
+    site = Site(data=data, database_url=database_url, broker_url=broker_url, workers=workers, poll=poll)
+    Layout(site.watcher.pattern)
+    verified_weights(Path(site.models.model))
+    with hold_data_folder(site.data, inbox), site.database as database:
+        migrate(database)
+        if demo:
+            from cli.demo import place_demo_slides  # noqa: PLC0415
+
+            place_demo_slides(inbox, database, site.watcher)
+        if not inbox.is_dir():
+            raise CommandError(f"the inbox {inbox} does not exist; make the folder, or name another one")
+        crew = _crew(site, inbox)
+        view = TallyView(database, site, inbox, once=once)
+        say(f"watching {inbox}; data in {site.data}; Ctrl-C ends" if not once else f"counting what is in {inbox}")
+        started_at = datetime.now(UTC)
+        try:
+            crew.start()
+            with view:
+                while not (once and view.is_everything_counted_since(started_at)):
+                    for said in crew.keep_alive():
+                        view.say(said)
+                    view.update()
+                    time.sleep(_ROUND_SECONDS)
+        except KeyboardInterrupt:
+            say("ending; the batch under way is finished first ...")
+            raise
+        finally:
+            crew.stop()
+        quarantined = view.print_result()
+    if quarantined:
+        raise ExitWith(ExitCode.QUARANTINED)
+
+
+def _crew(site: Site, inbox: Path) -> Crew:
+    logs = site.data / "logs"
+    environment = site.environment()
+    worker = Child("worker", ["worker"], environment, logs / "worker.log")
+    watcher = Child("watcher", ["watch", str(inbox)], environment, logs / "watcher.log")
+    broker = [Broker(site.broker_folder, logs / "broker.log")] if site.has_own_broker else []
+    return Crew(*broker, worker, watcher)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

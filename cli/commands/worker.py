@@ -1,0 +1,34 @@
+"""`smearcount worker`."""
+
+from pathlib import Path
+
+import click
+from models.card import verified_weights
+
+from cli import options
+from cli.errors import CommandError
+from cli.logs import log_to_stderr
+from cli.site import Site
+from db.migration import migrate
+from worker.service import run_worker
+
+
+@click.command()
+@options.workers
+@options.data
+@options.database
+@options.broker
+def worker(workers: int | None, data: Path | None, database_url: str | None, broker_url: str | None) -> None:
+    """Classify what is queued, on this machine; start as many, on as many machines, as you like.
+
+    It needs the database and the broker that the watcher uses, and must see the inbox at the watcher's path. Ctrl-C or
+    SIGTERM ends it after the batch under way.
+    """
+    log_to_stderr()
+    site = Site(data=data, database_url=database_url, broker_url=broker_url, workers=workers)
+    verified_weights(Path(site.models.model))  # refused here once, not in every child
+    with site.database as database:
+        migrate(database)
+    code = run_worker(site.worker, site.models, broker_url=site.broker_url, database_url=site.database_url)
+    if code:
+        raise CommandError(f"the worker ended with code {code}; its log says why")

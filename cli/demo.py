@@ -1,0 +1,50 @@
+"""Demo slides, so that the first command of a newcomer has something to count."""
+
+from pathlib import Path
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from cli.errors import CommandError
+from cli.screen import messages, say
+from cli.simulation.export import write_exports
+from db.counts import inbox_lines
+from db.database import Database
+from watcher.settings import WatcherSettings
+
+SLIDES = 3
+CELLS = 150
+SEED = 7
+
+
+def place_demo_slides(inbox: Path, database: Database, settings: WatcherSettings) -> None:
+    """Make the inbox if it is missing, and put demo slides there if it is empty and was never watched.
+
+    Raises:
+        CommandError: the inbox cannot be made or written to.
+    """
+    try:
+        inbox.mkdir(parents=True, exist_ok=True)
+        if any(inbox.iterdir()) or _was_watched(inbox, database, settings):
+            return
+        say(f"{inbox} is empty: putting {SLIDES} demo slides with drawn cells there, to see it work")
+        with Progress(
+            TextColumn("drawing cells"), BarColumn(), MofNCompleteColumn(), console=messages, transient=True,
+            disable=not messages.is_terminal,
+        ) as bar:  # fmt: skip
+            task = bar.add_task("", total=SLIDES * CELLS)
+            write_exports(
+                inbox,
+                slides=SLIDES,
+                cells=CELLS,
+                seed=SEED,
+                source=None,
+                composition=None,
+                progress=lambda done: bar.update(task, completed=done),
+            )
+    except OSError as error:
+        raise CommandError(f"the inbox {inbox} cannot be used: {error.strerror}") from None
+
+
+def _was_watched(inbox: Path, database: Database, settings: WatcherSettings) -> bool:
+    name = settings.inbox_name or str(inbox.resolve())
+    return any(line.name == name and line.scanned_at is not None for line in inbox_lines(database))

@@ -1,0 +1,125 @@
+"""What `doctor` examines, one finding each: what was looked at, whether it is well, and what to do if not."""
+
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from models.card import load_card
+from models.classifier import load_classifier
+
+from cli.site import Site
+from db.counts import inbox_lines
+from db.migration import require_current
+from differential.errors import SmearcountError
+from models.preprocessing import INPUT_SIDE
+from watcher.events import FileEvents
+from watcher.layout import Layout
+from worker.queue import BatchQueue
+
+#: How long a file event may take to arrive, in seconds.
+_EVENT_SECONDS = 3.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    what: str
+    #: "well", "wrong", or "unknown" where it could not be looked at.
+    state: str
+    details: str
+
+
+def examine(site: Site, inbox: Path | None) -> list[Finding]:
+    """Look at everything a count depends on."""
+    examinations: list[tuple[str, Callable[[], Finding]]] = [
+        ("database", lambda: _database(site)),
+        ("broker", lambda: _broker(site)),
+        ("model", lambda: _model(site)),
+        ("pattern", lambda: _pattern(site)),
+    ]
+    folders = [inbox] if inbox is not None else _watched_folders(site)
+    examinations += [("inbox", lambda folder=folder: _inbox(folder)) for folder in folders]
+    return [_examined(what, examination) for what, examination in examinations]
+
+
+def _examined(what: str, examination: Callable[[], Finding]) -> Finding:
+    try:
+        return examination()
+    except SmearcountError as error:
+        return Finding(what, "wrong", str(error))
+
+
+def _database(site: Site) -> Finding:
+    require_current(site.database)
+    return Finding("database", "well", site.database.shown)
+
+
+def _broker(site: Site) -> Finding:
+    if site.has_own_broker and not site.broker_folder.exists():
+        return Finding("broker", "unknown", "up starts its own; it has not run yet with this data folder")
+    queue = BatchQueue(site.worker, site.broker_url)
+    try:
+        depth = queue.depth()
+    except SmearcountError as error:
+        if site.has_own_broker:
+            return Finding("broker", "unknown", "up starts its own, which is not running now")
+        return Finding("broker", "wrong", f"{error}; check SMEARCOUNT_BROKER_URL, and that the server runs")
+    finally:
+        queue.close()
+    return Finding("broker", "well", f"{depth.waiting} batches wait, {depth.held} are with workers")
+
+
+def _model(site: Site) -> Finding:
+    card = load_card(Path(site.models.model))
+    classifier = load_classifier(site.models, threads=1)
+    started = time.perf_counter()
+    classifier.classify(np.zeros((16, INPUT_SIDE, INPUT_SIDE, 3), np.uint8))
+    rate = 16 / (time.perf_counter() - started)
+    return Finding(
+        "model", "well", f"{card.name} {card.version}, {card.sha256[:12]}, about {rate:.0f} images/s per core"
+    )
+
+
+def _pattern(site: Site) -> Finding:
+    Layout(site.watcher.pattern)
+    return Finding("pattern", "well", site.watcher.pattern)
+
+
+def _watched_folders(site: Site) -> list[Path]:
+    try:
+        return [Path(line.root) for line in inbox_lines(site.counted_database())]
+    except SmearcountError:
+        return []
+
+
+def _inbox(folder: Path) -> Finding:
+    what = f"inbox {folder}"
+    if not folder.is_dir():
+        return Finding(what, "wrong", "no such folder on this machine")
+    root = str(folder.resolve())
+    wake = threading.Event()
+    events = FileEvents(root, wake)
+    try:
+        events.start()
+    except OSError as error:
+        return Finding(what, "wrong", f"no file events ({error.strerror}); use --poll or SMEARCOUNT_POLL=true")
+    try:
+        # The name begins with a dot, so that no watcher takes it for an image.
+        with tempfile.NamedTemporaryFile(dir=root, prefix=".smearcount-doctor-", suffix=".tmp"):
+            arrived = wake.wait(_EVENT_SECONDS)
+    except OSError as error:
+        return Finding(
+            what, "unknown", f"readable; file events not tested, since it cannot be written to ({error.strerror})"
+        )
+    finally:
+        events.stop()
+    if arrived:
+        return Finding(
+            what, "well", "file events arrive (from this machine; files written by others over a network may not)"
+        )
+    return Finding(what, "wrong", "no file events arrive; use --poll or SMEARCOUNT_POLL=true")

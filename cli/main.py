@@ -1,0 +1,84 @@
+"""The command `smearcount`."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+
+import click
+
+from cli.errors import ExitCode, ExitWith
+from cli.screen import say
+from differential.errors import SmearcountError
+
+_EPILOG = """\b
+Exit codes: 0 done; 1 failed, the message says why; 2 the command line was not understood;
+3 everything was processed, but some files could not be counted (up --once); 130 interrupted."""
+
+
+#: In the order of the help: what a newcomer needs first.
+COMMANDS = (
+    "up", "slides", "counts", "images", "status", "retry", "doctor", "config", "simulate", "watch", "worker", "migrate",
+)  # fmt: skip
+
+
+class _Commands(click.Group):
+    """Loads a command's module only when it is needed: listing slides should not wait for Celery to load."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        command = getattr(importlib.import_module(f"cli.commands.{cmd_name}"), cmd_name)
+        assert isinstance(command, click.Command)  # noqa: S101 (for the type checker)
+        return command
+
+
+@click.group(
+    cls=_Commands, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.version_option(version("smearcount"), "--version", message="smearcount %(version)s")
+def cli() -> None:
+    r"""Turn a blood-smear analyzer's exported cell images into differential counts.
+
+    Point `up` at the folder that the analyzer exports to: every folder in it is a slide, every image in that one cell.
+    The images are classified as they arrive and counted per slide. Nothing in the folder is ever changed.
+
+    \b
+      smearcount simulate demo            draw a few slides to try it with
+      smearcount up demo --once           count them
+      smearcount counts slide-001         one slide's differential
+
+    Results are for research use until your site has validated them.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> int:  # noqa: PLR0911 (one return per way to end)
+    """Run a command and return its exit code; what goes wrong is said in one line."""
+    try:
+        cli.main(list(arguments) if arguments is not None else None, prog_name="smearcount", standalone_mode=False)
+    except ExitWith as ending:
+        return ending.code
+    except click.exceptions.Exit as ending:
+        return ending.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        say("interrupted")
+        return ExitCode.INTERRUPTED
+    except SmearcountError as error:
+        say(f"error: {error}")
+        return ExitCode.FAILED
+    except BrokenPipeError:  # the reader of our output, such as head, has read enough
+        sys.stderr.close()
+        return ExitCode.DONE
+    return ExitCode.DONE
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,48 @@
+"""Options that several commands share."""
+
+from pathlib import Path
+
+import click
+
+data = click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for database, broker file and logs.  [env: SMEARCOUNT_DATA]",
+)
+database = click.option(
+    "--database",
+    "database_url",
+    metavar="URL",
+    help="Database, such as postgresql://user:secret@host/smearcount.  [env: SMEARCOUNT_DATABASE_URL]",
+)
+broker = click.option(
+    "--broker",
+    "broker_url",
+    metavar="URL",
+    help="Valkey or Redis, such as redis://host:6379/0.  [env: SMEARCOUNT_BROKER_URL]",
+)
+workers = click.option(
+    "--workers",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Processes that classify; 0 is one per core.  [env: SMEARCOUNT_WORKERS]",
+)
+poll = click.option(
+    "--poll",
+    is_flag=True,
+    default=None,
+    help="Look through the inbox regularly instead of waiting for file events (network shares).  [env: SMEARCOUNT_POLL]",
+)
+inbox_name = click.option(
+    "--inbox",
+    metavar="NAME",
+    help="Only this inbox, where several are watched (the command status lists them).",
+)
+output = click.option(
+    "--format",
+    "output",
+    type=click.Choice(["table", "json", "csv"]),
+    default="table",
+    show_default=True,
+    help="How to print it.",
+)

@@ -1,0 +1,168 @@
+"""One installation as a command sees it: all settings, where each came from, and what they lead to."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+from models.settings import ModelSettings
+from pydantic import ValidationError
+from pydantic_settings import BaseSettings
+
+from cli.errors import CommandError
+from cli.settings import CliSettings
+from db.database import Database, without_password
+from db.migration import require_current
+from db.settings import DatabaseSettings
+from differential.settings import CountSettings
+from watcher.settings import WatcherSettings
+from worker.broker import embedded_url
+from worker.settings import WorkerSettings
+
+_Settings = TypeVar("_Settings", bound=BaseSettings)
+
+#: All settings of all rooms, in the order in which `config` shows them.
+SETTINGS: tuple[type[BaseSettings], ...] = (
+    CliSettings,
+    DatabaseSettings,
+    WatcherSettings,
+    WorkerSettings,
+    ModelSettings,
+    CountSettings,
+)
+
+
+@dataclass(frozen=True)
+class SettingLine:
+    """One setting: its value, and where it came from."""
+
+    setting: str
+    value: str
+    source: str
+    description: str
+
+
+class Site:
+    """The settings in force: those given as options, else from the environment, else the defaults."""
+
+    def __init__(self, **options: Any) -> None:
+        """Read the environment; options that are None were not given.
+
+        Raises:
+            CommandError: a setting has a value that it cannot have; says which and why.
+        """
+        self._options = {name: value for name, value in options.items() if value is not None}
+        self._read = {kind: self._make(kind) for kind in SETTINGS}
+
+    def _make(self, kind: type[BaseSettings]) -> BaseSettings:
+        given = {name: value for name, value in self._options.items() if name in kind.model_fields}
+        try:
+            return kind(**given)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = str(first["loc"][0]) if first["loc"] else "settings"
+            where = f"--{name.replace('_', '-')}" if name in given else variable(name)
+            raise CommandError(f"{where} cannot be {first['input']!r}: {first['msg'].lower()}") from None
+        except ValueError as error:  # what pydantic-settings raises for values that are no JSON
+            raise CommandError(f"a setting in the environment cannot be read: {error}") from None
+
+    @property
+    def data(self) -> Path:
+        """The data folder."""
+        return self._of(CliSettings).data.expanduser().absolute()
+
+    @property
+    def watcher(self) -> WatcherSettings:
+        """Settings of the watcher."""
+        return self._of(WatcherSettings)
+
+    @property
+    def worker(self) -> WorkerSettings:
+        """Settings of the workers."""
+        return self._of(WorkerSettings)
+
+    @property
+    def models(self) -> ModelSettings:
+        """Settings of the classifier."""
+        return self._of(ModelSettings)
+
+    @property
+    def counts(self) -> CountSettings:
+        """Settings of the differential."""
+        return self._of(CountSettings)
+
+    @property
+    def database_url(self) -> str:
+        """URL of the database in force."""
+        return self._of(DatabaseSettings).url_for(self.data)
+
+    @property
+    def has_own_broker(self) -> bool:
+        """Whether no broker is configured, so that `up` starts one."""
+        return not self.worker.broker_url
+
+    @property
+    def broker_folder(self) -> Path:
+        """Where the embedded broker keeps its data."""
+        return self.data / "broker"
+
+    @property
+    def broker_url(self) -> str:
+        """URL of the broker in force: the one configured, or that of the embedded one."""
+        return self.worker.broker_url or embedded_url(self.broker_folder)
+
+    @cached_property
+    def database(self) -> Database:
+        """The database, not yet connected."""
+        return Database(self.database_url)
+
+    def counted_database(self) -> Database:
+        """Return the database, for commands that only ask.
+
+        Raises:
+            DatabaseError: there is none yet, or of another version; says what to do.
+        """
+        require_current(self.database)
+        return self.database
+
+    def lines(self) -> list[SettingLine]:
+        """Return every setting with its value and where it came from, passwords hidden."""
+        return [
+            SettingLine(
+                variable(name), self._shown(settings, name), self._source(settings, name), field.description or ""
+            )
+            for settings in self._read.values()
+            for name, field in type(settings).model_fields.items()
+        ]
+
+    def environment(self) -> Mapping[str, str]:
+        """Return the environment variables that make a process of ours see the same data, database and broker."""
+        return {
+            variable("data"): str(self.data),
+            variable("database_url"): self.database_url,
+            variable("broker_url"): self.broker_url,
+            variable("workers"): str(self.worker.workers),
+            variable("poll"): str(self.watcher.poll).lower(),
+        }
+
+    def _of(self, kind: type[_Settings]) -> _Settings:
+        found = self._read[kind]
+        assert isinstance(found, kind)  # noqa: S101 (for the type checker: _read is made by _make alone)
+        return found
+
+    def _source(self, settings: BaseSettings, name: str) -> str:
+        if name in self._options:
+            return "option"
+        return "environment" if name in settings.model_fields_set else "default"
+
+    def _shown(self, settings: BaseSettings, name: str) -> str:
+        value = getattr(settings, name)
+        if name.endswith("_url") and value:
+            return without_password(value)
+        return str(value)
+
+
+def variable(name: str) -> str:
+    """Return the environment variable of a setting."""
+    return f"SMEARCOUNT_{name.upper()}"

@@ -1,0 +1,132 @@
+"""What `up` shows: progress while it counts, each slide as it completes, and the end result."""
+
+import time
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from rich.live import Live
+from rich.text import Text
+
+from cli import formats
+from cli.screen import messages, results, say, show
+from cli.site import Site
+from db.counts import image_lines, inbox_lines, progress, slide_tallies
+from db.database import Database
+from db.errors import DatabaseUnavailable
+from db.names import to_text
+from db.records import InboxLine, Progress
+from db.schema import ImageState
+from differential.line import line
+from differential.report import report
+from differential.tally import SlideStatus, SlideTally
+
+#: How often a line is printed where the output is no terminal, in seconds.
+_PLAIN_SECONDS = 5.0
+#: Most quarantined files that are listed at the end; the command images lists them all.
+_MOST_LISTED = 50
+
+
+class TallyView:
+    """Follows one inbox in the database."""
+
+    def __init__(self, database: Database, site: Site, inbox: Path, *, once: bool) -> None:
+        """Follow the inbox; with `once`, slides are printed together at the end."""
+        self._database = database
+        self._site = site
+        self._once = once
+        self._name = to_text(site.watcher.inbox_name or str(inbox.resolve()))
+        self._live = Live(console=messages, transient=True, auto_refresh=False)
+        #: Slides that were complete when last looked at, and when they completed.
+        self._complete: dict[str, datetime | None] = {}
+        self._looked = False
+        self._inbox: InboxLine | None = None
+        self._progress: Progress | None = None
+        self._next_plain_at = time.monotonic() + _PLAIN_SECONDS
+        self._last_plain = ""
+
+    def __enter__(self) -> Self:
+        if messages.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def say(self, text: str) -> None:
+        """Print a message above the progress."""
+        say(text)
+
+    def update(self) -> None:
+        """Look into the database and show what has changed."""
+        try:
+            self._inbox = next((one for one in inbox_lines(self._database) if one.name == self._name), None)
+            self._progress = progress(self._database, inbox=self._name)
+            if self._progress.slides_complete != len(self._complete) or not self._looked:
+                self._show_completed()
+        except DatabaseUnavailable:
+            return  # the watcher and the workers say so in their logs; what is shown stays as it was
+        self._show_progress(self._progress)
+
+    def is_everything_counted_since(self, moment: datetime) -> bool:
+        """Say whether a scan that began after `moment` has ended, and all that it found is counted."""
+        if self._inbox is None or self._progress is None or self._inbox.scanned_at is None:
+            return False
+        return (
+            self._inbox.scanned_at > moment
+            and self._inbox.arriving == 0
+            and self._progress.open == 0
+            and self._progress.slides_complete == self._progress.slides
+        )
+
+    def print_result(self) -> int:
+        """Print the slides and what could not be counted; return the number of files that could not."""
+        tallies = slide_tallies(self._database, inbox=self._name)
+        if tallies:
+            show(formats.slides_table(line(one.tally, self._site.counts, inbox=one.inbox) for one in tallies))
+        else:
+            say("there is nothing to count")
+        quarantined = image_lines(self._database, inbox=self._name, states=[ImageState.QUARANTINED])
+        if quarantined:
+            say(f"{len(quarantined)} files could not be counted:")
+            show(formats.rows_table(quarantined[:_MOST_LISTED], ("path", "reason")))
+        if len(quarantined) > _MOST_LISTED:
+            say(f"... and {len(quarantined) - _MOST_LISTED} more; see: smearcount images --state quarantined")
+        if tallies:
+            say("one slide in full: smearcount counts SLIDE")
+        return len(quarantined)
+
+    def _show_completed(self) -> None:
+        tallies = [one.tally for one in slide_tallies(self._database, inbox=self._name)]
+        complete = {tally.slide: tally for tally in tallies if tally.status is SlideStatus.COMPLETE}
+        if self._looked and not self._once:
+            for name, tally in complete.items():
+                if self._complete.get(name) != tally.completed_at:
+                    self._print_slide(tally)
+        self._complete = {name: tally.completed_at for name, tally in complete.items()}
+        self._looked = True
+
+    def _print_slide(self, tally: SlideTally) -> None:
+        show(formats.differential_table(report(tally, self._site.counts)))
+        results.print()
+
+    def _show_progress(self, now: Progress) -> None:
+        arriving = self._inbox.arriving if self._inbox else 0
+        total = now.finished + now.open
+        parts = [f"{now.finished} of {total} images", f"{now.slides_complete} of {now.slides} slides complete"]
+        if arriving:
+            parts.append(f"{arriving} files arriving")
+        if now.quarantined:
+            parts.append(f"{now.quarantined} quarantined")
+        if now.open:
+            parts.append(f"{now.rate_per_second:.0f} images/s")
+        text = ", ".join(parts)
+        if messages.is_terminal:
+            self._live.update(Text(text), refresh=True)
+        elif text != self._last_plain and time.monotonic() >= self._next_plain_at:
+            self._next_plain_at = time.monotonic() + _PLAIN_SECONDS
+            self._last_plain = text
+            say(text)

@@ -1,0 +1,83 @@
+"""What a reader of a slide's result must know before relying on it, as stable codes with plain words."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from differential.classes import DISPLAY_NAMES, WBC_CLASSES
+from differential.ratios import nrbc_per_100_wbc, per_100_wbc, range_flag, wbc_correction_factor
+from differential.settings import CountSettings
+from differential.tally import SlideStatus, SlideTally
+
+#: Every code there is and what it means, in the order in which flags are listed. Codes never change their meaning.
+#: `<class>` stands for a WBC class as written in the data, such as `high:neutrophil` or `low:ig`.
+FLAG_MEANINGS: dict[str, str] = {
+    "incomplete": "The slide is still being counted; every number may change.",
+    "no-wbc": "No WBC was identified, so there is no differential.",
+    "few-wbc": "Fewer WBC were counted than the minimum set (100 unless configured).",
+    "quarantined": "Some files could not be used, such as damaged images; they are not in the count.",
+    "unidentified": "The model was not sure of some cells; they are not in the count and wait for a person's call.",
+    "mixed-models": "More than one model made the calls that are counted.",
+    "nrbc-correction": "So many nRBC that an analyzer's WBC count needs correcting; the factor is given.",
+    "low:<class>": "The class's percentage lies below its reference range.",
+    "high:<class>": "The class's percentage lies above its reference range.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """One thing to know: a code for programs (see FLAG_MEANINGS) and a sentence for people."""
+
+    code: str
+    message: str
+
+
+def slide_flags(tally: SlideTally, settings: CountSettings) -> tuple[Flag, ...]:
+    """Return the flags of a slide, first those that question the count, then those about the patient."""
+    return (*_flags_of_the_count(tally, settings), *_flags_of_the_blood(tally, settings))
+
+
+def _flags_of_the_count(tally: SlideTally, settings: CountSettings) -> Iterator[Flag]:
+    if tally.pending:
+        yield Flag("incomplete", f"still counting: {_number(tally.pending, 'image')} pending")
+    elif tally.status is SlideStatus.COUNTING:
+        yield Flag("incomplete", "still counting: more images may arrive")
+    wbc = tally.wbc_counted
+    if wbc == 0:
+        yield Flag("no-wbc", "no WBC counted, so there is no differential")
+    elif wbc < settings.minimum_wbc:
+        # 100, 200, 400: CLSI H20, ICSH.
+        yield Flag(
+            "few-wbc",
+            f"only {wbc} WBC counted; 100 is routine, 200 common, 400 the reference method "
+            f"(minimum set: {settings.minimum_wbc})",
+        )
+    if tally.quarantined:
+        yield Flag("quarantined", f"{_number(tally.quarantined, 'file')} could not be used")
+    if tally.unidentified:
+        yield Flag("unidentified", f"{_number(tally.unidentified, 'cell')} unidentified, for review")
+    models = len({model.sha256 for model in tally.models})
+    if models > 1:
+        yield Flag("mixed-models", f"counted by {models} different models")
+
+
+def _flags_of_the_blood(tally: SlideTally, settings: CountSettings) -> Iterator[Flag]:
+    nrbc = nrbc_per_100_wbc(tally)
+    factor = wbc_correction_factor(nrbc, settings)
+    if factor is not None:
+        yield Flag("nrbc-correction", f"{nrbc:.1f} nRBC per 100 WBC: multiply the analyzer's WBC count by {factor:.3f}")
+    wbc = tally.wbc_counted
+    for cell_class in WBC_CLASSES:
+        count = tally.cells[cell_class]
+        percent = per_100_wbc(count, wbc)
+        reference = settings.reference_ranges.get(cell_class)
+        side = range_flag(percent, reference)
+        if side is not None and reference is not None:
+            yield Flag(
+                f"{side}:{cell_class}",
+                f"{DISPLAY_NAMES[cell_class]} {side}: {percent:.1f} % ({count} of {wbc}), "
+                f"reference {reference[0]:g}-{reference[1]:g} %",
+            )
+
+
+def _number(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,80 @@
+"""A slide in one line, for lists of many slides: no intervals, and flags by their codes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from differential.classes import WBC_CLASSES, CellClass
+from differential.flags import slide_flags
+from differential.ratios import nrbc_per_100_wbc, per_100_wbc
+from differential.settings import CountSettings
+from differential.tally import SlideStatus, SlideTally
+from differential.times import utc_text
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SlideLine:
+    """One slide of a list; made by `line`.
+
+    `images` counts every file of the slide, whatever became of it; `percents` has the six WBC classes in customary
+    order, not rounded, None if no WBC was counted.
+    """
+
+    slide: str
+    inbox: str
+    status: SlideStatus
+    images: int
+    wbc_counted: int
+    percents: Mapping[CellClass, float | None]
+    nrbc_per_100_wbc: float | None
+    platelets: int
+    unidentified: int
+    quarantined: int
+    duplicates: int
+    pending: int
+    flags: tuple[str, ...]
+    first_image_at: datetime | None
+    completed_at: datetime | None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the line as JSON-ready values, times as ISO 8601 in UTC."""
+        return {
+            "slide": self.slide,
+            "inbox": self.inbox,
+            "status": self.status.value,
+            "images": self.images,
+            "wbc_counted": self.wbc_counted,
+            "percents": {cell_class.value: percent for cell_class, percent in self.percents.items()},
+            "nrbc_per_100_wbc": self.nrbc_per_100_wbc,
+            "platelets": self.platelets,
+            "unidentified": self.unidentified,
+            "quarantined": self.quarantined,
+            "duplicates": self.duplicates,
+            "pending": self.pending,
+            "flags": list(self.flags),
+            "first_image_at": None if self.first_image_at is None else utc_text(self.first_image_at),
+            "completed_at": None if self.completed_at is None else utc_text(self.completed_at),
+        }
+
+
+def line(tally: SlideTally, settings: CountSettings, *, inbox: str) -> SlideLine:
+    """Shorten a slide's numbers to one line; `inbox` is the folder it was found in."""
+    wbc = tally.wbc_counted
+    return SlideLine(
+        slide=tally.slide,
+        inbox=inbox,
+        status=tally.status,
+        images=tally.images,
+        wbc_counted=wbc,
+        percents={cell_class: per_100_wbc(tally.cells[cell_class], wbc) for cell_class in WBC_CLASSES},
+        nrbc_per_100_wbc=nrbc_per_100_wbc(tally),
+        platelets=tally.cells[CellClass.PLATELET],
+        unidentified=tally.unidentified,
+        quarantined=tally.quarantined,
+        duplicates=tally.duplicates,
+        pending=tally.pending,
+        flags=tuple(flag.code for flag in slide_flags(tally, settings)),
+        first_image_at=tally.first_image_at,
+        completed_at=tally.completed_at,
+    )

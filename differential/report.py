@@ -1,0 +1,138 @@
+"""The result of a slide: raw counts, percentages with intervals, and what to know about them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from differential.classes import WBC_CLASSES, CellClass
+from differential.flags import Flag, slide_flags
+from differential.intervals import clopper_pearson
+from differential.ratios import RangeFlag, nrbc_per_100_wbc, per_100_wbc, range_flag, wbc_correction_factor
+from differential.settings import CountSettings
+from differential.tally import ModelIdentity, SlideStatus, SlideTally
+from differential.times import utc_text
+
+
+@dataclass(frozen=True, slots=True)
+class DifferentialRow:
+    """One WBC class of a differential; all but the count in percent of the WBC counted, not rounded.
+
+    Percent and interval are None if no WBC was counted; the reference is None if the site has set none.
+    """
+
+    cell_class: CellClass
+    count: int
+    percent: float | None
+    ci95_low: float | None
+    ci95_high: float | None
+    reference_low: float | None
+    reference_high: float | None
+    flag: RangeFlag | None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the row as it stands in the JSON of a report."""
+        reference = None
+        if self.reference_low is not None:
+            reference = {"low": self.reference_low, "high": self.reference_high}
+        return {
+            "class": self.cell_class.value,
+            "count": self.count,
+            "percent": self.percent,
+            "ci95": {"low": self.ci95_low, "high": self.ci95_high},
+            "reference": reference,
+            "flag": None if self.flag is None else self.flag.value,
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SlideReport:
+    """The result of one slide; made by `report`.
+
+    `model` is the newest that made a call counted here, `cells` has all eight classes, `differential` the six WBC
+    classes in customary order.
+    """
+
+    slide: str
+    status: SlideStatus
+    model: ModelIdentity | None
+    cells: Mapping[CellClass, int]
+    wbc_counted: int
+    differential: tuple[DifferentialRow, ...]
+    nrbc_per_100_wbc: float | None
+    wbc_correction_factor: float | None
+    platelets: int
+    unidentified: int
+    pending: int
+    quarantined: int
+    duplicates: int
+    flags: tuple[Flag, ...]
+    first_image_at: datetime | None
+    completed_at: datetime | None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the report as JSON-ready values; counts.schema.json describes each.
+
+        Nothing is rounded, and times are ISO 8601 in UTC.
+        """
+        model = None
+        if self.model is not None:
+            model = {"name": self.model.name, "version": self.model.version, "sha256": self.model.sha256}
+        return {
+            "slide": self.slide,
+            "status": self.status.value,
+            "model": model,
+            "cells": {cell_class.value: count for cell_class, count in self.cells.items()},
+            "wbc_counted": self.wbc_counted,
+            "differential": [row.as_json() for row in self.differential],
+            "nrbc_per_100_wbc": self.nrbc_per_100_wbc,
+            "wbc_correction_factor": self.wbc_correction_factor,
+            "platelets": self.platelets,
+            "unidentified": self.unidentified,
+            "pending": self.pending,
+            "quarantined": self.quarantined,
+            "duplicates": self.duplicates,
+            "flags": [{"code": flag.code, "message": flag.message} for flag in self.flags],
+            "first_image_at": None if self.first_image_at is None else utc_text(self.first_image_at),
+            "completed_at": None if self.completed_at is None else utc_text(self.completed_at),
+        }
+
+
+def report(tally: SlideTally, settings: CountSettings) -> SlideReport:
+    """Apply the rules of the field to a slide's numbers."""
+    nrbc = nrbc_per_100_wbc(tally)
+    return SlideReport(
+        slide=tally.slide,
+        status=tally.status,
+        model=tally.models[0] if tally.models else None,
+        cells=tally.cells,
+        wbc_counted=tally.wbc_counted,
+        differential=tuple(_row(cell_class, tally, settings) for cell_class in WBC_CLASSES),
+        nrbc_per_100_wbc=nrbc,
+        wbc_correction_factor=wbc_correction_factor(nrbc, settings),
+        platelets=tally.cells[CellClass.PLATELET],
+        unidentified=tally.unidentified,
+        pending=tally.pending,
+        quarantined=tally.quarantined,
+        duplicates=tally.duplicates,
+        flags=slide_flags(tally, settings),
+        first_image_at=tally.first_image_at,
+        completed_at=tally.completed_at,
+    )
+
+
+def _row(cell_class: CellClass, tally: SlideTally, settings: CountSettings) -> DifferentialRow:
+    count, wbc = tally.cells[cell_class], tally.wbc_counted
+    percent = per_100_wbc(count, wbc)
+    interval = clopper_pearson(count, wbc) if wbc else None
+    reference = settings.reference_ranges.get(cell_class)
+    return DifferentialRow(
+        cell_class=cell_class,
+        count=count,
+        percent=percent,
+        ci95_low=interval.low if interval else None,
+        ci95_high=interval.high if interval else None,
+        reference_low=reference[0] if reference else None,
+        reference_high=reference[1] if reference else None,
+        flag=range_flag(percent, reference),
+    )

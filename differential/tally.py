@@ -1,0 +1,68 @@
+"""What the database knows about a slide: whole numbers, before any rule is applied to them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from differential.classes import WBC_CLASSES, CellClass
+
+
+class SlideStatus(StrEnum):
+    """Whether more is to come."""
+
+    COUNTING = "counting"
+    COMPLETE = "complete"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelIdentity:
+    """The model file that made a call; two files with one SHA-256 (hex) are the same model."""
+
+    name: str
+    version: str
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SlideTally:
+    """The images of one slide, counted; each image is in exactly one of the numbers.
+
+    `cells` holds the identified cells; classes left out are zero, and reading it always finds all eight.
+    `models` lists every model whose calls are counted here, newest first; it is empty before the first call.
+
+    Raises:
+        ValueError: a number is negative, a class or status is unknown, or a time has no time zone.
+    """
+
+    slide: str
+    status: SlideStatus
+    models: tuple[ModelIdentity, ...]
+    cells: Mapping[CellClass, int]
+    unidentified: int
+    quarantined: int
+    duplicates: int
+    pending: int
+    first_image_at: datetime | None
+    completed_at: datetime | None
+
+    def __post_init__(self) -> None:
+        given = {CellClass(name): count for name, count in self.cells.items()}
+        object.__setattr__(self, "cells", {cell_class: given.get(cell_class, 0) for cell_class in CellClass})
+        object.__setattr__(self, "status", SlideStatus(self.status))
+        if min(*self.cells.values(), self.unidentified, self.quarantined, self.duplicates, self.pending) < 0:
+            raise ValueError("a number of images cannot be negative")
+        for moment in (self.first_image_at, self.completed_at):
+            # A time without a zone would be read as UTC by one reader and as local time by the next.
+            if moment is not None and moment.utcoffset() is None:
+                raise ValueError(f"the time {moment} has no time zone")
+
+    @property
+    def wbc_counted(self) -> int:
+        """The denominator of the differential: identified leukocytes, no erythroblasts, no platelets."""
+        return sum(self.cells[cell_class] for cell_class in WBC_CLASSES)
+
+    @property
+    def images(self) -> int:
+        """All images of the slide: identified, unidentified, quarantined, duplicates and pending."""
+        return sum(self.cells.values()) + self.unidentified + self.quarantined + self.duplicates + self.pending

@@ -1,0 +1,14 @@
+"""One spelling of a moment, wherever one is written."""
+
+from datetime import UTC, datetime
+
+
+def utc_text(moment: datetime) -> str:
+    """Return a moment as ISO 8601 in UTC, such as 2026-03-01T08:30:00Z.
+
+    Raises:
+        ValueError: the moment has no time zone.
+    """
+    if moment.utcoffset() is None:
+        raise ValueError(f"the time {moment} has no time zone")
+    return moment.astimezone(UTC).isoformat().removesuffix("+00:00") + "Z"

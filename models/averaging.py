@@ -1,0 +1,45 @@
+"""From weights in training to weights in use: their exponential mean, and batch statistics that belong to it.
+
+The mean of the weights over the last few hundred steps classifies better than the weights of any one step. But the batch
+normalisation's moving statistics were gathered while the weights were others; with them the mean is far worse than any
+step (73 % instead of 98.6 % in the middle of a run, measured). So they are gathered anew, as in stochastic weight
+averaging (Izmailov et al. 2018).
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+#: Batches that the statistics are gathered from, and images in each.
+_BATCHES, _BATCH = 40, 128
+
+
+def use_mean_weights(network: Any, images: npt.NDArray[np.float32 | np.uint8], *, seed: int) -> None:
+    """Put the exponential mean of the weights into the network, with batch statistics gathered from `images`.
+
+    Args:
+        network: a Keras model compiled with an optimizer that keeps the mean (use_ema).
+        images: training images as they are in use, not augmented: shape (n, side, side, 3), values 0-255.
+        seed: decides which of them are used.
+    """
+    import keras
+
+    network.optimizer.finalize_variable_values(network.trainable_variables)
+    layers = [layer for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    momenta = [layer.momentum for layer in layers]
+    means = [np.zeros(layer.moving_mean.shape) for layer in layers]
+    variances = [np.zeros(layer.moving_variance.shape) for layer in layers]
+    for layer in layers:
+        layer.momentum = 0.0  # each batch then leaves its own statistics behind
+    rng = np.random.default_rng(seed)
+    for _ in range(_BATCHES):
+        chosen = rng.choice(len(images), min(_BATCH, len(images)), replace=False)
+        network(images[np.sort(chosen)].astype(np.float32), training=True)
+        for position, layer in enumerate(layers):
+            means[position] += np.asarray(layer.moving_mean) / _BATCHES
+            variances[position] += np.asarray(layer.moving_variance) / _BATCHES
+    for position, layer in enumerate(layers):
+        layer.moving_mean.assign(means[position])
+        layer.moving_variance.assign(variances[position])
+        layer.momentum = momenta[position]

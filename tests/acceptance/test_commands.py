@@ -1,0 +1,167 @@
+"""The commands as a person meets them: help, one-line errors, exit codes, Ctrl-C."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.acceptance.conftest import Smearcount, wait_until
+from tests.acceptance.exports import cell_bytes, drop, exports
+
+COMMANDS = ("up", "watch", "worker", "slides", "counts", "images", "retry", "status", "doctor", "config", "simulate", "migrate")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(smearcount: Smearcount, command: str) -> None:
+    done = smearcount.run(command, "--help")
+    assert done.returncode == 0
+    assert len(done.stdout.splitlines()) > 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings", "code", "says"),
+    [
+        (["slides"], {}, 1, "smearcount up INBOX"),
+        (["counts", "S1"], {}, 1, "smearcount up INBOX"),
+        (["up", "/no/such/folder", "--once"], {}, 1, "does not exist"),
+        (["up", "/dev/null"], {}, 1, "/dev/null"),
+        (["up"], {}, 2, "INBOX"),
+        (["frobnicate"], {}, 2, "frobnicate"),
+        (["up", ".", "--once"], {"SMEARCOUNT_PATTERN": "(?P<slide>"}, 1, "SMEARCOUNT_PATTERN"),
+        (["up", ".", "--once"], {"SMEARCOUNT_PATTERN": ".*"}, 1, "no group named slide"),
+        (["up", ".", "--once"], {"SMEARCOUNT_SETTLE_SECONDS": "soon"}, 1, "SMEARCOUNT_SETTLE_SECONDS"),
+        (["up", ".", "--once"], {"SMEARCOUNT_DATA": "/proc/smearcount"}, 1, "--data"),
+        (["up", ".", "--once"], {"SMEARCOUNT_MODEL": "/no/such/card.json"}, 1, "/no/such/card.json"),
+        (["up", ".", "--once"], {"SMEARCOUNT_DATABASE_URL": "mysql://x/y"}, 1, "not supported"),
+        (["slides"], {"SMEARCOUNT_DATABASE_URL": "postgresql://u:secret@127.0.0.1:1/x"}, 1, "cannot be used"),
+        (["simulate", "/tmp/x", "--from", "/no/such/folder"], {}, 1, "/no/such/folder"),
+    ],
+)  # fmt: skip
+def test_errors_are_one_line_with_the_remedy(
+    smearcount: Smearcount, arguments: list[str], settings: dict[str, str], code: int, says: str
+) -> None:
+    smearcount.environment.update(settings)
+    done = smearcount.run(*arguments)
+    assert done.returncode == code, done.stderr
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "secret" not in done.stderr
+    if code == 1:
+        assert done.stderr.startswith("error: ")
+        assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_ctrl_c_ends_every_process_and_loses_nothing(smearcount: Smearcount, inbox: Path) -> None:
+    files = exports(slides=4, cells=100)
+    drop(inbox, files)
+    up = smearcount.start("up", inbox)
+    wait_until(lambda: '"done": 0' not in smearcount.run("status", "--format", "json").stdout, 40, "the first images")
+    family = psutil.Process(up.pid).children(recursive=True)
+    assert len(family) >= 4
+    up.send_signal(signal.SIGINT)
+    output, _ = up.communicate(timeout=60)
+    assert up.returncode == 130, output
+    assert "Traceback" not in output
+    assert not [process for process in family if process.is_running()]
+    assert smearcount.run("up", inbox, "--once").returncode == 0
+    assert smearcount.is_counted(len(files))
+
+
+def test_a_terminals_ctrl_c_reaches_only_up(smearcount: Smearcount, inbox: Path) -> None:
+    drop(inbox, exports(slides=2, cells=50))
+    up = subprocess.Popen(
+        [sys.executable, "-m", "cli.main", "up", str(inbox)],
+        env=smearcount.all_environment(),
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    smearcount.started.append(up)
+    wait_until(lambda: len(psutil.Process(up.pid).children(recursive=True)) >= 4, 40, "all processes")
+    os.killpg(up.pid, signal.SIGINT)
+    output, _ = up.communicate(timeout=60)
+    assert up.returncode == 130
+    assert "Traceback" not in output
+
+
+def test_a_second_up_says_so_and_stops(smearcount: Smearcount, inbox: Path, tmp_path: Path) -> None:
+    smearcount.start("up", inbox)
+    wait_until(lambda: smearcount.run("status").returncode == 0, 40, "the start")
+    second = smearcount.run("up", tmp_path, "--once")
+    assert second.returncode == 1
+    assert "already runs" in second.stderr
+
+
+def test_a_second_watcher_says_so_and_stops(smearcount: Smearcount, inbox: Path) -> None:
+    smearcount.start("up", inbox)
+    wait_until(lambda: '"watcher": "running"' in smearcount.run("status", "--format", "json").stdout, 40, "the watcher")
+    second = smearcount.run("watch", inbox)
+    assert second.returncode == 1
+    assert "another watcher" in second.stderr
+
+
+def test_config_names_every_setting_and_its_source_and_hides_secrets(smearcount: Smearcount) -> None:
+    smearcount.environment["SMEARCOUNT_DATABASE_URL"] = "postgresql://user:secret@host/name"
+    lines = {line["setting"]: line for line in smearcount.json("config")}
+    assert lines["SMEARCOUNT_DATABASE_URL"]["source"] == "environment"
+    assert "secret" not in str(lines)
+    assert lines["SMEARCOUNT_BATCH_IMAGES"] == lines["SMEARCOUNT_BATCH_IMAGES"] | {"source": "default", "value": "64"}
+    given = smearcount.json("config", "--data", "/tmp/elsewhere")
+    assert next(line for line in given if line["setting"] == "SMEARCOUNT_DATA")["source"] == "option"
+
+
+def test_doctor_finds_all_well_while_up_runs(smearcount: Smearcount, inbox: Path) -> None:
+    smearcount.start("up", inbox)
+    wait_until(lambda: '"watcher": "running"' in smearcount.run("status", "--format", "json").stdout, 40, "the watcher")
+    findings = smearcount.json("doctor", inbox)
+    assert {finding["state"] for finding in findings} == {"well"}, findings
+    assert list(inbox.iterdir()) == []
+
+
+def test_doctor_says_what_is_wrong(smearcount: Smearcount, tmp_path: Path) -> None:
+    smearcount.environment["SMEARCOUNT_BROKER_URL"] = "redis://127.0.0.1:1/0"
+    done = smearcount.run("doctor", tmp_path / "nowhere")
+    assert done.returncode == 1
+    assert "SMEARCOUNT_BROKER_URL" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_parts_as_separate_processes_count_as_one(smearcount: Smearcount, inbox: Path, broker_url: str) -> None:
+    smearcount.environment["SMEARCOUNT_BROKER_URL"] = broker_url
+    files = exports(slides=2, cells=40)
+    drop(inbox, files)
+    smearcount.start("worker", "--workers", 1)
+    smearcount.start("watch", inbox)
+    wait_until(lambda: smearcount.is_counted(len(files)), 60, "all images")
+
+
+def test_a_broker_that_is_down_at_first_delays_but_loses_nothing(
+    smearcount: Smearcount, inbox: Path, tmp_path: Path
+) -> None:
+    from worker.broker import EmbeddedBroker
+
+    broker = EmbeddedBroker(tmp_path / "broker", tmp_path / "broker.log")
+    smearcount.environment["SMEARCOUNT_BROKER_URL"] = broker.url
+    files = exports(slides=1, cells=30)
+    drop(inbox, files)
+    watcher = smearcount.start("watch", inbox)
+    worker = smearcount.start("worker", "--workers", 1)
+    wait_until(lambda: '"pending": 30' in smearcount.run("status", "--format", "json").stdout, 40, "the journal")
+    (inbox / "S00" / "late.jpg").write_bytes(cell_bytes(77))
+    wait_until(lambda: '"pending": 31' in smearcount.run("status", "--format", "json").stdout, 40, "the journal")
+    try:
+        broker.start()
+        wait_until(lambda: smearcount.is_counted(31), 90, "all images")
+    finally:
+        for process in (watcher, worker):
+            process.terminate()
+        watcher_said, _ = watcher.communicate(timeout=40)
+        worker.communicate(timeout=40)
+        broker.stop()
+    assert "the broker does not answer" in watcher_said
+    assert "late.jpg" not in watcher_said

@@ -1,0 +1,79 @@
+"""From exports to counts with one command, on real cells."""
+
+import csv
+import json
+from collections import Counter
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from differential.schema import counts_schema
+from tests.acceptance.conftest import Smearcount
+
+
+def truth_of(path: Path) -> dict[str, Counter[str]]:
+    """Return the true classes per slide from a truth file."""
+    truth: dict[str, Counter[str]] = {}
+    with path.open(newline="") as file:
+        for row in csv.DictReader(file):
+            truth.setdefault(row["slide"], Counter())[row["class"]] += 1
+    return truth
+
+
+@pytest.mark.timeout(300)
+def test_twenty_slides_of_real_cells_are_counted_right(smearcount: Smearcount, tmp_path: Path, pbc: Path) -> None:
+    exports = tmp_path / "in"
+    simulated = smearcount.run("simulate", exports, "--from", pbc / "val", "--slides", 20, "--cells", 150, "--seed", 1)
+    assert simulated.returncode == 0, simulated.stderr
+
+    counted = smearcount.run("up", exports, "--once", seconds=280)
+    assert counted.returncode == 0, counted.stderr
+    assert "slide-020" in counted.stdout
+
+    slides = smearcount.json("slides")
+    assert len(slides) == 20
+    assert {slide["status"] for slide in slides} == {"complete"}
+    assert sum(slide["images"] for slide in slides) == 3000
+    assert sum(slide["duplicates"] + slide["quarantined"] + slide["pending"] for slide in slides) == 0
+
+    truth = truth_of(exports.with_name("in.truth.csv"))
+    wrong = 0
+    for slide in slides:
+        result = smearcount.json("counts", slide["slide"])
+        jsonschema.validate(result, counts_schema())
+        cells = Counter(result["cells"])
+        # Every cell in a class beyond the true number is a wrong one; unidentified cells are for a person to look at.
+        wrong += sum((cells - truth[slide["slide"]]).values())
+    assert wrong / 3000 < 0.05
+
+    again = smearcount.run("up", exports, "--once", seconds=100)
+    assert again.returncode == 0, again.stderr
+    assert smearcount.json("slides") == slides
+
+
+def test_drawn_demo_slides_need_no_real_images(smearcount: Smearcount, tmp_path: Path) -> None:
+    exports = tmp_path / "in"
+    assert smearcount.run("simulate", exports, "--slides", 2, "--cells", 40).returncode == 0
+    assert smearcount.run("up", exports, "--once").returncode == 0
+    slides = smearcount.json("slides")
+    assert [slide["images"] for slide in slides] == [40, 40]
+
+
+def test_an_empty_inbox_is_said_and_done(smearcount: Smearcount, inbox: Path) -> None:
+    done = smearcount.run("up", inbox, "--once")
+    assert done.returncode == 0, done.stderr
+    assert "nothing to count" in done.stderr
+
+
+def test_results_as_table_json_and_csv_agree(smearcount: Smearcount, tmp_path: Path) -> None:
+    exports = tmp_path / "in"
+    smearcount.run("simulate", exports, "--slides", 1, "--cells", 30)
+    smearcount.run("up", exports, "--once")
+    result = smearcount.json("counts", "slide-001")
+    rows = list(csv.DictReader(smearcount.run("counts", "slide-001", "--format", "csv").stdout.splitlines()))
+    assert {row["class"]: int(row["count"]) for row in rows} == result["cells"]
+    table = smearcount.run("counts", "slide-001").stdout
+    assert f"{result['wbc_counted']}" in table
+    images = json.loads(smearcount.run("images", "slide-001", "--format", "json").stdout)
+    assert len(images) == 30
