@@ -5,16 +5,17 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from models.card import load_card
-from models.classifier import load_classifier
 
 from cli.site import Site
 from db.counts import inbox_lines
 from db.migration import require_current
 from differential.errors import SmearcountError
+from models.card import load_card
+from models.classifier import load_classifier
 from models.preprocessing import INPUT_SIDE
 from watcher.events import FileEvents
 from watcher.layout import Layout
@@ -37,13 +38,13 @@ class Finding:
 def examine(site: Site, inbox: Path | None) -> list[Finding]:
     """Look at everything a count depends on."""
     examinations: list[tuple[str, Callable[[], Finding]]] = [
-        ("database", lambda: _database(site)),
-        ("broker", lambda: _broker(site)),
-        ("model", lambda: _model(site)),
-        ("pattern", lambda: _pattern(site)),
+        ("database", partial(_database, site)),
+        ("broker", partial(_broker, site)),
+        ("model", partial(_model, site)),
+        ("pattern", partial(_pattern, site)),
     ]
     folders = [inbox] if inbox is not None else _watched_folders(site)
-    examinations += [("inbox", lambda folder=folder: _inbox(folder)) for folder in folders]
+    examinations += [("inbox", partial(_inbox, folder)) for folder in folders]
     return [_examined(what, examination) for what, examination in examinations]
 
 
@@ -55,6 +56,8 @@ def _examined(what: str, examination: Callable[[], Finding]) -> Finding:
 
 
 def _database(site: Site) -> Finding:
+    if site.database.file is not None and not site.database.file.exists():
+        return Finding("database", "unknown", f"none yet; up makes it: {site.database.shown}")
     require_current(site.database)
     return Finding("database", "well", site.database.shown)
 

@@ -1,12 +1,12 @@
 """One installation as a command sees it: all settings, where each came from, and what they lead to."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from models.settings import ModelSettings
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 
@@ -16,6 +16,7 @@ from db.database import Database, without_password
 from db.migration import require_current
 from db.settings import DatabaseSettings
 from differential.settings import CountSettings
+from models.settings import ModelSettings
 from watcher.settings import WatcherSettings
 from worker.broker import embedded_url
 from worker.settings import WorkerSettings
@@ -61,7 +62,9 @@ class Site:
             return kind(**given)
         except ValidationError as error:
             first = error.errors()[0]
-            name = str(first["loc"][0]) if first["loc"] else "settings"
+            if not first["loc"]:  # two settings that do not go together
+                raise CommandError(first["msg"].removeprefix("Value error, ")) from None
+            name = str(first["loc"][0])
             where = f"--{name.replace('_', '-')}" if name in given else variable(name)
             raise CommandError(f"{where} cannot be {first['input']!r}: {first['msg'].lower()}") from None
         except ValueError as error:  # what pydantic-settings raises for values that are no JSON
@@ -157,10 +160,14 @@ class Site:
         return "environment" if name in settings.model_fields_set else "default"
 
     def _shown(self, settings: BaseSettings, name: str) -> str:
-        value = getattr(settings, name)
-        if name.endswith("_url") and value:
-            return without_password(value)
-        return str(value)
+        """Return the value as it is in force, in the form in which the environment variable would be set."""
+        in_force = {"data": self.data, "database_url": self.database_url, "broker_url": self.broker_url}
+        value = in_force.get(name, settings.model_dump(mode="json")[name])
+        if name.endswith("_url"):
+            return without_password(str(value))
+        if value is None:
+            return ""
+        return str(value) if isinstance(value, str | Path) else json.dumps(value)
 
 
 def variable(name: str) -> str:

@@ -1,5 +1,8 @@
 """What may differ between two photographs of the same cell: its position, its size a little, and the stain's colours."""
 
+# ruff: noqa: PLC0415  (TensorFlow is optional and takes seconds to load: it is imported where it is used)
+# ruff: noqa: RUF005  (a seed is a tensor: the sum adds, it does not concatenate)
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

@@ -6,6 +6,8 @@ step (73 % instead of 98.6 % in the middle of a run, measured). So they are gath
 averaging (Izmailov et al. 2018).
 """
 
+# ruff: noqa: PLC0415  (TensorFlow is optional and takes seconds to load: it is imported where it is used)
+
 from typing import Any
 
 import numpy as np

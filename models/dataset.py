@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from differential.classes import CellClass
-from models.errors import ModelsError
+from models.errors import ImageRefused, ModelsError
 from models.preprocessing import Pixels
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"})
@@ -35,7 +35,7 @@ def labelled_files(tree: Path) -> list[LabelledFile]:
         LabelledFile(path, label)
         for label in CellClass
         for path in sorted((tree / label).glob("*"))
-        if path.suffix.lower() in IMAGE_SUFFIXES
+        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
     ]
     if not files:
         raise ModelsError(f"{tree} holds no images in folders named {', '.join(CellClass)}")
@@ -45,8 +45,19 @@ def labelled_files(tree: Path) -> list[LabelledFile]:
 def load_pixels(
     files: Sequence[LabelledFile], decode: Callable[[bytes], Pixels], *, threads: int = 4
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """Decode all files: images of shape (n, side, side, 3), 0-255, and labels of shape (n,), as indices of CellClass."""
+    """Decode all files: images of shape (n, side, side, 3), 0-255, and labels of shape (n,), as indices of CellClass.
+
+    Raises:
+        ImageRefused: one of the files cannot be used; the message names it.
+    """
+
+    def load(file: LabelledFile) -> Pixels:
+        try:
+            return decode(file.path.read_bytes())
+        except ImageRefused as refusal:
+            raise ImageRefused(refusal.code, f"{file.path}: {refusal}") from None
+
     order = list(CellClass)
     with ThreadPoolExecutor(threads) as pool:
-        images = np.stack(list(pool.map(lambda file: decode(file.path.read_bytes()), files)))
+        images = np.stack(list(pool.map(load, files)))
     return images, np.array([order.index(file.label) for file in files], dtype=np.int64)

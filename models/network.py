@@ -5,6 +5,8 @@ channels. Stages halve the resolution and double the width; the class is read fr
 weights fit any input size (training starts on smaller images, which is faster).
 """
 
+# ruff: noqa: PLC0415  (TensorFlow is optional and takes seconds to load: it is imported where it is used)
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any

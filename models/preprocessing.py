@@ -9,11 +9,11 @@ half-size image hold the whole cell, so nothing needs to be resized.
 """
 
 import io
-import warnings
+import struct
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from models.errors import ImageRefused
 
@@ -30,9 +30,28 @@ LARGEST_SIDE = 2 * SMALLEST_SIDE
 #: No cell image comes near this many bytes, not even an uncompressed one of the largest size.
 LARGEST_FILE = 8 * 1024 * 1024
 
+#: Where no pixel's channels differ by more than this (of 255), the image is grey, whatever its mode. The palest of the
+#: cell images known reaches 85.
+LEAST_COLOUR = 16
+
 ACCEPTED_FORMATS = ("JPEG", "PNG", "BMP", "TIFF")
 
 Pixels = npt.NDArray[np.uint8]
+
+_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"II*\0", b"MM\0*")
+_JPEG_SCAN, _JPEG_END = b"\xff\xda", b"\xff\xd9"
+_PNG_BIT_DEPTH_AT = 24
+_NO_COLOUR = "the image is grey; the colours of the stain are needed to classify a cell"
+
+_UPRIGHTING = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 def decode_cell(data: bytes) -> Pixels:
@@ -47,6 +66,8 @@ def decode_cell(data: bytes) -> Pixels:
 def decode_half_size(data: bytes) -> Pixels:
     """Return the whole image at half size: RGB, shape (height // 2, width // 2, 3) or a pixel more, 0-255.
 
+    Safe to call from several threads at once.
+
     Raises:
         ImageRefused: the bytes are no image, or one that must not be counted; says why.
     """
@@ -55,30 +76,38 @@ def decode_half_size(data: bytes) -> Pixels:
     if len(data) > LARGEST_FILE:
         raise ImageRefused("too-large", f"the file has {len(data):,} bytes; a cell image has at most {LARGEST_FILE:,}")
     try:
-        with warnings.catch_warnings():
-            # Pillow only warns of a decompression bomb below a hard limit; the size check here is far stricter.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data), formats=ACCEPTED_FORMATS) as image:
-                _check_size(image)
-                _check_colour(image)
-                return np.asarray(_to_half_size_rgb(image))
+        with Image.open(io.BytesIO(data), formats=ACCEPTED_FORMATS) as image:
+            _check_size(image)
+            _check_single(image)
+            _check_colour(image)
+            _check_depth(image, data)
+            _check_complete(image, data)
+            half = np.asarray(_upright(_to_half_size_rgb(image)))
     except ImageRefused:
         raise
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
+        if data.startswith(_SIGNATURES):
+            raise ImageRefused(
+                "damaged", "the image is damaged, or of a kind that cannot be read: its header"
+            ) from None
         raise ImageRefused("not-an-image", "not a JPEG, PNG, BMP or TIFF image, whatever its name says") from None
-    except Image.DecompressionBombError:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        # Pillow raises the error from twice its limit on; under the limit it warns, which `python -W error` turns into
+        # an exception. Without that flag `_check_size` refuses the image just after the warning.
         raise ImageRefused("wrong-size", "the image has too many pixels to be one cell") from None
     except MemoryError:
         raise
     except Exception as error:  # a damaged file can make a decoder raise nearly anything, even SyntaxError
         raise ImageRefused("damaged", f"the image is damaged: {error}") from error
+    _check_stained(half)
+    return half
 
 
 def central_square(image: Pixels, side: int) -> Pixels:
     """Return the central `side` × `side` pixels of an image of shape (height, width, 3), as a contiguous copy."""
     top = (image.shape[0] - side) // 2
     left = (image.shape[1] - side) // 2
-    return np.ascontiguousarray(image[top : top + side, left : left + side])
+    return image[top : top + side, left : left + side].copy()
 
 
 def _check_size(image: Image.Image) -> None:
@@ -92,24 +121,56 @@ def _check_size(image: Image.Image) -> None:
         )
 
 
+def _check_single(image: Image.Image) -> None:
+    """Refuse several pages or frames: all but the first would silently go uncounted."""
+    if getattr(image, "is_animated", False):
+        raise ImageRefused("several-images", "the file holds several images; export one cell per file")
+
+
 def _check_colour(image: Image.Image) -> None:
     """Refuse colours that would have to be guessed: the stain's colours are what the classes are told apart by."""
     mode = image.mode
-    if mode in {"1", "L", "LA"} or mode.startswith(("I", "F")):
-        raise ImageRefused("no-colour", "the image is grey; the colours of the stain are needed to classify a cell")
+    if mode in {"1", "L", "LA", "La"} or mode.startswith(("I", "F")):
+        raise ImageRefused("no-colour", _NO_COLOUR)
     if mode not in {"RGB", "RGBA", "RGBX", "P"}:
         raise ImageRefused("wrong-colours", f"the image's colours are {mode}, not RGB; export it as RGB")
+
+
+def _check_depth(image: Image.Image, data: bytes) -> None:
+    """Refuse more than 8 bits per colour, which Pillow would cut down unasked: 12 bits in 16 would become black."""
+    bits = 8
+    if image.format == "PNG":
+        bits = data[_PNG_BIT_DEPTH_AT]
+    elif image.format == "TIFF":
+        bits = max(image.tag_v2.get(ExifTags.Base.BitsPerSample, (8,)))  # type: ignore[attr-defined]
+    if bits > 8:
+        raise ImageRefused("wrong-colours", f"the image has {bits} bits per colour; export it with 8")
+
+
+def _check_complete(image: Image.Image, data: bytes) -> None:
+    """Refuse a JPEG without its end marker.
+
+    A copy in progress may have its full length already, the rest being zeros: those decode to grey without an error.
+    The marker is looked for after the last scan, because the thumbnail in a header has one of its own.
+    """
+    if image.format == "JPEG" and data.rfind(_JPEG_END) < data.rfind(_JPEG_SCAN):
+        raise ImageRefused("damaged", "the image is damaged: its end is missing; copy the file again")
+
+
+def _check_stained(half: Pixels) -> None:
+    """Refuse a grey image saved with three equal channels."""
+    red, green, blue = np.moveaxis(half[::4, ::4], 2, 0)  # pairs of planes: ten times as fast as max(axis=2)
+    spread = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
+    if int(spread.max()) < LEAST_COLOUR:
+        raise ImageRefused("no-colour", _NO_COLOUR)
 
 
 def _to_half_size_rgb(image: Image.Image) -> Image.Image:
     if image.format == "JPEG":
         full_width = image.width
         image.draft("RGB", (image.width // 2, image.height // 2))
-        half = image if image.width < full_width else image.reduce(2)
-    else:
-        half = _opaque(image).reduce(2)
-    ImageOps.exif_transpose(half, in_place=True)
-    return half.convert("RGB") if half.mode != "RGB" else half
+        return image if image.width < full_width else image.reduce(2)
+    return _opaque(image).reduce(2)
 
 
 def _opaque(image: Image.Image) -> Image.Image:
@@ -118,3 +179,13 @@ def _opaque(image: Image.Image) -> Image.Image:
     if rgba.mode == "RGBA" and rgba.getchannel("A").getextrema()[0] != 255:
         raise ImageRefused("transparent", "the image has see-through pixels; export it without an alpha channel")
     return rgba.convert("RGB")
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Turn an image the way its EXIF orientation says (Pillow has turned a TIFF already, and forgotten the tag)."""
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation)
+    except (SyntaxError, ValueError, TypeError, KeyError, OSError, Warning, struct.error):
+        return image  # a cell has no upright side: one with unreadable EXIF data is as good as any
+    turn = _UPRIGHTING.get(orientation) if isinstance(orientation, int) else None
+    return image if turn is None else image.transpose(turn)

@@ -4,6 +4,8 @@ The recipe: AdamW with weight decay, label smoothing, an exponential mean of the
 scales, shifts and stains. The first epochs run on smaller images, where an epoch costs half.
 """
 
+# ruff: noqa: PLC0415  (TensorFlow is optional and takes seconds to load: it is imported where it is used)
+
 from __future__ import annotations
 
 import argparse

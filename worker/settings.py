@@ -1,8 +1,9 @@
 """How images are queued and worked on."""
 
 import os
+from typing import Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -28,6 +29,12 @@ class WorkerSettings(BaseSettings):
         description="Seconds after which a message taken by a worker that never answered goes to another one; "
         "longer than batch_seconds.",
     )
+
+    @model_validator(mode="after")
+    def _redelivers_later_than_a_batch_takes(self) -> Self:
+        if self.redelivery_seconds <= self.batch_seconds:
+            raise ValueError("SMEARCOUNT_REDELIVERY_SECONDS must be longer than SMEARCOUNT_BATCH_SECONDS")
+        return self
 
     @property
     def processes(self) -> int:

@@ -15,7 +15,7 @@ _COLUMNS = ("id", "path", "state", "cell_class", "confidence", "reason")
 
 @click.command()
 @click.argument("slide", required=False)
-@click.option("--state", "states", type=click.Choice([*ImageState, "unidentified"]), multiple=True, metavar="STATE",
+@click.option("--state", "states", type=click.Choice([*(state.value for state in ImageState), "unidentified"]), multiple=True, metavar="STATE",
               help="Only images in this state; may be given more than once: "
               f"{', '.join(ImageState)}, or unidentified.")  # fmt: skip
 @options.output

@@ -1,6 +1,6 @@
 """`smearcount status`."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -66,7 +66,10 @@ def status(output: str, inbox: str | None, data: Path | None, database_url: str 
                     oldest_pending_seconds=None if oldest is None else round(oldest, 1),
                 )
             )
-    show_rows(lines, output)
+    if output != "table":
+        show_rows(lines, output)
+    for line in lines if output == "table" else ():
+        show_rows([{"": name.replace("_", " "), "now": value} for name, value in asdict(line).items()], "table")
 
 
 def _watcher(watched_at: datetime | None, now: datetime) -> str:

@@ -7,7 +7,6 @@ from pathlib import Path
 from types import FrameType
 
 import click
-from models.card import verified_weights
 
 from cli import options
 from cli.errors import CommandError, ExitCode, ExitWith
@@ -17,6 +16,7 @@ from cli.site import Site
 from cli.supervision import Broker, Child, Crew
 from cli.tally_view import TallyView
 from db.migration import migrate
+from models.card import verified_weights
 from watcher.layout import Layout
 
 _ROUND_SECONDS = 0.25

@@ -7,8 +7,8 @@ import click
 
 from cli import options
 from cli.logs import log_to_stderr
+from cli.patience import migrate_patiently
 from cli.site import Site
-from db.migration import migrate
 from watcher.watch import Watcher
 from worker.queue import BatchQueue
 
@@ -28,7 +28,7 @@ def watch(inbox: Path, poll: bool | None, data: Path | None, database_url: str |
     log_to_stderr()
     site = Site(data=data, database_url=database_url, broker_url=broker_url, poll=poll)
     with site.database as database:
-        migrate(database)
+        migrate_patiently(database)
         queue = BatchQueue(site.worker, site.broker_url)
         watcher = Watcher(inbox, database, queue, site.watcher)
         for number in (signal.SIGINT, signal.SIGTERM):

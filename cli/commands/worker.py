@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import click
-from models.card import verified_weights
 
 from cli import options
 from cli.errors import CommandError
 from cli.logs import log_to_stderr
+from cli.patience import migrate_patiently
 from cli.site import Site
-from db.migration import migrate
+from models.card import verified_weights
 from worker.service import run_worker
 
 
@@ -28,7 +28,7 @@ def worker(workers: int | None, data: Path | None, database_url: str | None, bro
     site = Site(data=data, database_url=database_url, broker_url=broker_url, workers=workers)
     verified_weights(Path(site.models.model))  # refused here once, not in every child
     with site.database as database:
-        migrate(database)
+        migrate_patiently(database)
     code = run_worker(site.worker, site.models, broker_url=site.broker_url, database_url=site.database_url)
     if code:
         raise CommandError(f"the worker ended with code {code}; its log says why")

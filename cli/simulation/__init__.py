@@ -1,0 +1,1 @@
+"""Exports to practise with: folders that look like an analyzer's, from real labelled cells or from drawn ones."""

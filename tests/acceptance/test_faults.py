@@ -1,6 +1,5 @@
 """kill -9 of any part, in the middle of 3,000 images, ends in exactly the counts of an undisturbed run."""
 
-import json
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -8,9 +7,9 @@ from pathlib import Path
 
 import psutil
 import pytest
-
-from tests.acceptance.conftest import Smearcount, wait_until
-from tests.acceptance.exports import drop, exports
+from exports import drop, exports
+from running import Smearcount
+from waiting import wait_until
 
 SLIDES, CELLS = 20, 150
 
@@ -48,19 +47,10 @@ def summary(smearcount: Smearcount) -> dict[str, dict[str, int]]:
 def part_of(up: subprocess.Popen[str], part: str) -> psutil.Process:
     """Return the process of one part: its oldest, which for the worker is the one that holds the connection."""
     found = [
-        process
-        for process in psutil.Process(up.pid).children(recursive=False)
-        if part in " ".join(process.cmdline())
+        process for process in psutil.Process(up.pid).children(recursive=False) if part in " ".join(process.cmdline())
     ]
     assert found, f"no process of {part}"
     return found[0]
-
-
-def finished(smearcount: Smearcount) -> int:
-    """Return how many images are finished."""
-    asked = smearcount.run("status", "--format", "json")
-    states = json.loads(asked.stdout) if asked.returncode == 0 else []
-    return sum(state["done"] for state in states)
 
 
 @pytest.mark.timeout(300)
@@ -69,7 +59,7 @@ def test_killing_a_part_changes_no_count(
     smearcount: Smearcount, full_inbox: Path, undisturbed: dict[str, dict[str, int]], part: str
 ) -> None:
     up = smearcount.start("up", full_inbox, "--workers", 2)
-    wait_until(lambda: finished(smearcount) > 100, 60, "the first images")
+    wait_until(lambda: smearcount.images("done") > 100, 60, what="the first images")
     if part == "up":
         # Everything goes at once, as when the machine loses power; then it is started again.
         family = psutil.Process(up.pid).children(recursive=True)
@@ -85,8 +75,8 @@ def test_killing_a_part_changes_no_count(
         children[0].kill()
     else:
         part_of(up, part).kill()
-    before = finished(smearcount)
+    before = smearcount.images("done")
     assert before < SLIDES * CELLS, "the fault came too late to disturb anything"
-    wait_until(lambda: smearcount.is_counted(SLIDES * CELLS), 200, "all images")
+    wait_until(lambda: smearcount.is_counted(SLIDES * CELLS), 200, what="all images")
     assert summary(smearcount) == undisturbed
     assert smearcount.run("images", "--state", "quarantined", "--format", "json").stdout.strip() == "[]"

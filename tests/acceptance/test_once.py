@@ -7,9 +7,9 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from running import Smearcount
 
 from differential.schema import counts_schema
-from tests.acceptance.conftest import Smearcount
 
 
 def truth_of(path: Path) -> dict[str, Counter[str]]:

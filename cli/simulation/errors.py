@@ -1,0 +1,7 @@
+"""What can go wrong while simulating an analyzer."""
+
+from differential.errors import SmearcountError
+
+
+class SimulationError(SmearcountError):
+    """The export asked for cannot be simulated."""

@@ -1,0 +1,149 @@
+"""The model card: what a weights file is, what it was made from, what it can and cannot do.
+
+A card is JSON beside the weights. A result names the weights by the SHA-256 that the card states, so weights that do not
+match their card are never used.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from differential.classes import CellClass
+from models.errors import ModelInvalid
+from models.preprocessing import INPUT_SIDE, PREPROCESSING_VERSION
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TrainingData(_Frozen):
+    """The images a network was trained on, with the credit their licence asks for."""
+
+    text: str
+    source: str
+    doi: str
+    licence: str
+    attribution: str
+    split: str
+
+
+class Confusion(_Frozen):
+    """A mistake the network is known to make: so many validation images of one class were called another."""
+
+    truth: CellClass
+    called: CellClass
+    images: Annotated[int, Field(ge=1)]
+
+
+class Metrics(_Frozen):
+    """How the network did on the validation images; shares are 0-1, threshold and temperature as on the card."""
+
+    images: Annotated[int, Field(ge=1)]
+    accuracy: Share
+    macro_recall: Share
+    recall: dict[CellClass, Share]
+    expected_calibration_error: Share
+    #: Share of the images whose confidence is under the threshold.
+    unidentified: Share
+    #: Share of these that the network would have called wrongly; None where there are none.
+    errors_among_unidentified: Share | None
+    #: Accuracy over the other images; None where there are none.
+    accuracy_of_identified: Share | None
+
+
+class ModelCard(_Frozen):
+    """Everything about one weights file."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+    version: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")]
+    #: Name of the weights file, in the folder of the card.
+    file: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    bytes: Annotated[int, Field(ge=1)]
+    parameters: Annotated[int, Field(ge=1)]
+    runtime: Literal["litert"]
+    precision: Literal["float32"]
+    classes: tuple[str, ...]
+    input_side: Annotated[int, Field(ge=1)]
+    preprocessing: str
+    #: The logits are divided by this before the softmax.
+    temperature: Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+    #: A cell called with less confidence than this is unidentified.
+    threshold: Share
+    threshold_rule: str
+    training: TrainingData
+    validation: Metrics
+    confusions: tuple[Confusion, ...]
+    limits: tuple[str, ...]
+
+    @model_validator(mode="after")
+    def _recall_of_every_class(self) -> Self:
+        if set(self.validation.recall) != set(CellClass):
+            raise ValueError("validation.recall must state every class once")
+        return self
+
+
+def load_card(path: Path) -> ModelCard:
+    """Read a model card.
+
+    Raises:
+        ModelInvalid: the file is missing or no model card.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelInvalid(f"{path} cannot be read as a model card ({error}); set SMEARCOUNT_MODEL to one") from None
+    try:
+        return ModelCard.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise ModelInvalid(
+            f"{path} is no valid model card: {where}: {first['msg']}; restore it or export the model anew"
+        ) from None
+
+
+def verified_weights(card_path: Path, card: ModelCard | None = None) -> bytes:
+    """Return the bytes of the weights beside the card, once they are known to be the ones it describes.
+
+    Args:
+        card_path: the card; the weights lie in the same folder.
+        card: the card's content, where it has been read already.
+
+    Raises:
+        ModelInvalid: card or weights are missing or damaged, or made for other classes or another preprocessing.
+    """
+    card = card or load_card(card_path)
+    _check_fits_this_code(card_path, card)
+    path = card_path.parent / card.file
+    try:
+        weights = path.read_bytes()
+    except OSError as error:
+        raise ModelInvalid(
+            f"the weights {path} cannot be read ({error.strerror}); put the file back beside its card"
+        ) from None
+    found = hashlib.sha256(weights).hexdigest()
+    if found != card.sha256:
+        raise ModelInvalid(
+            f"the weights {path} are not those of their card (SHA-256 {found[:12]}…, the card says "
+            f"{card.sha256[:12]}…); restore both files from the same release"
+        )
+    return weights
+
+
+def _check_fits_this_code(path: Path, card: ModelCard) -> None:
+    if card.preprocessing != PREPROCESSING_VERSION or card.input_side != INPUT_SIDE:
+        raise ModelInvalid(
+            f"the model of {path} needs preprocessing {card.preprocessing} at {card.input_side} px, this version of "
+            f"smearcount does {PREPROCESSING_VERSION} at {INPUT_SIDE} px; use a model and a smearcount that belong together"
+        )
+    if card.classes != tuple(CellClass):
+        raise ModelInvalid(
+            f"the model of {path} tells apart {', '.join(card.classes) or 'nothing'}, smearcount counts "
+            f"{', '.join(CellClass)}, in this order; use a model trained for these classes"
+        )

@@ -1,0 +1,49 @@
+"""The documentation names every command, setting, flag and column, and nothing that is not there."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from cli.main import COMMANDS
+from cli.site import SETTINGS, variable
+from differential.flags import FLAG_MEANINGS
+from differential.schema import counts_schema
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+REFERENCE = (ROOT / "docs" / "reference.md").read_text()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_is_documented(command: str) -> None:
+    assert f"`smearcount {command}" in REFERENCE
+
+
+@pytest.mark.parametrize("name", [variable(name) for kind in SETTINGS for name in kind.model_fields])
+def test_every_setting_is_documented(name: str) -> None:
+    assert f"`{name}`" in REFERENCE
+
+
+def test_no_setting_is_documented_that_does_not_exist() -> None:
+    known = {variable(name) for kind in SETTINGS for name in kind.model_fields}
+    known |= {"SMEARCOUNT_TEST_POSTGRESQL", "SMEARCOUNT_TEST_BROKER", "SMEARCOUNT_TEST_IMAGES"}
+    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
+        assert set(re.findall(r"SMEARCOUNT_[A-Z_]+[A-Z]", page.read_text())) <= known, page
+
+
+@pytest.mark.parametrize("code", FLAG_MEANINGS)
+def test_every_flag_is_documented(code: str) -> None:
+    assert f"`{code}`" in REFERENCE
+
+
+@pytest.mark.parametrize("name", counts_schema()["properties"])
+def test_every_property_of_the_json_is_documented(name: str) -> None:
+    assert f"`{name}`" in REFERENCE
+
+
+def test_every_link_within_the_documentation_leads_somewhere() -> None:
+    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
+            if "://" not in target:
+                assert (page.parent / target).exists(), f"{page.name} links to {target}"
