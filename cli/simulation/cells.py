@@ -121,7 +121,7 @@ def draw_erythroblast(patch: Patch, radius: float, rng: np.random.Generator) -> 
     angle = rng.uniform(0, 2 * math.pi)
     aside = radius * rng.uniform(0, 0.2)
     moved = patch.moved(aside * math.cos(angle), aside * math.sin(angle))
-    shape = outline.rounded(moved, radius * (0.8 - 0.18 * ripeness) * rng.uniform(0.92, 1.04), rng, uneven=0.015)
+    shape = outline.rounded(moved, radius * (0.77 - 0.15 * ripeness) * rng.uniform(0.92, 1.04), rng, uneven=0.015)
     nucleus.draw_nucleus(patch, np.minimum(shape, depth - 1), nucleus.PYKNOTIC, rng)
 
 
@@ -134,7 +134,7 @@ def draw_platelet(patch: Patch, radius: float, rng: np.random.Generator) -> None
     core = depth - rng.uniform(0, 0.25) * radius
     dense = rng.uniform(0.45, 0.85)
     patch.paint(stain.rgb(148, 98, 164), soft_edge(core, 6) * np.float32(dense))
-    granules = int(core.size and (core > 0).sum() * rng.uniform(0.06, 0.12))
+    granules = int((core > 0).sum() * rng.uniform(0.06, 0.12))
     cover = speckle(core > 0, granules, 1.6, rng) * np.float32(rng.uniform(0.65, 0.9))
     patch.paint(_tinted(stain.AZUROPHIL, 8, rng), cover)
 
@@ -159,7 +159,7 @@ def _draw_cytoplasm(
     texture = grain(patch.shape, scale, rng) + 0.6 * grain(patch.shape, 2, rng)
     texture -= 1.2 * np.exp(-np.clip(depth, 0, None) / 3)
     # The dye's eosin and its azure do not settle quite alike: spots of pink beside spots of blue.
-    hue = 0.35 * mottle * grain(patch.shape, 2 * scale, rng)
+    hue = 0.22 * mottle * grain(patch.shape, 2 * scale, rng)
     shades = colour + (texture * mottle)[..., None] * stain.rgb(1, 1.1, 0.45) + hue[..., None] * stain.rgb(1, 0, -0.5)
     patch.paint(shades.astype(np.float32), soft_edge(depth, 2.0))
 

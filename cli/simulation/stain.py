@@ -33,7 +33,7 @@ class Spread:
 CELL_DIAMETER: dict[CellClass, Spread] = {
     CellClass.BASOPHIL: Spread(125, 9),
     CellClass.EOSINOPHIL: Spread(131, 9),
-    CellClass.ERYTHROBLAST: Spread(94, 11, most=1.6),
+    CellClass.ERYTHROBLAST: Spread(92, 10, most=1.6),
     CellClass.IG: Spread(138, 13),
     CellClass.LYMPHOCYTE: Spread(99, 7),
     CellClass.MONOCYTE: Spread(152, 10),
