@@ -6,15 +6,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnClause, Connection, Row, and_, func, literal_column, not_, select
+from sqlalchemy import ColumnClause, Connection, Row, and_, func, literal_column, not_, select, true
 from sqlalchemy import table as sql_table
 from sqlalchemy.orm import aliased
 
 from db.database import Database
 from db.errors import UnknownSlide
-from db.names import to_text
 from db.records import ImageLine, InboxLine, Progress
-from db.schema import OPEN_STATES, Classification, Image, ImageState, Inbox, Model, Slide
+from db.schema import IS_OPEN, OPEN_STATES, Classification, Image, ImageState, Inbox, Model, Slide
 from differential.classes import CellClass
 from differential.tally import ModelIdentity, SlideStatus, SlideTally
 
@@ -52,7 +51,7 @@ def slide_tallies(database: Database, *, inbox: str | None = None) -> list[Inbox
     with database.reading() as connection:
         query = select(*_SLIDE).join(Inbox).order_by(Slide.first_image_at, Slide.name)
         if inbox is not None:
-            query = query.where(Inbox.name == to_text(inbox))
+            query = query.where(Inbox.name == inbox)
         rows = connection.execute(query).all()
         return [
             line
@@ -93,7 +92,7 @@ def image_lines(
     )  # fmt: skip
     query = query.where(Image.state.in_(states) if states else Image.state != ImageState.SUPERSEDED)
     if inbox is not None:
-        query = query.where(Inbox.name == to_text(inbox))
+        query = query.where(Inbox.name == inbox)
     if limit is not None:
         query = query.limit(limit)
     with database.reading() as connection:
@@ -106,13 +105,12 @@ def progress(database: Database, *, inbox: str | None = None) -> Progress:
     """Return where all images are."""
     now = datetime.now(UTC)
     with database.reading() as connection:
-        only = Image.inbox_id.in_(select(Inbox.id).where(Inbox.name == to_text(inbox))) if inbox else Image.id > 0
-        by_state = dict(
-            connection.execute(select(Image.state, func.count()).where(only).group_by(Image.state)).tuples().all()
-        )
-        oldest = connection.execute(
-            select(func.min(Image.seen_at)).where(only, Image.state.in_(OPEN_STATES))
-        ).scalar_one()
+        only = Image.inbox_id.in_(select(Inbox.id).where(Inbox.name == inbox)) if inbox else true()
+        by_state = {
+            str(state): count
+            for state, count in connection.execute(select(Image.state, func.count()).where(only).group_by(Image.state))
+        }
+        oldest = connection.execute(select(func.min(Image.seen_at)).where(only, IS_OPEN)).scalar_one()
         recent = connection.execute(
             select(func.count(), func.min(Image.finished_at)).where(
                 only,
@@ -122,7 +120,7 @@ def progress(database: Database, *, inbox: str | None = None) -> Progress:
         ).one()
         slides_query = select(func.count(), func.count(Slide.completed_at))
         if inbox is not None:
-            slides_query = slides_query.where(Slide.inbox_id.in_(select(Inbox.id).where(Inbox.name == to_text(inbox))))
+            slides_query = slides_query.where(Slide.inbox_id.in_(select(Inbox.id).where(Inbox.name == inbox)))
         slides, complete = connection.execute(slides_query).one()
     seconds = max((now - recent[1]).total_seconds(), 1.0) if recent[1] else RATE_SECONDS
     return Progress(
@@ -159,7 +157,7 @@ def find_slide_id(database: Database, slide: str, *, inbox: str | None = None) -
 def _find_slide(connection: Connection, name: str, inbox: str | None) -> _SlideRow:
     query = select(*_SLIDE).join(Inbox).where(Slide.name == name)
     if inbox is not None:
-        query = query.where(Inbox.name == to_text(inbox))
+        query = query.where(Inbox.name == inbox)
     rows = connection.execute(query).all()
     if not rows:
         raise UnknownSlide(f"no slide named {name!r} has been seen; the command slides lists them")

@@ -1,5 +1,7 @@
 """The connection: one database, SQLite or PostgreSQL, with transactions for reading and for writing."""
 
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -58,7 +60,14 @@ class Database:
             DatabaseUnavailable: it does not answer; another try may succeed.
             DatabaseError: it answers, but cannot be used.
         """
-        with _translated(self.shown), self.engine.connect() as connection, connection.begin():
+        # PostgreSQL by itself would let each query of a transaction see another state: an image could be missed
+        # because it was pending for the one and counted for the next.
+        options = {"isolation_level": "REPEATABLE READ"} if self.engine.dialect.name == "postgresql" else {}
+        with (
+            _translated(self.shown),
+            self.engine.connect().execution_options(**options) as connection,
+            connection.begin(),
+        ):
             yield connection
 
     @contextmanager
@@ -76,6 +85,11 @@ class Database:
             connection.begin(),
         ):
             yield connection
+
+
+def without_password(url: str) -> str:
+    """Return a URL of a database or a broker as it may be shown."""
+    return make_url(url).render_as_string(hide_password=True)
 
 
 def insert_new(connection: Connection, table: type[DeclarativeBase], rows: list[dict[str, Any]]) -> None:
@@ -96,6 +110,8 @@ def _checked_url(url: str) -> URL:
     backend = parsed.get_backend_name()
     if backend == "postgresql":
         return parsed.set(drivername="postgresql+psycopg")
+    if backend == "sqlite" and parsed.database in {None, "", ":memory:"}:
+        raise DatabaseError("a database in memory would be gone with its process; name a file: sqlite:////path/file.db")
     if backend == "sqlite":
         return parsed
     raise DatabaseError(f"a {backend} database is not supported; use postgresql:// or sqlite://")
@@ -106,7 +122,15 @@ def _engine(url: URL) -> Engine:
         return create_engine(
             url,
             pool_pre_ping=True,
-            connect_args={"connect_timeout": POSTGRESQL_CONNECT_SECONDS, "application_name": "smearcount"},
+            connect_args={
+                "connect_timeout": POSTGRESQL_CONNECT_SECONDS,
+                "application_name": "smearcount",
+                # A server that vanished without a word is noticed in half a minute, not in hours.
+                "keepalives_idle": 10,
+                "keepalives_interval": 5,
+                "keepalives_count": 4,
+                "tcp_user_timeout": 30_000,
+            },
         )
     engine = create_engine(url, connect_args={"timeout": SQLITE_BUSY_SECONDS})
     event.listen(engine, "connect", _prepare_sqlite)
@@ -117,12 +141,27 @@ def _engine(url: URL) -> Engine:
 def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # transactions are begun by _begin_sqlite, not by the driver
     cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode = WAL")
+    _use_wal(cursor)
     # With WAL a power cut may lose the last transactions but never damages the file; what is lost is found again by
     # the next scan, since the images are still in the inbox.
     cursor.execute("PRAGMA synchronous = NORMAL")
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.close()
+
+
+def _use_wal(cursor: Any) -> None:
+    # Of several processes that make the file at the same moment, all but one are told "locked" at once: for this
+    # statement alone SQLite waits for nobody, whatever the timeout.
+    deadline = time.monotonic() + SQLITE_BUSY_SECONDS
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -4,12 +4,12 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Connection, RowMapping, func, or_, select, tuple_, update
+from sqlalchemy import Connection, RowMapping, func, or_, select, update
 
 from db.database import Database, insert_new
 from db.names import to_text
-from db.records import Batch, FileVersion, Journalled, SeenFile
-from db.schema import OPEN_STATES, Image, ImageState, Inbox, Slide
+from db.records import Batch, FileVersion, Journalled, KnownFile, SeenFile
+from db.schema import IS_CURRENT, IS_OPEN, Image, ImageState, Inbox, Slide
 
 #: Reasons that a later look at the same, unchanged file may overturn.
 REVIVABLE = frozenset({"gone", "empty", "no-slide", "leaves-inbox"})
@@ -18,12 +18,16 @@ _FILES_PER_STATEMENT = 500
 
 
 def register_inbox(database: Database, name: str, root: str) -> int:
-    """Return the id of the inbox `name`, noting that the watcher's machine sees it at the absolute path `root`."""
+    """Return the id of the inbox `name`; a new one lies at the absolute path `root`, a known one where it lay before."""
     with database.writing() as connection:
         insert_new(connection, Inbox, [{"name": to_text(name), "root": to_text(root), "arriving": 0}])
-        mine = Inbox.name == to_text(name)
-        connection.execute(update(Inbox).where(mine).values(root=to_text(root)))
-        return connection.execute(select(Inbox.id).where(mine)).scalar_one()
+        return connection.execute(select(Inbox.id).where(Inbox.name == to_text(name))).scalar_one()
+
+
+def place_inbox(database: Database, inbox_id: int, root: str) -> None:
+    """Note that the watcher's machine sees the inbox at the absolute path `root`; only for whoever holds its lease."""
+    with database.writing() as connection:
+        connection.execute(update(Inbox).where(Inbox.id == inbox_id).values(root=to_text(root)))
 
 
 def note_watch(database: Database, inbox_id: int, *, arriving: int, is_whole_scan: bool) -> None:
@@ -36,16 +40,18 @@ def note_watch(database: Database, inbox_id: int, *, arriving: int, is_whole_sca
         connection.execute(update(Inbox).where(Inbox.id == inbox_id).values(values))
 
 
-def known_in_folder(database: Database, inbox_id: int, folder: str) -> dict[str, FileVersion]:
-    """Return the journalled files of one folder that need no second look while their version stays the same."""
-    settled = or_(Image.reason_code.is_(None), Image.reason_code.not_in(REVIVABLE))
+def known_in_folder(database: Database, inbox_id: int, folder: str) -> dict[str, KnownFile]:
+    """Return the journalled files of one folder; they need no second look while nothing of what is returned changes."""
     with database.reading() as connection:
         rows = connection.execute(
-            select(Image.filename, Image.size, Image.mtime_ns).where(
-                Image.inbox_id == inbox_id, Image.folder == folder, Image.state != ImageState.SUPERSEDED, settled
+            select(Image.filename, Image.size, Image.mtime_ns, Image.reason_code).where(
+                Image.inbox_id == inbox_id, Image.folder == folder, IS_CURRENT
             )
         )
-        return {filename: FileVersion(size, mtime_ns) for filename, size, mtime_ns in rows}
+        return {
+            filename: KnownFile(FileVersion(size, mtime_ns), code if code in REVIVABLE else None)
+            for filename, size, mtime_ns, code in rows
+        }
 
 
 def record(database: Database, inbox_id: int, files: Sequence[SeenFile]) -> Journalled:
@@ -66,18 +72,23 @@ def record(database: Database, inbox_id: int, files: Sequence[SeenFile]) -> Jour
 def take_batches(database: Database, inbox_id: int, *, at_most: int, batch_size: int) -> list[Batch]:
     """Mark up to `at_most` pending images as queued and return them as batches of one slide each, oldest first."""
     now = datetime.now(UTC)
+    pending = (
+        select(Image.id, Image.slide_id)
+        .where(
+            IS_OPEN,
+            Image.state == ImageState.PENDING,
+            Image.inbox_id == inbox_id,
+            Image.slide_id.is_not(None),
+            or_(Image.not_before.is_(None), Image.not_before <= now),
+        )
+        .order_by(Image.id)
+    )
+    with database.reading() as connection:
+        # Asked several times a second; an answer of "nothing" must not cost the workers SQLite's one write lock.
+        if connection.execute(pending.limit(1)).first() is None:
+            return []
     with database.writing() as connection:
-        rows = connection.execute(
-            select(Image.id, Image.slide_id)
-            .where(
-                Image.state == ImageState.PENDING,
-                Image.inbox_id == inbox_id,
-                Image.slide_id.is_not(None),
-                or_(Image.not_before.is_(None), Image.not_before <= now),
-            )
-            .order_by(Image.id)
-            .limit(at_most)
-        ).all()
+        rows = connection.execute(pending.limit(at_most)).all()
         of_slide: dict[int, list[int]] = defaultdict(list)
         for image_id, slide_id in rows:
             if slide_id is not None:
@@ -104,6 +115,7 @@ def put_back_lost(database: Database, inbox_id: int, *, queued_before: datetime)
         return connection.execute(
             update(Image)
             .where(
+                IS_OPEN,
                 Image.state == ImageState.QUEUED,
                 Image.inbox_id == inbox_id,
                 or_(Image.queued_at.is_(None), Image.queued_at < queued_before),
@@ -116,7 +128,7 @@ def count_queued(database: Database) -> int:
     """Return how many images are in the queue or with workers, of all inboxes."""
     with database.reading() as connection:
         return connection.execute(
-            select(func.count()).select_from(Image).where(Image.state == ImageState.QUEUED)
+            select(func.count()).select_from(Image).where(IS_OPEN, Image.state == ImageState.QUEUED)
         ).scalar_one()
 
 
@@ -125,7 +137,7 @@ def complete_slides(
 ) -> list[str]:
     """Complete and return the slides of which nothing is open or `arriving`, and no image came for `quiet`."""
     now = datetime.now(UTC)
-    still_open = select(Image.id).where(Image.slide_id == Slide.id, Image.state.in_(OPEN_STATES)).exists()
+    still_open = select(Image.id).where(Image.slide_id == Slide.id, IS_OPEN).exists()
     with database.reading() as connection:
         due = connection.execute(
             select(Slide.id, Slide.name).where(
@@ -139,6 +151,8 @@ def complete_slides(
     if not complete:
         return []
     with database.writing() as connection:
+        # Whoever reopens a slide at this moment is waited for first, so that the next statement sees what he did.
+        connection.execute(select(Slide.id).where(Slide.id.in_(complete)).order_by(Slide.id).with_for_update()).all()
         completed = connection.execute(
             update(Slide)
             .where(Slide.id.in_(complete), Slide.last_image_at <= now - quiet, ~still_open)
@@ -149,36 +163,42 @@ def complete_slides(
 
 
 def _record_some(connection: Connection, inbox_id: int, files: Sequence[SeenFile], now: datetime) -> Journalled:
-    current = _current_rows(connection, inbox_id, files)
+    last_seen = {(file.folder, file.filename): file for file in files}
+    current = _current_rows(connection, inbox_id, last_seen)
     changed: list[int] = []
-    fresh: dict[tuple[str, str], SeenFile] = {}
-    for file in files:
-        key = (file.folder, file.filename)
+    fresh: list[SeenFile] = []
+    for key, file in last_seen.items():
         row = current.get(key)
         if row is not None:
             if _is_settled(row, file):
                 continue
             changed.append(row["id"])
-        fresh[key] = file
+        fresh.append(file)
+    # Slides first, images next, as workers do it: two who take the same locks in turn never wait for each other.
+    slides = _slide_ids(connection, inbox_id, {file.slide for file in fresh if file.slide is not None}, now)
     _supersede(connection, changed)
-    slides = _slide_ids(connection, inbox_id, {file.slide for file in fresh.values() if file.slide is not None}, now)
-    insert_new(connection, Image, [_new_row(inbox_id, file, slides, now) for file in fresh.values()])
-    refused = sum(file.refusal is not None for file in fresh.values())
+    insert_new(connection, Image, [_new_row(inbox_id, file, slides, now) for file in fresh])
+    refused = sum(file.refusal is not None for file in fresh)
     return Journalled(new=len(fresh) - len(changed), superseded=len(changed), refused=refused)
 
 
 def _current_rows(
-    connection: Connection, inbox_id: int, files: Sequence[SeenFile]
+    connection: Connection, inbox_id: int, paths: Iterable[tuple[str, str]]
 ) -> dict[tuple[str, str], RowMapping]:
-    keys = [(file.folder, file.filename) for file in files]
-    rows = connection.execute(
-        select(Image.id, Image.folder, Image.filename, Image.size, Image.mtime_ns, Image.reason_code).where(
-            Image.inbox_id == inbox_id,
-            tuple_(Image.folder, Image.filename).in_(keys),
-            Image.state != ImageState.SUPERSEDED,
-        )
-    ).mappings()
-    return {(row["folder"], row["filename"]): row for row in rows}
+    names: dict[str, list[str]] = defaultdict(list)
+    for folder, filename in paths:
+        names[folder].append(filename)
+    columns = (Image.id, Image.filename, Image.size, Image.mtime_ns, Image.reason_code)
+    # One query per folder: for a list of pairs SQLite would read the whole inbox each time.
+    return {
+        (folder, row["filename"]): row
+        for folder, filenames in names.items()
+        for row in connection.execute(
+            select(*columns).where(
+                Image.inbox_id == inbox_id, Image.folder == folder, Image.filename.in_(filenames), IS_CURRENT
+            )
+        ).mappings()
+    }
 
 
 def _is_settled(row: RowMapping, file: SeenFile) -> bool:
@@ -192,6 +212,8 @@ def _is_settled(row: RowMapping, file: SeenFile) -> bool:
 def _supersede(connection: Connection, ids: list[int]) -> None:
     if not ids:
         return
+    before = select(Image.slide_id).where(Image.id.in_(ids)).distinct()
+    connection.execute(select(Slide.id).where(Slide.id.in_(before)).order_by(Slide.id).with_for_update()).all()
     connection.execute(update(Image).where(Image.id.in_(ids)).values(state=ImageState.SUPERSEDED))
     # The same bytes elsewhere in the slide were left out because of this image; now they count.
     revived = (
@@ -237,8 +259,4 @@ def _set_open_state(
     connection: Connection, ids: Sequence[int], state: ImageState, *, queued_at: datetime | None
 ) -> None:
     if ids:
-        connection.execute(
-            update(Image)
-            .where(Image.id.in_(ids), Image.state.in_(OPEN_STATES))
-            .values(state=state, queued_at=queued_at)
-        )
+        connection.execute(update(Image).where(Image.id.in_(ids), IS_OPEN).values(state=state, queued_at=queued_at))

@@ -1,7 +1,6 @@
 """One watcher per inbox: whoever holds the lease watches, and it is free again the moment its holder is gone."""
 
 import fcntl
-import os
 from pathlib import Path
 from typing import IO
 
@@ -49,15 +48,19 @@ class InboxLease:
     def _lock_file(self, database_file: Path) -> bool:
         if self._file is not None:
             return True
-        file = database_file.with_name(f"{database_file.name}.inbox-{self._inbox_id}.lock").open("ab")
+        lock = database_file.with_name(f"{database_file.name}.inbox-{self._inbox_id}.lock")
+        try:
+            file = lock.open("ab", buffering=0)
+        except OSError as error:
+            raise DatabaseUnavailable(f"the lock beside the database cannot be made: {error.strerror}") from error
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.close()
             return False
-        file.truncate(0)
-        file.write(str(os.getpid()).encode())
-        file.flush()
+        except OSError as error:
+            file.close()
+            raise DatabaseUnavailable(f"the lock beside the database cannot be held: {error.strerror}") from error
         self._file = file
         return True
 
@@ -67,12 +70,14 @@ class InboxLease:
             if self._connection is not None:
                 self._connection.execute(text("SELECT 1")).all()
                 return True
-            connection = self._database.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-            if not connection.execute(text("SELECT pg_try_advisory_lock(:space, :inbox)"), keys).scalar_one():
-                connection.close()
-                return False
-        except exc.DBAPIError as error:
+            self._connection = self._database.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+            # Should the network to this watcher be cut, the server frees the lease soon, not in hours.
+            for setting in ("tcp_keepalives_idle = 10", "tcp_keepalives_interval = 5", "tcp_keepalives_count = 4"):
+                self._connection.execute(text(f"SET {setting}"))
+            is_mine = self._connection.execute(text("SELECT pg_try_advisory_lock(:space, :inbox)"), keys).scalar_one()
+        except exc.SQLAlchemyError as error:
             self.release()
             raise DatabaseUnavailable(f"the database {self._database.shown} does not answer") from error
-        self._connection = connection
-        return True
+        if not is_mine:
+            self.release()
+        return bool(is_mine)

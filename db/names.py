@@ -16,6 +16,8 @@ _ESCAPED = re.compile(rb"\\(?:x([0-9a-f]{2})|\\)")
 
 def to_text(name: str) -> str:
     r"""Return a file name (as `os` functions give it) in storable form, without invisible characters."""
+    if name.isascii() and name.isprintable() and "\\" not in name:
+        return name  # nearly every name there is
     text = os.fsencode(name).decode("utf-8", "surrogateescape")
     return "".join(_character(character) for character in text)
 

@@ -14,7 +14,7 @@ class Refusal:
     reason: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SeenFile:
     """A file as the watcher saw it; names in the form of `db.names`."""
 
@@ -30,12 +30,20 @@ class SeenFile:
     refusal: Refusal | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FileVersion:
     """What tells one version of a file from another without reading it."""
 
     size: int
     mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class KnownFile:
+    """A journalled file, and the code of its refusal if a later look at the unchanged file may overturn it."""
+
+    version: FileVersion
+    held_against: str | None = None
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, func, select, update
 
 from db.database import Database, insert_new
 from db.records import Classified, FileVersion, ModelUsed, Outcome, Postponed, Refused, WorkItem
-from db.schema import OPEN_STATES, Classification, Image, ImageState, Inbox, Model, Slide
+from db.schema import IS_OPEN, Classification, Image, ImageState, Inbox, Model, Slide
 
 #: How long a postponed image waits before it is queued again.
 POSTPONED_SECONDS = 10
@@ -21,7 +21,7 @@ def begin(database: Database, image_ids: Sequence[int]) -> list[WorkItem]:
     with database.writing() as connection:
         begun = connection.execute(
             update(Image)
-            .where(Image.id.in_(image_ids), Image.state.in_(OPEN_STATES))
+            .where(Image.id.in_(image_ids), IS_OPEN)
             .values(attempts=Image.attempts + 1)
             .returning(Image.id)
         )
@@ -40,7 +40,7 @@ def give_up_attempt(database: Database, image_ids: Sequence[int]) -> None:
     with database.writing() as connection:
         connection.execute(
             update(Image)
-            .where(Image.id.in_(image_ids), Image.state.in_(OPEN_STATES), Image.attempts > 0)
+            .where(Image.id.in_(image_ids), IS_OPEN, Image.attempts > 0)
             .values(attempts=Image.attempts - 1)
         )
 
@@ -67,7 +67,7 @@ def _work_items(connection: Connection, ids: Sequence[int]) -> list[WorkItem]:
     rows = connection.execute(
         select(Image.id, Inbox.root, Image.folder, Image.filename, Image.size, Image.mtime_ns, Image.attempts)
         .join(Inbox, Inbox.id == Image.inbox_id)
-        .where(Image.id.in_(ids), Image.state.in_(OPEN_STATES))
+        .where(Image.id.in_(ids), IS_OPEN)
         .order_by(Image.id)
     )
     return [
@@ -81,9 +81,7 @@ def _lock_open(connection: Connection, ids: Sequence[int]) -> dict[int, int]:
     slides = select(Image.slide_id).where(Image.id.in_(ids)).distinct()
     # In a fixed order, so that two workers cannot wait for each other. SQLite has one writer anyway.
     connection.execute(select(Slide.id).where(Slide.id.in_(slides)).order_by(Slide.id).with_for_update()).all()
-    rows = connection.execute(
-        select(Image.id, Image.slide_id).where(Image.id.in_(ids), Image.state.in_(OPEN_STATES)).with_for_update()
-    )
+    rows = connection.execute(select(Image.id, Image.slide_id).where(Image.id.in_(ids), IS_OPEN).with_for_update())
     return {image_id: slide_id for image_id, slide_id in rows if slide_id is not None}
 
 

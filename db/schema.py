@@ -18,6 +18,7 @@ from sqlalchemy import (
     Integer,
     String,
     UniqueConstraint,
+    literal,
     text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -78,7 +79,7 @@ class Inbox(Base):
     #: When a full scan, and the settling of all it found, last ended.
     scanned_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     #: Files that are still being written.
-    arriving: Mapped[int] = mapped_column(Integer, default=0)
+    arriving: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
 
 
 class Slide(Base):
@@ -146,6 +147,11 @@ class Image(Base):
     duplicate_of: Mapped[int | None] = mapped_column(ForeignKey("images.id"))
     reason_code: Mapped[str | None] = mapped_column(String(32))
     reason: Mapped[str | None] = mapped_column(String)
+
+
+#: Conditions whose values are written into the statement: a partial index cannot be used for a parameter's sake.
+IS_OPEN = Image.state.in_([literal(state.value, literal_execute=True) for state in OPEN_STATES])
+IS_CURRENT = Image.state != literal(ImageState.SUPERSEDED.value, literal_execute=True)
 
 
 class Model(Base):

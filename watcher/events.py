@@ -1,7 +1,9 @@
 """File events from the operating system: hints of where to look, never the truth."""
 
+import logging
 import os
 import threading
+import warnings
 from dataclasses import dataclass, field
 
 from watchdog.events import (
@@ -26,6 +28,12 @@ _KINDS: list[type[FileSystemEvent]] = [
     FileCreatedEvent, FileModifiedEvent, FileClosedEvent, FileMovedEvent, DirCreatedEvent, DirMovedEvent,
 ]  # fmt: skip
 
+# What watchdog says of its work names files, which may identify a patient: nothing of it leaves this module.
+_watchdog_log = logging.getLogger("watchdog")
+_watchdog_log.propagate = False
+_watchdog_log.setLevel(logging.WARNING)
+_watchdog_log.addHandler(logging.NullHandler())
+
 
 @dataclass
 class Hints:
@@ -47,6 +55,7 @@ class FileEvents:
         self._hints = Hints()
         self._lock = threading.Lock()
         self._observer: BaseObserver | None = None
+        self._complaints = _Complaints(self)
 
     def start(self) -> None:
         """Begin to listen.
@@ -54,17 +63,34 @@ class FileEvents:
         Raises:
             OSError: the operating system gives no events for the inbox, or not for so many folders.
         """
+        _watchdog_log.addHandler(self._complaints)
+        # Said of a folder that was noticed twice, as happens to each that is made while its parent is gone through.
+        warnings.filterwarnings("ignore", message="Callback with id", category=RuntimeWarning)
         observer = Observer()
-        observer.schedule(_Handler(self), self._root, recursive=True, event_filter=_KINDS)
-        observer.start()
+        try:
+            observer.schedule(_Handler(self), self._root, recursive=True, event_filter=_KINDS)
+            observer.start()
+        except BaseException:
+            observer.stop()  # threads of its own run already
+            raise
         self._observer = observer
 
     def stop(self) -> None:
         """Stop listening."""
+        _watchdog_log.removeHandler(self._complaints)
         if self._observer is not None:
             self._observer.stop()
             self._observer.join(5)
             self._observer = None
+
+    def is_listening(self) -> bool:
+        """Whether hints can still be expected."""
+        if self._observer is None:
+            return False
+        # On Linux watchdog has one more thread, which it does not show; when it dies, nothing is ever heard again.
+        reader = getattr(self._observer, "_inotify_fd", None)
+        threads = [self._observer, *self._observer.emitters, *([reader] if reader is not None else [])]
+        return len(threads) > 1 and all(thread.is_alive() for thread in threads)
 
     def fetch(self) -> Hints:
         """Return the hints since the last call."""
@@ -81,6 +107,23 @@ class FileEvents:
             elif not self._hints.everywhere:
                 (self._hints.folders if is_folder else self._hints.files).add("" if within == "." else within)
         self._wake.set()
+
+    def note_everywhere(self) -> None:
+        """Add the hint that something may have happened anywhere."""
+        with self._lock:
+            self._hints = Hints(everywhere=True)
+        self._wake.set()
+
+
+class _Complaints(logging.Handler):
+    """Watchdog says only in its log that the operating system has dropped events."""
+
+    def __init__(self, events: FileEvents) -> None:
+        super().__init__(logging.WARNING)
+        self._events = events
+
+    def emit(self, record: logging.LogRecord) -> None:  # noqa: ARG002
+        self._events.note_everywhere()
 
 
 class _Handler(FileSystemEventHandler):

@@ -54,6 +54,11 @@ def is_ignored(name: str) -> bool:
     return lowered.startswith((".", "~")) or lowered in _IGNORED_NAMES or lowered.endswith(_IGNORED_ENDINGS)
 
 
+def is_within_ignored(path: str) -> bool:
+    """Say whether a path within the inbox is ignored, or lies in a folder that is."""
+    return any(is_ignored(part) for part in path.split("/"))
+
+
 def is_image_name(name: str) -> bool:
     """Say whether a file of this name is to be counted; others (lists, reports) may lie beside the images."""
     return name.lower().endswith(_IMAGE_ENDINGS)

@@ -4,24 +4,29 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 
 from db.names import to_text
-from db.records import FileVersion
-from watcher.layout import is_ignored
-from watcher.sighting import Sighting, look_at
+from db.records import KnownFile
+from watcher.layout import is_ignored, is_within_ignored
+from watcher.sighting import Sighting, is_behind_link, look_at_entry
 
 
 def unknown_files(
-    root: str, folder: str, known_in_folder: Callable[[str], Mapping[str, FileVersion]]
+    root: str,
+    folder: str,
+    known_in_folder: Callable[[str], Mapping[str, KnownFile]],
+    held_against: Callable[[Sighting], str | None],
 ) -> Iterator[Sighting | None]:
     """Go through `folder` (within the inbox `root`; "" is all of it) and yield the files the journal does not know.
 
-    Yields None for every other entry, so that a caller can stop for a while within a folder of any size. One folder is
-    held in memory at a time. Folder links are not followed: they could lead round in a circle.
+    A file is known when its version is, and when what the journal holds against it is still held against it. Yields
+    None for every other entry, so that a caller can stop for a while within a folder of any size. One folder is held in
+    memory at a time. Folder links are not followed: they could lead round in a circle.
 
     Raises:
         OSError: the inbox itself cannot be read. Folders within it that cannot be read are passed over: another scan
             comes.
     """
-    waiting = [folder]
+    is_ours = not folder or not (is_within_ignored(folder) or is_behind_link(root, folder))
+    waiting = [folder] if is_ours else []
     while waiting:
         current = waiting.pop()
         full = os.path.join(root, current) if current else root  # noqa: PTH118
@@ -45,13 +50,20 @@ def unknown_files(
                 yield None
             else:
                 sighting = _look(root, path)
-                is_known = sighting is not None and known.get(to_text(entry.name)) == sighting.version
-                yield None if is_known else sighting
+                if sighting is not None and _is_known(known.get(to_text(entry.name)), sighting, held_against):
+                    sighting = None
+                yield sighting
         waiting.extend(reversed(folders))
+
+
+def _is_known(row: KnownFile | None, sighting: Sighting, held_against: Callable[[Sighting], str | None]) -> bool:
+    if row is None or row.version != sighting.version:
+        return False
+    return row.held_against is None or row.held_against == held_against(sighting)
 
 
 def _look(root: str, path: str) -> Sighting | None:
     try:
-        return look_at(root, path)
+        return look_at_entry(root, path)
     except OSError:
         return None

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from db.records import FileVersion
 
 
-@dataclass
+@dataclass(slots=True)
 class _Watched:
     version: FileVersion
     since: float

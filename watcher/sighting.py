@@ -3,13 +3,12 @@
 import os
 import stat
 from dataclasses import dataclass
-from pathlib import PurePath
 
 from db.records import FileVersion, Refusal
-from watcher.layout import is_ignored, is_image_name
+from watcher.layout import is_image_name, is_within_ignored
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Sighting:
     """A file that is to be journalled, with the reason if it must not be counted."""
 
@@ -20,13 +19,28 @@ class Sighting:
 
 
 def look_at(root: str, path: str) -> Sighting | None:
-    """Return what lies at `path` within the inbox `root`; None for folders and whatever is none of ours.
+    """Return what lies at `path` within the inbox `root`, a real path; None for folders and whatever is none of ours.
 
     Raises:
         OSError: the file system does not say.
     """
-    if any(is_ignored(part) for part in PurePath(path).parts):
+    if is_within_ignored(path) or is_behind_link(root, os.path.dirname(path)):  # noqa: PTH120
         return None
+    return look_at_entry(root, path)
+
+
+def is_behind_link(root: str, folder: str) -> bool:
+    """Say whether `folder` within the inbox is, or lies behind, a folder link; those are not followed."""
+    full = os.path.join(root, folder) if folder else root  # noqa: PTH118
+    return os.path.realpath(full) != full
+
+
+def look_at_entry(root: str, path: str) -> Sighting | None:
+    """Do as `look_at` for an entry of a folder that a scan has come to: nothing above it is ignored or a link.
+
+    Raises:
+        OSError: the file system does not say.
+    """
     full = os.path.join(root, path)  # noqa: PTH118 (a million times a scan)
     try:
         status = os.lstat(full)
@@ -40,9 +54,10 @@ def look_at(root: str, path: str) -> Sighting | None:
 
 
 def _look_through_link(root: str, path: str, full: str, link: os.stat_result) -> Sighting | None:
-    real_root = os.path.realpath(root)
     real = os.path.realpath(full)
-    if os.path.commonpath([real_root, real]) != real_root:
+    if os.path.commonpath([root, real]) != root:
+        if not is_image_name(path) and not os.path.isdir(full):  # noqa: PTH112
+            return None
         reason = "a symbolic link leads out of the inbox; put the file itself there"
         return Sighting(path, _version(link), Refusal("leaves-inbox", reason))
     try:

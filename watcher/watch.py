@@ -1,6 +1,5 @@
 """The watcher's round: notice, let settle, journal, queue, complete. One thread, one round after the other."""
 
-import itertools
 import logging
 import os
 import threading
@@ -14,7 +13,7 @@ from db.database import Database
 from db.errors import DatabaseUnavailable
 from db.lease import InboxLease
 from db.names import to_text
-from db.records import FileVersion, Journalled, Refusal, SeenFile
+from db.records import Journalled, KnownFile, Refusal, SeenFile
 from watcher.dispatch import Dispatch, Queue
 from watcher.errors import InboxBusy, WatcherError
 from watcher.events import FileEvents
@@ -26,8 +25,9 @@ from watcher.sighting import Sighting, look_at
 
 _log = logging.getLogger("smearcount.watcher")
 
-#: Longest pause between two rounds, in seconds.
+#: Longest and, while events pour in, shortest pause between two rounds, in seconds.
 _ROUND_SECONDS = 0.25
+_BREATH_SECONDS = 0.02
 #: Entries a scan goes through in one round, so that other work is not kept waiting.
 _ENTRIES_PER_ROUND = 2000
 #: Files that may be settling at a time; a scan pauses while there are more.
@@ -57,24 +57,33 @@ class Watcher:
         self.inbox_id = journal.register_inbox(database, settings.inbox_name or self._root, self._root)
         self._lease = InboxLease(database, self.inbox_id)
         self._take_lease()
+        journal.place_inbox(database, self.inbox_id, self._root)
         self._settling = Settling(settle_seconds=settings.settle_seconds, empty_seconds=settings.empty_seconds)
         self._dispatch = Dispatch(database, queue, self.inbox_id, settings)
         self._wake = threading.Event()
         self._stopping = False
         self._events = FileEvents(self._root, self._wake)
         #: Settled files that the journal has not taken yet.
-        self._settled: list[SeenFile] = []
+        self._settled: dict[str, SeenFile] = {}
         self._scan: Iterator[Sighting | None] | None = None
-        self._scans_wanted: list[str] = []
+        self._is_full_scan = False
+        #: Folders to scan after that, in order; "" is all of them.
+        self._scans_wanted: dict[str, None] = {}
+        #: Whether every folder has been gone through at least once: before that, no slide is known to be complete.
+        self._has_scanned = False
         #: A full scan has gone through every folder, but what it found may still be settling.
         self._full_scan_done = False
+        #: Which folder lies at the inbox's path; another one, such as a share mounted again, sends no events yet.
+        self._identity: tuple[int, int] | None = None
+        #: Whether file events were to be had; where they were, they are asked for again should they end.
+        self._is_listening = False
         self._next_scan_at = 0.0
         self._next_bookkeeping_at = 0.0
 
     def stop(self) -> None:
         """Let `run` return after the round under way; safe to call from a signal handler."""
+        # Only this: to set the event, a handler might have to wait for a lock that the thread it interrupted holds.
         self._stopping = True
-        self._wake.set()
 
     def close(self) -> None:
         """Let another watcher have the inbox."""
@@ -86,20 +95,19 @@ class Watcher:
         Raises:
             InboxBusy: the lease was lost with the database's connection, and another watcher has taken it.
         """
-        is_polling = self._settings.poll or not self._listen()
-        interval = self._settings.poll_seconds if is_polling else self._settings.rescan_seconds
         in_trouble = False
         try:
             while not self._stopping:
                 try:
-                    self._round(interval)
+                    self._round()
                 except (DatabaseUnavailable, OSError) as error:
                     self._scan = None
+                    self._full_scan_done = False
                     self._next_scan_at = 0.0
                     if not in_trouble:
                         _log.warning("%s; trying again until it works", _without_names(error))
                     in_trouble = True
-                    self._wait(_PAUSE_SECONDS)
+                    self._wait_out(_PAUSE_SECONDS)
                 else:
                     if in_trouble:
                         _log.info("works again")
@@ -108,74 +116,112 @@ class Watcher:
         finally:
             self._events.stop()
 
-    def _round(self, scan_interval: float) -> None:
-        now = time.monotonic()
-        self._follow_hints(now)
-        self._go_on_scanning(now, scan_interval)
-        for path in self._settling.due(now):
-            self._notice(path, now)
+    def _round(self) -> None:
+        trouble: OSError | None = None
+        try:
+            self._look_around()
+        except OSError as error:
+            trouble = error  # the inbox's; what was seen before can be counted all the same
         self._journal()
         self._dispatch.run()
-        if now >= self._next_bookkeeping_at:
-            self._next_bookkeeping_at = now + _BOOKKEEPING_SECONDS
+        if time.monotonic() >= self._next_bookkeeping_at:
+            self._next_bookkeeping_at = time.monotonic() + _BOOKKEEPING_SECONDS
             self._keep_books()
+        if trouble is not None:
+            raise trouble
+
+    def _look_around(self) -> None:
+        self._look_after_inbox()
+        self._follow_hints()
+        self._go_on_scanning()
+        for path in self._settling.due(time.monotonic()):
+            self._notice(path)
 
     def _take_lease(self) -> None:
         if not self._lease.take():
             raise InboxBusy(f"another watcher already watches {self._root}; stop it first, or leave it to it")
 
-    def _listen(self) -> bool:
+    def _look_after_inbox(self) -> None:
+        """Listen for events, anew if another folder has taken the inbox's place, and then look everywhere."""
+        status = os.stat(self._root)  # noqa: PTH116
+        identity = (status.st_dev, status.st_ino)
+        if identity == self._identity and self._events.is_listening() == self._is_listening:
+            return
+        self._identity = identity
+        self._events.stop()
+        self._next_scan_at = 0.0
+        if self._settings.poll:
+            return
         try:
             self._events.start()
         except OSError as error:
             _log.warning("no file events here (%s); polling instead", error.strerror or type(error).__name__)
+        self._is_listening = self._events.is_listening()
+
+    def _scan_interval(self) -> float:
+        return self._settings.rescan_seconds if self._is_listening else self._settings.poll_seconds
+
+    def _follow_hints(self) -> None:
+        hints = self._events.fetch()
+        if hints.everywhere or len(hints.files) + len(self._settling) + len(self._settled) > _MOST_SETTLING:
+            # Begun after the scan under way, which may have passed by already where something happened.
+            self._scans_wanted = {"": None}
+            return
+        for path in hints.files:
+            self._notice(path)
+        self._scans_wanted.update(dict.fromkeys(sorted(hints.folders)))
+
+    def _go_on_scanning(self) -> None:
+        room = min(_ENTRIES_PER_ROUND, _MOST_SETTLING - len(self._settling) - len(self._settled))
+        while room > 0 and (self._scan is not None or self._begin_scan()):
+            room -= self._scan_some(room)
+
+    def _begin_scan(self) -> bool:
+        if time.monotonic() >= self._next_scan_at:
+            self._scans_wanted = {"": None}
+        if not self._scans_wanted:
             return False
+        folder = next(iter(self._scans_wanted))
+        del self._scans_wanted[folder]
+        self._is_full_scan = folder == ""
+        if self._is_full_scan:
+            self._next_scan_at = float("inf")  # until this scan has ended
+        self._scan = unknown_files(self._root, folder, self._known, self._held_against)
         return True
 
-    def _follow_hints(self, now: float) -> None:
-        hints = self._events.fetch()
-        for path in hints.files:
-            self._notice(path, now)
-        if hints.everywhere:
-            self._next_scan_at = now
-        else:
-            self._scans_wanted += sorted(hints.folders)
-
-    def _go_on_scanning(self, now: float, interval: float) -> None:
-        if self._scan is None:
-            if now >= self._next_scan_at:
-                self._scans_wanted = [""]
-                self._next_scan_at = float("inf")  # until this scan has ended
-            if not self._scans_wanted:
-                return
-            folder = self._scans_wanted.pop(0)
-            self._is_full_scan = folder == ""
-            self._scan = unknown_files(self._root, folder, self._known)
-        room = max(0, min(_ENTRIES_PER_ROUND, _MOST_SETTLING - len(self._settling)))
+    def _scan_some(self, at_most: int) -> int:
+        """Go on with the scan under way, and return how much of `at_most` entries that took."""
         entries = 0
         try:
-            for sighting in itertools.islice(self._scan, room):
+            for sighting in self._scan or ():
                 entries += 1
                 if sighting is not None:
-                    self._noticed(sighting, now)
+                    self._noticed(sighting, time.monotonic())
+                if entries == at_most:
+                    return entries
         except OSError:
             if self._is_full_scan:
                 raise
-            entries = -1  # a folder that was hinted at is gone again
-        if entries < room:
-            self._scan = None
-            if self._is_full_scan:
-                self._full_scan_done = True
-                self._next_scan_at = time.monotonic() + interval
+            # A folder that was hinted at is gone again.
+        self._scan = None
+        if self._is_full_scan:
+            self._full_scan_done = self._has_scanned = True
+            self._next_scan_at = time.monotonic() + self._scan_interval()
+        return entries + 1
 
-    def _known(self, folder: str) -> dict[str, FileVersion]:
+    def _known(self, folder: str) -> dict[str, KnownFile]:
         return journal.known_in_folder(self._database, self.inbox_id, folder)
 
-    def _notice(self, path: str, now: float) -> None:
+    def _held_against(self, sighting: Sighting) -> str | None:
+        refusal = self._seen_file(sighting).refusal
+        return refusal.code if refusal else None
+
+    def _notice(self, path: str) -> None:
+        now = time.monotonic()
         try:
             sighting = look_at(self._root, path)
         except OSError:
-            return  # looked at again by the next scan
+            sighting = None  # looked at again by the next scan
         if sighting is None:
             self._settling.forget(path)
         else:
@@ -184,7 +230,7 @@ class Watcher:
     def _noticed(self, sighting: Sighting, now: float) -> None:
         if sighting.refusal is not None or self._settling.saw(sighting.path, sighting.version, now):
             self._settling.forget(sighting.path)
-            self._settled.append(self._seen_file(sighting))
+            self._settled[sighting.path] = self._seen_file(sighting)
 
     def _seen_file(self, sighting: Sighting) -> SeenFile:
         path = to_text(sighting.path)
@@ -201,7 +247,7 @@ class Watcher:
     def _journal(self) -> None:
         if not self._settled:
             return
-        came = journal.record(self._database, self.inbox_id, self._settled)
+        came = journal.record(self._database, self.inbox_id, list(self._settled.values()))
         self._settled.clear()
         if came != Journalled():
             _log.info("%d new images, %d overwritten, %d refused", came.new, came.superseded, came.refused)
@@ -211,9 +257,10 @@ class Watcher:
         places = (self._layout.place(to_text(path)) for path in self._settling.paths)
         arriving = {place.slide for place in places if not isinstance(place, Refusal)}
         quiet = timedelta(seconds=self._settings.quiet_seconds)
-        completed = journal.complete_slides(self._database, self.inbox_id, quiet=quiet, arriving=arriving)
-        if completed:
-            _log.info("%d slides complete", len(completed))
+        if self._has_scanned:
+            completed = journal.complete_slides(self._database, self.inbox_id, quiet=quiet, arriving=arriving)
+            if completed:
+                _log.info("%d slides complete", len(completed))
         if self._full_scan_done and self._scan is None and not self._settling:
             journal.note_watch(self._database, self.inbox_id, arriving=0, is_whole_scan=True)
             self._full_scan_done = False
@@ -221,14 +268,22 @@ class Watcher:
             journal.note_watch(self._database, self.inbox_id, arriving=len(self._settling), is_whole_scan=False)
 
     def _pause(self) -> float:
-        if self._scan is not None and len(self._settling) < _MOST_SETTLING:
+        if (self._scan is not None or self._scans_wanted) and len(self._settling) < _MOST_SETTLING:
             return 0.0
         next_look = self._settling.seconds_to_next(time.monotonic())
         return _ROUND_SECONDS if next_look is None else min(_ROUND_SECONDS, next_look)
 
     def _wait(self, seconds: float) -> None:
-        self._wake.wait(seconds)
+        if seconds > _BREATH_SECONDS and self._wake.wait(seconds - _BREATH_SECONDS):
+            seconds = _BREATH_SECONDS
+        time.sleep(min(seconds, _BREATH_SECONDS))
         self._wake.clear()
+
+    def _wait_out(self, seconds: float) -> None:
+        """Wait whatever happens, but not when told to stop."""
+        until = time.monotonic() + seconds
+        while not self._stopping and time.monotonic() < until:
+            time.sleep(_BREATH_SECONDS)
 
 
 def _checked_root(root: Path) -> str:

@@ -32,6 +32,8 @@ def make_application(settings: WorkerSettings, broker_url: str) -> Celery:
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,
         worker_send_task_events=False,
+        worker_enable_remote_control=False,
+        worker_enable_prefetch_count_reduction=False,
         broker_transport_options={
             "global_keyprefix": KEY_PREFIX,
             "visibility_timeout": settings.redelivery_seconds,

@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 
-from models.classifier import Classifier
-
 from db import results
 from db.database import Database
 from db.errors import DatabaseUnavailable
 from db.records import ModelUsed, Refusal, Refused, WorkItem
+from models.classifier import Classifier
 from worker.pipeline import classify
 
 #: An image with which a worker began so often, and never came back, is quarantined.
@@ -53,6 +52,4 @@ def _given_up(item: WorkItem) -> Refused:
 
 def _model_used(classifier: Classifier) -> ModelUsed:
     identity = classifier.identity
-    return ModelUsed(
-        identity.name, identity.version, identity.sha256, identity.preprocessing, identity.threshold
-    )
+    return ModelUsed(identity.name, identity.version, identity.sha256, identity.preprocessing, identity.threshold)

@@ -1,13 +1,17 @@
 """The embedded broker: a real Valkey that `up` starts for this machine alone, so that no server need be installed."""
 
+import contextlib
 import hashlib
 import os
 import subprocess
 import tempfile
 import time
 from pathlib import Path
+from urllib.parse import quote
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from worker import children
 from worker.errors import WorkerError
@@ -51,8 +55,9 @@ class EmbeddedBroker:
         Raises:
             WorkerError: it cannot be started on this system, or does not answer in time; says where its log is.
         """
+        self._end_process()
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.socket.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._make_socket_folder()
         self._end_leftover()
         self._process = children.start(self._command(), log=self.log)
         if self._answers_in_time():
@@ -60,6 +65,7 @@ class EmbeddedBroker:
         # A queue file damaged by a power cut keeps the server from starting. Nothing in it is needed.
         damaged = self.folder / "appendonlydir"
         if damaged.exists():
+            self._end_process()
             damaged.rename(self.folder / f"damaged-{time.time_ns()}")
             self._process = children.start(self._command(), log=self.log)
             if self._answers_in_time():
@@ -69,9 +75,26 @@ class EmbeddedBroker:
 
     def stop(self) -> None:
         """Stop the server; what is queued stays in its file."""
+        self._end_process()
+        if self.socket.parent != self.folder.absolute():
+            # One of the short folders; others may have made something of that name, which stays.
+            with contextlib.suppress(OSError):
+                self.socket.unlink(missing_ok=True)
+                self.socket.parent.rmdir()
+
+    def _end_process(self) -> None:
         if self._process is not None:
             children.stop(self._process, seconds=_STOP_SECONDS)
             self._process = None
+
+    def _make_socket_folder(self) -> None:
+        self.socket.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if self.socket.parent != self.folder.absolute() and self.socket.parent.lstat().st_uid != os.getuid():
+            raise WorkerError(f"{self.socket.parent} belongs to another user; choose a data folder with a shorter path")
+
+    def _client(self) -> redis.Redis:
+        # The client's own retries would take seconds to find out that no server is there.
+        return redis.Redis(unix_socket_path=str(self.socket), socket_timeout=2, retry=Retry(NoBackoff(), 0))
 
     def _command(self) -> list[str]:
         settings = {
@@ -91,7 +114,7 @@ class EmbeddedBroker:
     def _end_leftover(self) -> None:
         """End a server of an earlier run that was killed before it could; whoever holds the data folder may."""
         try:
-            with redis.Redis(unix_socket_path=str(self.socket), socket_timeout=2) as client:
+            with self._client() as client:
                 client.shutdown(nosave=True)
         except redis.RedisError:
             pass  # none there, which is as it should be
@@ -99,7 +122,7 @@ class EmbeddedBroker:
 
     def _answers_in_time(self) -> bool:
         deadline = time.monotonic() + _START_SECONDS
-        with redis.Redis(unix_socket_path=str(self.socket), socket_timeout=2) as client:
+        with self._client() as client:
             while self.is_running() and time.monotonic() < deadline:
                 try:
                     if client.ping():
@@ -111,7 +134,9 @@ class EmbeddedBroker:
 
 def embedded_url(folder: Path) -> str:
     """URL of the embedded broker whose data lie in `folder`."""
-    return f"redis+socket://{_socket_path(folder)}"
+    path = str(_socket_path(folder))
+    # Only ASCII is quoted: a name that is no UTF-8 would not come back whole.
+    return "redis+socket://" + "".join(quote(letter) if letter.isascii() else letter for letter in path)
 
 
 def _socket_path(folder: Path) -> Path:

@@ -11,6 +11,9 @@ from worker.application import CLASSIFY, QUEUE, make_application
 from worker.errors import BrokerUnavailable
 from worker.settings import WorkerSettings
 
+#: For kombu, which would otherwise try for seconds to connect, and wait for ever for an answer.
+_ASK_ONCE = {"max_retries": 0, "socket_timeout": 3}
+
 
 @dataclass(frozen=True)
 class QueueDepth:
@@ -26,6 +29,8 @@ class BatchQueue:
     def __init__(self, settings: WorkerSettings, broker_url: str) -> None:
         """Prepare; nothing is connected yet."""
         self._application: Celery = make_application(settings, broker_url)
+        # The watcher has other work to do and comes again; only workers wait for the broker.
+        self._application.conf.broker_transport_options.update(_ASK_ONCE)
 
     def close(self) -> None:
         """Close the connections."""
@@ -50,7 +55,7 @@ class BatchQueue:
         """
         try:
             with self._application.connection_for_read() as connection:
-                connection.ensure_connection(max_retries=1, timeout=3)
+                connection.ensure_connection(max_retries=0)
                 client = connection.default_channel.client
                 return QueueDepth(waiting=int(client.llen(QUEUE)), held=int(client.hlen("unacked")))
         except (OperationalError, redis.RedisError, OSError) as error:

@@ -21,18 +21,21 @@ def read_image(item: WorkItem) -> bytes | Refused | Postponed:  # noqa: PLR0911 
     root = Path(from_text(item.root))
     path = root / from_text(item.path)
     try:
-        if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):
+        real = Path(os.path.realpath(path))
+        if not real.is_relative_to(os.path.realpath(root)):
             return _refused(item, "leaves-inbox", "a symbolic link leads out of the inbox; put the file itself there")
-        return _read_whole(item, path)
+        return _read_whole(item, real)
     except FileNotFoundError:
         if not _is_reachable(root):
-            return Postponed(item.image_id, "the inbox cannot be reached from the worker's machine")
+            return _out_of_reach(item)
         return _refused(item, "gone", "the file was gone before it could be read; it counts again when it comes back")
     except PermissionError:
         return _refused(item, "unreadable", "the file may not be read (permission denied); allow it, then: retry")
     except OSError as error:
         if error.errno in {errno.ELOOP, errno.ENXIO}:
             return _refused(item, "not-a-file", "not an ordinary file")
+        if not _is_reachable(root):
+            return _out_of_reach(item)
         reason = f"the file cannot be read: {error.strerror}"
         if item.attempts < READ_ATTEMPTS:
             return Postponed(item.image_id, reason, is_attempt=True)
@@ -40,9 +43,10 @@ def read_image(item: WorkItem) -> bytes | Refused | Postponed:  # noqa: PLR0911 
 
 
 def _read_whole(item: WorkItem, path: Path) -> bytes | Refused | Postponed:
-    # Non-blocking, so that a pipe put in the file's place cannot hold the worker up.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as file:
+    # Non-blocking, so that a pipe put in the file's place cannot hold the worker up; and `path` has been resolved, so
+    # that a link there now was put there just now.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
         before = os.fstat(descriptor)
         if not stat.S_ISREG(before.st_mode):
             return _refused(item, "not-a-file", "not an ordinary file")
@@ -50,8 +54,11 @@ def _read_whole(item: WorkItem, path: Path) -> bytes | Refused | Postponed:
             return _refused(
                 item, "too-large", f"the file has {before.st_size:,} bytes; a cell image has at most {LARGEST_FILE:,}"
             )
-        data = file.read(LARGEST_FILE + 1)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            data = file.read(LARGEST_FILE + 1)
         after = os.fstat(descriptor)
+    finally:
+        os.close(descriptor)
     unchanged = _same(item.version, before) and _same(item.version, after) and len(data) == item.version.size
     return data if unchanged else Postponed(item.image_id, "the file changed after it was seen")
 
@@ -63,9 +70,14 @@ def _same(version: FileVersion, status: os.stat_result) -> bool:
 def _is_reachable(root: Path) -> bool:
     """Say whether the inbox is there; a share that is not mounted looks like a missing or an empty folder."""
     try:
-        return any(True for _ in os.scandir(root))
+        with os.scandir(root) as entries:
+            return any(True for _ in entries)
     except OSError:
         return False
+
+
+def _out_of_reach(item: WorkItem) -> Postponed:
+    return Postponed(item.image_id, "the inbox cannot be reached from the worker's machine")
 
 
 def _refused(item: WorkItem, code: str, reason: str) -> Refused:

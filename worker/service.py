@@ -1,16 +1,19 @@
 """The worker as a process: Celery's pool of children, each with its own connection and its own copy of the network."""
 
 import logging
+import os
 import socket
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 
 from celery import Celery, signals
-from models.classifier import Classifier, load_classifier
-from models.settings import ModelSettings
+from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
 
 from db.database import Database
 from db.errors import DatabaseUnavailable
+from models.classifier import Classifier, load_classifier
+from models.settings import ModelSettings
 from worker.application import CLASSIFY, QUEUE, make_application
 from worker.batches import work_through
 from worker.settings import WorkerSettings
@@ -43,6 +46,7 @@ def run_worker(settings: WorkerSettings, model_settings: ModelSettings, *, broke
     name = socket.gethostname()
     application = make_application(settings, broker_url)
     _register(application, Bench(database_url, model_settings, settings.threads_per_process, name))
+    _speak_plainly()
     worker = application.Worker(
         hostname=f"smearcount@{name}",
         pool="prefork",
@@ -54,8 +58,43 @@ def run_worker(settings: WorkerSettings, model_settings: ModelSettings, *, broke
         loglevel="INFO",
         quiet=True,
     )
+    # Each time a connection breaks it recommends another setting than the one chosen for that (see `application`). Only
+    # now, since making the worker has it shown always.
+    warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)
+    was_told_to = _note_warm_shutdown()
     worker.start()
-    return int(worker.exitcode or 0)
+    # Celery ends with 1 after Ctrl-C, as if something had failed.
+    return 0 if was_told_to else int(worker.exitcode or 0)
+
+
+def _speak_plainly() -> None:
+    """Keep out of the log what would frighten without cause."""
+    # Celery warns root of pickled messages; ours are JSON.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
+    if os.geteuid() == 0:
+        _log.info("running as root; any user that may read the inbox and use the database will do")
+    # A process that died or hung, or a broker that went away, is said in one line; where in Celery it was noticed
+    # helps nobody. What goes wrong within a batch is logged elsewhere, with its traceback.
+    logging.getLogger("celery.worker.request").addFilter(_without_traceback)
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    record.exc_info = record.exc_text = None
+    return True
+
+
+def _note_warm_shutdown() -> list[str]:
+    """Return a list that will hold the signal by which the worker was told to finish its work and end."""
+    noted: list[str] = []
+
+    def note(sig: str, how: str, **_: object) -> None:
+        if how == "Warm":
+            noted.append(sig)
+        else:
+            noted.clear()
+
+    signals.worker_shutting_down.connect(note, weak=False)
+    return noted
 
 
 def _register(application: Celery, bench: Bench) -> None:
