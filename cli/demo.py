@@ -16,8 +16,10 @@ CELLS = 150
 SEED = 7
 
 
-def place_demo_slides(inbox: Path, database: Database, settings: WatcherSettings) -> None:
+def place_demo_slides(inbox: Path, database: Database, settings: WatcherSettings, truth: Path) -> None:
     """Make the inbox if it is missing, and put demo slides there if it is empty and was never watched.
+
+    What the demo cells are is written to the file `truth`.
 
     Raises:
         CommandError: the inbox cannot be made or written to.
@@ -31,6 +33,7 @@ def place_demo_slides(inbox: Path, database: Database, settings: WatcherSettings
             TextColumn("drawing cells"), BarColumn(), MofNCompleteColumn(), console=messages, transient=True,
             disable=not messages.is_terminal,
         ) as bar:  # fmt: skip
+            truth.unlink(missing_ok=True)  # of an earlier demo
             task = bar.add_task("", total=SLIDES * CELLS)
             write_exports(
                 inbox,
@@ -39,6 +42,7 @@ def place_demo_slides(inbox: Path, database: Database, settings: WatcherSettings
                 seed=SEED,
                 source=None,
                 composition=None,
+                truth=truth,
                 progress=lambda done: bar.update(task, completed=done),
             )
     except OSError as error:

@@ -9,6 +9,7 @@ from types import FrameType
 import click
 
 from cli import options
+from cli.demo import place_demo_slides
 from cli.errors import CommandError, ExitCode, ExitWith
 from cli.hold import hold_data_folder
 from cli.screen import say
@@ -57,9 +58,7 @@ def up(
     with hold_data_folder(site.data, inbox), site.database as database:
         migrate(database)
         if demo:
-            from cli.demo import place_demo_slides  # noqa: PLC0415
-
-            place_demo_slides(inbox, database, site.watcher)
+            place_demo_slides(inbox, database, site.watcher, site.data / "demo.truth.csv")
         if not inbox.is_dir():
             raise CommandError(f"the inbox {inbox} does not exist; make the folder, or name another one")
         crew = _crew(site, inbox)
