@@ -13,7 +13,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(VENV)/.base ## watch ./inbox (or INBOX=/path) and count what arrives, with demo slides the first time
-	@exec $(BIN)/smearcount up --demo "$(INBOX)"
+	@trap : INT; $(BIN)/smearcount up --demo "$(INBOX)"; code=$$?; test $$code -eq 130 || exit $$code  # 130: Ctrl-C
 
 test: $(VENV)/.test ## run the checks and all tests: unit, integration, acceptance
 	$(BIN)/ruff format --check .

@@ -1,6 +1,8 @@
 """What `up` shows: progress while it counts, each slide as it completes, and the end result."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -58,7 +60,8 @@ class TallyView:
 
     def say(self, text: str) -> None:
         """Print a message above the progress."""
-        say(text)
+        with self._progress_hidden():
+            say(text)
 
     def update(self) -> None:
         """Look into the database and show what has changed."""
@@ -110,8 +113,18 @@ class TallyView:
         self._looked = True
 
     def _print_slide(self, tally: SlideTally) -> None:
-        show(formats.differential_table(report(tally, self._site.counts)))
-        results.print()
+        with self._progress_hidden():
+            show(formats.differential_table(report(tally, self._site.counts)))
+            results.print()
+
+    @contextmanager
+    def _progress_hidden(self) -> Iterator[None]:
+        """Take the progress off the screen while something else is printed: the two go to different outputs."""
+        was_shown = self._live.is_started
+        self._live.stop()
+        yield
+        if was_shown:
+            self._live.start()
 
     def _show_progress(self, now: Progress) -> None:
         arriving = self._inbox.arriving if self._inbox else 0

@@ -10,12 +10,13 @@ from cli.site import Site
 from db.counts import image_lines
 from db.schema import ImageState
 
+_STATES = [*(state.value for state in ImageState), "unidentified"]
 _COLUMNS = ("id", "path", "state", "cell_class", "confidence", "reason")
 
 
 @click.command()
 @click.argument("slide", required=False)
-@click.option("--state", "states", type=click.Choice([*(state.value for state in ImageState), "unidentified"]), multiple=True, metavar="STATE",
+@click.option("--state", "states", type=click.Choice(_STATES), multiple=True, metavar="STATE",
               help="Only images in this state; may be given more than once: "
               f"{', '.join(ImageState)}, or unidentified.")  # fmt: skip
 @options.output

@@ -74,8 +74,10 @@ def up(
                     view.update()
                     time.sleep(_ROUND_SECONDS)
         except KeyboardInterrupt:
-            say("ending; the batch under way is finished first ...")
-            raise
+            say("ending; the batches under way are finished first ...")
+            crew.stop()
+            say("ended; nothing is lost, the next start goes on from here")
+            raise ExitWith(ExitCode.INTERRUPTED) from None
         finally:
             crew.stop()
         quarantined = view.print_result()
