@@ -46,7 +46,7 @@ def _attempt(database: Database, classifier: Classifier, worker: str, items: Seq
 
 
 def _given_up(item: WorkItem) -> Refused:
-    reason = f"{item.attempts} attempts to classify it ended with the worker dead or hung; retry tries again"
+    reason = f"{item.attempts} attempts to classify it ended with the worker dead, hung or failing; retry tries again"
     return Refused(item.image_id, Refusal("kills-worker", reason))
 
 

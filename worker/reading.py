@@ -26,9 +26,7 @@ def read_image(item: WorkItem) -> bytes | Refused | Postponed:  # noqa: PLR0911 
             return _refused(item, "leaves-inbox", "a symbolic link leads out of the inbox; put the file itself there")
         return _read_whole(item, real)
     except FileNotFoundError:
-        if not _is_reachable(root):
-            return _out_of_reach(item)
-        return _refused(item, "gone", "the file was gone before it could be read; it counts again when it comes back")
+        return _missing(item, root)
     except PermissionError:
         return _refused(item, "unreadable", "the file may not be read (permission denied); allow it, then: retry")
     except OSError as error:
@@ -67,11 +65,24 @@ def _same(version: FileVersion, status: os.stat_result) -> bool:
     return status.st_size == version.size and abs(status.st_mtime_ns - version.mtime_ns) <= _TIME_PRECISION_NS
 
 
+def _missing(item: WorkItem, root: Path) -> Refused | Postponed:
+    """Tell a file that is gone from one that is out of reach: a share that is not mounted leaves an empty folder.
+
+    One that stays empty has been emptied. Should it have been out of reach after all, the watcher finds its files again
+    when they are back, and they count.
+    """
+    if not _is_reachable(root):
+        return _out_of_reach(item)
+    if not any(root.iterdir()) and item.attempts < READ_ATTEMPTS:
+        return Postponed(item.image_id, "the inbox is empty; is it mounted?", is_attempt=True)
+    return _refused(item, "gone", "the file was gone before it could be read; it counts again when it comes back")
+
+
 def _is_reachable(root: Path) -> bool:
-    """Say whether the inbox is there; a share that is not mounted looks like a missing or an empty folder."""
+    """Say whether the inbox can be listed."""
     try:
-        with os.scandir(root) as entries:
-            return any(True for _ in entries)
+        with os.scandir(root):
+            return True
     except OSError:
         return False
 

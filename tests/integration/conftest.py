@@ -1,0 +1,34 @@
+"""What the tests of queue and worker share."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from working import Desk
+
+from db.database import Database
+from worker.broker import EmbeddedBroker
+
+
+@pytest.fixture
+def own_broker(tmp_path: Path) -> Iterator[EmbeddedBroker]:
+    """Yield an embedded broker, not started, that a test may kill and spoil."""
+    broker = EmbeddedBroker(tmp_path / "broker", tmp_path / "broker.log")
+    yield broker
+    broker.stop()
+
+
+@pytest.fixture
+def desk(tmp_path: Path, sqlite_database: Database, broker_url: str) -> Iterator[Desk]:
+    """Yield an empty inbox with a SQLite database and a real broker."""
+    (tmp_path / "inbox").mkdir()
+    with Desk(sqlite_database, tmp_path / "inbox", broker_url) as made:
+        yield made
+
+
+@pytest.fixture
+def any_desk(tmp_path: Path, database: Database, broker_url: str) -> Iterator[Desk]:
+    """Yield an empty inbox with a real broker and a database: once SQLite, once PostgreSQL."""
+    (tmp_path / "inbox").mkdir()
+    with Desk(database, tmp_path / "inbox", broker_url) as made:
+        yield made

@@ -1,0 +1,283 @@
+"""From images to outcomes, and from batches to rows, with the shipped network and real databases."""
+
+import hashlib
+import io
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image as Drawing
+from sqlalchemy import select
+from working import Desk, cell_image, work_item
+
+from db import journal, results
+from db.database import Database
+from db.errors import DatabaseUnavailable
+from db.records import Batch, Classified, Outcome, Postponed, Refused, WorkItem
+from db.schema import Classification
+from models.classifier import Classification as Call
+from models.classifier import Classifier, ModelIdentity, load_classifier
+from models.preprocessing import decode_cell
+from models.settings import ModelSettings
+from worker.batches import MOST_ATTEMPTS, work_through
+from worker.pipeline import classify
+from worker.reading import READ_ATTEMPTS
+
+
+@pytest.fixture(scope="module")
+def classifier() -> Classifier:
+    """The shipped network."""
+    return load_classifier(ModelSettings(), threads=1)
+
+
+@pytest.fixture
+def desk(tmp_path: Path, database: Database) -> Iterator[Desk]:
+    """Yield an inbox with a database, once SQLite and once PostgreSQL, and no broker."""
+    (tmp_path / "inbox").mkdir()
+    with Desk(database, tmp_path / "inbox", "redis://nowhere") as made:
+        yield made
+
+
+class Unreliable:
+    """A classifier that does not survive some images, for what no image can do to the real one on purpose."""
+
+    def __init__(self, real: Classifier, deadly: npt.NDArray[np.uint8]) -> None:
+        """Pass on to `real`, except when one of the images is `deadly`."""
+        self._real = real
+        self._deadly = deadly
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """That of the real one."""
+        return self._real.identity
+
+    def classify(self, pixels: npt.NDArray[np.uint8]) -> list[Call]:
+        """Classify, or raise."""
+        if any(np.array_equal(image, self._deadly) for image in pixels):
+            raise RuntimeError("the runtime broke")
+        return self._real.classify(pixels)
+
+
+def _png(mode: str, size: tuple[int, int], colour: object) -> bytes:
+    drawing = io.BytesIO()
+    Drawing.new(mode, size, colour).save(drawing, "PNG")  # type: ignore[arg-type]
+    return drawing.getvalue()
+
+
+#: Every kind of bad image there is, with the code it is to be refused with.
+BAD = {
+    "empty": (b"", "empty"),
+    "text": (b"not an image at all", "not-an-image"),
+    "cut": (cell_image(1)[:2000], "damaged"),
+    "small": (cell_image(1, width=100, height=100), "wrong-size"),
+    "large": (cell_image(1, width=600, height=600), "wrong-size"),
+    "grey": (_png("L", (360, 363), 128), "no-colour"),
+    "clear": (_png("RGBA", (360, 363), (1, 2, 3, 0)), "transparent"),
+    "html": (b"<html>" * 50, "not-an-image"),
+    "oversized": (bytes(8 * 1024 * 1024 + 1), "too-large"),
+}
+
+
+def _by_id(outcomes: list[Outcome]) -> dict[int, Outcome]:
+    assert len({outcome.image_id for outcome in outcomes}) == len(outcomes)
+    return {outcome.image_id: outcome for outcome in outcomes}
+
+
+def test_each_image_of_a_mixed_batch_gets_its_own_outcome(tmp_path: Path, classifier: Classifier) -> None:
+    expected: dict[int, str] = {}
+    items: list[WorkItem] = []
+    for number, (name, (data, code)) in enumerate(BAD.items()):
+        for path, content in ((f"{name}.jpg", data), (f"{name}-good.jpg", cell_image(number))):
+            (tmp_path / path).write_bytes(content)
+            items.append(work_item(tmp_path, path, image_id=len(items)))
+            expected[items[-1].image_id] = code if content is data else "classified"
+    (tmp_path / "pipe.jpg").write_bytes(b"x")
+    pipe = work_item(tmp_path, "pipe.jpg", image_id=len(items))
+    (tmp_path / "pipe.jpg").unlink()
+    os.mkfifo(tmp_path / "pipe.jpg")
+    gone = replace(items[1], image_id=len(items) + 1, path="gone.jpg")
+    changed = replace(items[1], image_id=len(items) + 2, version=replace(items[1].version, size=1))
+    items += [pipe, gone, changed]
+    expected |= {pipe.image_id: "not-a-file", gone.image_id: "gone", changed.image_id: "postponed"}
+
+    outcomes = _by_id(classify(items, classifier))
+
+    kinds = {
+        image_id: outcome.refusal.code
+        if isinstance(outcome, Refused)
+        else "postponed"
+        if isinstance(outcome, Postponed)
+        else "classified"
+        for image_id, outcome in outcomes.items()
+    }
+    assert kinds == expected
+    for item in items:
+        outcome = outcomes[item.image_id]
+        if isinstance(outcome, Classified):
+            assert [outcome] == classify([item], classifier), "an image's result depends on its neighbours"
+            assert outcome.sha256 == hashlib.sha256((tmp_path / item.path).read_bytes()).hexdigest()
+
+
+def test_real_cells_come_out_the_same_alone_and_among_bad_ones(
+    tmp_path: Path, pbc: Path, classifier: Classifier
+) -> None:
+    items = []
+    for folder in sorted((pbc / "val").iterdir()):
+        cell = min(folder.glob("*.jpg"))
+        shutil.copy(cell, tmp_path / f"{folder.name}.jpg")
+        items.append(work_item(tmp_path, f"{folder.name}.jpg", image_id=len(items)))
+    good = len(items)
+    for name, (data, _) in BAD.items():
+        (tmp_path / name).write_bytes(data)
+        items.insert(len(items) // 2, work_item(tmp_path, name, image_id=len(items)))
+
+    together = _by_id(classify(items, classifier))
+
+    calls = [outcome for outcome in together.values() if isinstance(outcome, Classified)]
+    assert len(calls) == good == 8
+    for item in items:
+        assert classify([item], classifier) == [together[item.image_id]]
+
+
+def test_a_refused_image_keeps_the_checksum_of_its_bytes(tmp_path: Path, classifier: Classifier) -> None:
+    (tmp_path / "text.jpg").write_bytes(b"not an image at all")
+
+    (outcome,) = classify([work_item(tmp_path, "text.jpg")], classifier)
+
+    assert isinstance(outcome, Refused)
+    assert outcome.sha256 == hashlib.sha256(b"not an image at all").hexdigest()
+
+
+def test_no_images_give_no_outcomes(classifier: Classifier) -> None:
+    assert classify([], classifier) == []
+
+
+def _take(desk: Desk) -> list[Batch]:
+    return journal.take_batches(desk.database, desk.inbox_id, at_most=1000, batch_size=64)
+
+
+def test_a_batch_is_classified_and_stored(desk: Desk, classifier: Classifier) -> None:
+    desk.put("S1", 64)
+    (batch,) = _take(desk)
+
+    work_through(desk.database, classifier, "bench-1", batch.image_ids)
+
+    assert desk.states() == {"done": 64}
+    with desk.database.reading() as connection:
+        rows = connection.execute(select(Classification)).mappings().all()
+    assert {row["worker"] for row in rows} == {"bench-1"}
+    for row in rows:
+        assert row["confidence"] == max(row["probabilities"])
+        assert row["identified"] == (row["confidence"] >= classifier.identity.threshold)
+
+
+def test_working_through_a_batch_again_changes_nothing(desk: Desk, classifier: Classifier) -> None:
+    desk.put("S1", 10)
+    (batch,) = _take(desk)
+    work_through(desk.database, classifier, "bench-1", batch.image_ids)
+    before = desk.outcomes()
+
+    work_through(desk.database, classifier, "bench-2", batch.image_ids)
+
+    assert desk.outcomes() == before
+
+
+def test_ids_of_images_that_are_not_there_are_passed_over(desk: Desk, classifier: Classifier) -> None:
+    desk.put("S1", 1)
+    (batch,) = _take(desk)
+
+    work_through(desk.database, classifier, "bench-1", [*batch.image_ids, 999_999])
+
+    assert desk.states() == {"done": 1}
+
+
+def test_an_image_with_which_a_worker_began_before_is_tried_alone(desk: Desk, classifier: Classifier) -> None:
+    desk.put("S1", 8)
+    (batch,) = _take(desk)
+    results.begin(desk.database, batch.image_ids)  # and the worker died
+    deadly = Unreliable(classifier, _pixels(3))
+
+    with pytest.raises(RuntimeError):
+        work_through(desk.database, deadly, "bench-1", batch.image_ids)
+
+    outcomes = desk.outcomes()
+    assert [outcomes[f"S1/{number:04}.jpg"].state for number in range(4)] == ["done", "done", "done", "queued"]
+    assert outcomes["S1/0003.jpg"].attempts == 2
+
+
+def test_an_image_is_given_up_after_three_attempts_and_the_others_are_counted(
+    desk: Desk, classifier: Classifier
+) -> None:
+    desk.put("S1", 8)
+    (batch,) = _take(desk)
+    deadly = Unreliable(classifier, _pixels(5))
+
+    for _ in range(MOST_ATTEMPTS):
+        with pytest.raises(RuntimeError):
+            work_through(desk.database, deadly, "bench-1", batch.image_ids)
+    work_through(desk.database, deadly, "bench-1", batch.image_ids)
+
+    assert desk.states() == {"done": 7, "quarantined": 1}
+    given_up = desk.outcomes()["S1/0005.jpg"]
+    assert (given_up.reason_code, given_up.attempts) == ("kills-worker", MOST_ATTEMPTS)
+
+
+def test_a_database_that_fails_while_storing_costs_no_attempt(
+    desk: Desk, classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.put("S1", 3)
+    (batch,) = _take(desk)
+
+    def fail(*_: object) -> None:
+        raise DatabaseUnavailable("the database is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(results, "store", fail)
+        with pytest.raises(DatabaseUnavailable):
+            work_through(desk.database, classifier, "bench-1", batch.image_ids)
+    assert {outcome.attempts for outcome in desk.outcomes().values()} == {0}
+
+    work_through(desk.database, classifier, "bench-1", batch.image_ids)
+    assert desk.states() == {"done": 3}
+
+
+def test_an_unreachable_inbox_costs_no_attempt(desk: Desk, classifier: Classifier) -> None:
+    desk.put("S1", 3)
+    (batch,) = _take(desk)
+    away = desk.root.with_name("away")
+    desk.root.rename(away)
+
+    work_through(desk.database, classifier, "bench-1", batch.image_ids)
+
+    assert desk.states() == {"pending": 3}
+    assert {outcome.attempts for outcome in desk.outcomes().values()} == {0}
+    assert _take(desk) == [], "images that were just postponed are queued again at once"
+
+    away.rename(desk.root)
+    work_through(desk.database, classifier, "bench-1", batch.image_ids)
+    assert desk.states() == {"done": 3}
+
+
+def test_an_image_that_cannot_be_read_is_refused_as_unreadable_in_the_end(desk: Desk, classifier: Classifier) -> None:
+    desk.put("S1", 2)
+    (batch,) = _take(desk)
+    shutil.rmtree(desk.root / "S1")
+    (desk.root / "S1").write_bytes(b"")  # what was a folder is a file: an error that is neither gone nor forbidden
+
+    for _ in range(READ_ATTEMPTS - 1):
+        work_through(desk.database, classifier, "bench-1", batch.image_ids)
+        assert desk.states() == {"pending": 2}
+    work_through(desk.database, classifier, "bench-1", batch.image_ids)
+
+    assert {(outcome.state, outcome.reason_code) for outcome in desk.outcomes().values()} == {
+        ("quarantined", "unreadable")
+    }
+
+
+def _pixels(number: int) -> npt.NDArray[np.uint8]:
+    return decode_cell(cell_image(number))
