@@ -1,5 +1,6 @@
 """`smearcount images`."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -8,6 +9,7 @@ from cli import options
 from cli.screen import say, show_rows
 from cli.site import Site
 from db.counts import image_lines
+from db.records import ImageLine
 from db.schema import ImageState
 
 _STATES = [*(state.value for state in ImageState), "unidentified"]
@@ -45,4 +47,12 @@ def images(
     if not lines and output == "table":
         say("no such images")
         return
-    show_rows(lines, output, _COLUMNS if output == "table" else None)
+    if output == "table":
+        show_rows([asdict(line) | {"state": _shown_state(line)} for line in lines], output, _COLUMNS)
+    else:
+        show_rows(lines, output)
+
+
+def _shown_state(line: ImageLine) -> str:
+    """Say of a classified image under the threshold what it is counted as, not only that it is done."""
+    return "unidentified" if line.identified is False else line.state

@@ -47,3 +47,11 @@ def test_every_link_within_the_documentation_leads_somewhere() -> None:
         for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
             if "://" not in target:
                 assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_every_reason_for_refusing_an_image_is_documented() -> None:
+    sources = [path.read_text() for room in ("models", "watcher", "worker") for path in (ROOT / room).rglob("*.py")]
+    codes = set(re.findall(r'(?:Refusal|ImageRefused|_refused)\(\s*(?:item, )?"([a-z-]+)"', "\n".join(sources)))
+    assert len(codes) > 10
+    for code in codes:
+        assert f"`{code}`" in REFERENCE, code
