@@ -4,9 +4,10 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Connection, RowMapping, func, or_, select, update
+from sqlalchemy import Connection, RowMapping, and_, func, or_, select, update
 
 from db.database import Database, insert_new
+from db.locking import lock_images, lock_slides
 from db.names import to_text
 from db.records import Batch, FileVersion, Journalled, KnownFile, SeenFile
 from db.schema import IS_CURRENT, IS_OPEN, Image, ImageState, Inbox, Slide
@@ -112,15 +113,15 @@ def put_back(database: Database, batches: Iterable[Batch]) -> None:
 def put_back_lost(database: Database, inbox_id: int, *, queued_before: datetime) -> int:
     """Make images pending again that were queued before a moment and never finished; return how many."""
     with database.writing() as connection:
+        is_lost = and_(
+            IS_OPEN,
+            Image.state == ImageState.QUEUED,
+            Image.inbox_id == inbox_id,
+            or_(Image.queued_at.is_(None), Image.queued_at < queued_before),
+        )
+        lock_images(connection, is_lost)
         return connection.execute(
-            update(Image)
-            .where(
-                IS_OPEN,
-                Image.state == ImageState.QUEUED,
-                Image.inbox_id == inbox_id,
-                or_(Image.queued_at.is_(None), Image.queued_at < queued_before),
-            )
-            .values(state=ImageState.PENDING, queued_at=None)
+            update(Image).where(is_lost).values(state=ImageState.PENDING, queued_at=None)
         ).rowcount
 
 
@@ -152,7 +153,7 @@ def complete_slides(
         return []
     with database.writing() as connection:
         # Whoever reopens a slide at this moment is waited for first, so that the next statement sees what he did.
-        connection.execute(select(Slide.id).where(Slide.id.in_(complete)).order_by(Slide.id).with_for_update()).all()
+        lock_slides(connection, Slide.id.in_(complete))
         completed = connection.execute(
             update(Slide)
             .where(Slide.id.in_(complete), Slide.last_image_at <= now - quiet, ~still_open)
@@ -213,7 +214,8 @@ def _supersede(connection: Connection, ids: list[int]) -> None:
     if not ids:
         return
     before = select(Image.slide_id).where(Image.id.in_(ids)).distinct()
-    connection.execute(select(Slide.id).where(Slide.id.in_(before)).order_by(Slide.id).with_for_update()).all()
+    lock_slides(connection, Slide.id.in_(before))
+    lock_images(connection, or_(Image.id.in_(ids), Image.duplicate_of.in_(ids)))
     connection.execute(update(Image).where(Image.id.in_(ids)).values(state=ImageState.SUPERSEDED))
     # The same bytes elsewhere in the slide were left out because of this image; now they count.
     revived = (
@@ -233,6 +235,7 @@ def _slide_ids(connection: Connection, inbox_id: int, names: Collection[str], no
     rows = [{"inbox_id": inbox_id, "name": name, "first_image_at": now, "last_image_at": now} for name in sorted(names)]
     insert_new(connection, Slide, rows)
     mine = (Slide.inbox_id == inbox_id) & Slide.name.in_(names)
+    lock_slides(connection, mine)
     connection.execute(update(Slide).where(mine).values(last_image_at=now, completed_at=None))
     return {name: slide_id for slide_id, name in connection.execute(select(Slide.id, Slide.name).where(mine))}
 
@@ -259,4 +262,6 @@ def _set_open_state(
     connection: Connection, ids: Sequence[int], state: ImageState, *, queued_at: datetime | None
 ) -> None:
     if ids:
-        connection.execute(update(Image).where(Image.id.in_(ids), IS_OPEN).values(state=state, queued_at=queued_at))
+        are_open = Image.id.in_(ids) & IS_OPEN
+        lock_images(connection, are_open)
+        connection.execute(update(Image).where(are_open).values(state=state, queued_at=queued_at))

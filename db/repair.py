@@ -4,6 +4,7 @@ from sqlalchemy import select, update
 
 from db.counts import find_slide_id
 from db.database import Database
+from db.locking import lock_images, lock_slides
 from db.schema import Image, ImageState, Slide
 
 
@@ -19,6 +20,8 @@ def retry(database: Database, *, slide: str | None = None, inbox: str | None = N
     if slide is not None:
         quarantined &= Image.slide_id == find_slide_id(database, slide, inbox=inbox)
     with database.writing() as connection:
+        lock_slides(connection, Slide.id.in_(select(Image.slide_id).where(quarantined)))
+        lock_images(connection, quarantined)
         slides = set(connection.execute(select(Image.slide_id).where(quarantined)).scalars())
         count = connection.execute(
             update(Image)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Connection, func, select, update
 
 from db.database import Database, insert_new
+from db.locking import lock_images, lock_slides
 from db.records import Classified, FileVersion, ModelUsed, Outcome, Postponed, Refused, WorkItem
 from db.schema import IS_OPEN, Classification, Image, ImageState, Inbox, Model, Slide
 
@@ -19,6 +20,7 @@ def begin(database: Database, image_ids: Sequence[int]) -> list[WorkItem]:
     The attempt is committed before the image is touched, so that an image that kills its worker is known by its count.
     """
     with database.writing() as connection:
+        lock_images(connection, Image.id.in_(image_ids) & IS_OPEN)
         begun = connection.execute(
             update(Image)
             .where(Image.id.in_(image_ids), IS_OPEN)
@@ -38,6 +40,7 @@ def peek(database: Database, image_ids: Sequence[int]) -> list[WorkItem]:
 def give_up_attempt(database: Database, image_ids: Sequence[int]) -> None:
     """Take back an attempt that ended for a reason that is not the images' fault."""
     with database.writing() as connection:
+        lock_images(connection, Image.id.in_(image_ids) & IS_OPEN)
         connection.execute(
             update(Image)
             .where(Image.id.in_(image_ids), IS_OPEN, Image.attempts > 0)
@@ -78,10 +81,10 @@ def _work_items(connection: Connection, ids: Sequence[int]) -> list[WorkItem]:
 
 def _lock_open(connection: Connection, ids: Sequence[int]) -> dict[int, int]:
     """Return the slide of each image that is still open, and keep other workers from storing for these slides."""
-    slides = select(Image.slide_id).where(Image.id.in_(ids)).distinct()
-    # In a fixed order, so that two workers cannot wait for each other. SQLite has one writer anyway.
-    connection.execute(select(Slide.id).where(Slide.id.in_(slides)).order_by(Slide.id).with_for_update()).all()
-    rows = connection.execute(select(Image.id, Image.slide_id).where(Image.id.in_(ids), IS_OPEN).with_for_update())
+    lock_slides(connection, Slide.id.in_(select(Image.slide_id).where(Image.id.in_(ids))))
+    are_open = Image.id.in_(ids) & IS_OPEN
+    lock_images(connection, are_open)
+    rows = connection.execute(select(Image.id, Image.slide_id).where(are_open))
     return {image_id: slide_id for image_id, slide_id in rows if slide_id is not None}
 
 

@@ -1,5 +1,6 @@
 """The watcher's round: notice, let settle, journal, queue, complete. One thread, one round after the other."""
 
+import hashlib
 import logging
 import os
 import threading
@@ -34,6 +35,8 @@ _ENTRIES_PER_ROUND = 2000
 _MOST_SETTLING = 10_000
 #: How often slides are completed and the watcher's own state is written down, in seconds.
 _BOOKKEEPING_SECONDS = 0.5
+#: Longest path, in bytes of its text, that can be journalled as it is; an index of PostgreSQL holds no more than 2,700.
+_LONGEST_PATH = 2500
 #: Pause after the database or the inbox did not answer, in seconds.
 _PAUSE_SECONDS = 2.0
 
@@ -235,11 +238,15 @@ class Watcher:
     def _seen_file(self, sighting: Sighting) -> SeenFile:
         path = to_text(sighting.path)
         place = self._layout.place(path)
+        size, mtime_ns = sighting.version.size, sighting.version.mtime_ns
+        folder, _, filename = path.rpartition("/")
+        if len(path.encode()) > _LONGEST_PATH:
+            mark = hashlib.sha256(folder.encode()).hexdigest()[:16]
+            too_long = Refusal("path-too-long", "the path is too long; put the file into a folder nearer to the inbox")
+            return SeenFile(f"{folder[:200]}… ({mark})", filename, size, mtime_ns, None, None, too_long)
         refusal = sighting.refusal
         if refusal is None and sighting.version.size == 0:
             refusal = Refusal("empty", "the file is empty (0 bytes); it counts when it is written")
-        folder, _, filename = path.rpartition("/")
-        size, mtime_ns = sighting.version.size, sighting.version.mtime_ns
         if isinstance(place, Refusal):
             return SeenFile(folder, filename, size, mtime_ns, None, None, refusal or place)
         return SeenFile(folder, filename, size, mtime_ns, place.slide, place.analyzer_label, refusal)

@@ -15,6 +15,7 @@ from db.database import Database
 from db.errors import DatabaseUnavailable
 from models.classifier import Classifier, load_classifier
 from models.settings import ModelSettings
+from worker.acknowledging import free_places_always
 from worker.application import CLASSIFY, QUEUE, make_application
 from worker.batches import work_through
 from worker.settings import WorkerSettings
@@ -47,6 +48,7 @@ class Bench:
 
 def run_worker(settings: WorkerSettings, model_settings: ModelSettings, *, broker_url: str, database_url: str) -> int:
     """Work until told to stop (SIGTERM or SIGINT: the batch under way is finished first); return the exit code."""
+    free_places_always()
     name = socket.gethostname()
     application = make_application(settings, broker_url)
     _register(application, Bench(database_url, model_settings, settings.threads_per_process, name))

@@ -106,7 +106,7 @@ def test_a_terminals_ctrl_c_reaches_only_up(smearcount: Smearcount, inbox: Path)
 
 def test_a_second_up_says_so_and_stops(smearcount: Smearcount, inbox: Path, tmp_path: Path) -> None:
     smearcount.start("up", inbox)
-    wait_until(lambda: smearcount.run("status").returncode == 0, 40, what="the start")
+    wait_until(smearcount.is_watching, 40, what="the start")
     second = smearcount.run("up", tmp_path, "--once")
     assert second.returncode == 1
     assert "already runs" in second.stderr
@@ -114,7 +114,7 @@ def test_a_second_up_says_so_and_stops(smearcount: Smearcount, inbox: Path, tmp_
 
 def test_a_second_watcher_says_so_and_stops(smearcount: Smearcount, inbox: Path) -> None:
     smearcount.start("up", inbox)
-    wait_until(lambda: [inbox["watcher"] for inbox in smearcount.status()] == ["running"], 40, what="the watcher")
+    wait_until(smearcount.is_watching, 40, what="the watcher")
     second = smearcount.run("watch", inbox)
     assert second.returncode == 1
     assert "another watcher" in second.stderr
@@ -132,7 +132,7 @@ def test_config_names_every_setting_and_its_source_and_hides_secrets(smearcount:
 
 def test_doctor_finds_all_well_while_up_runs(smearcount: Smearcount, inbox: Path) -> None:
     smearcount.start("up", inbox)
-    wait_until(lambda: [inbox["watcher"] for inbox in smearcount.status()] == ["running"], 40, what="the watcher")
+    wait_until(smearcount.is_watching, 40, what="the watcher")
     findings = smearcount.json("doctor", inbox)
     assert {finding["state"] for finding in findings} == {"well"}, findings
     assert list(inbox.iterdir()) == []

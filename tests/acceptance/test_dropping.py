@@ -36,7 +36,7 @@ def test_dropped_slowly_in_bursts_by_rename_and_over_each_other(
     smearcount: Smearcount, inbox: Path, tmp_path: Path, at_once: dict[str, dict[str, int]]
 ) -> None:
     smearcount.start("up", inbox)
-    wait_until(lambda: smearcount.run("slides").returncode == 0, 30, what="the start")
+    wait_until(smearcount.is_watching, 30, what="the start")
     elsewhere = tmp_path / "elsewhere"
 
     slide = {path: data for path, data in FILES.items() if path.startswith("S00")}
@@ -72,7 +72,7 @@ def test_dropped_while_nothing_runs(smearcount: Smearcount, inbox: Path, at_once
 def test_found_by_polling_alone(smearcount: Smearcount, inbox: Path, at_once: dict[str, dict[str, int]]) -> None:
     smearcount.environment["SMEARCOUNT_POLL_SECONDS"] = "0.5"
     smearcount.start("up", inbox, "--poll")
-    wait_until(lambda: smearcount.run("slides").returncode == 0, 30, what="the start")
+    wait_until(smearcount.is_watching, 30, what="the start")
     drop(inbox, FILES)
     wait_until(lambda: smearcount.is_counted(len(FILES)), 60, what="all images")
     assert smearcount.cells() == at_once

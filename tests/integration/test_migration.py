@@ -1,0 +1,122 @@
+"""Bringing a database to this version's schema: once, whoever asks, and never backwards."""
+
+import multiprocessing
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection, inspect, text
+
+from db import counts, journal
+from db.database import Database
+from db.errors import DatabaseError
+from db.migration import latest_revision, migrate, require_current
+from db.schema import Base
+
+
+def _migrate(urls: list[str], gate: Barrier) -> None:
+    """Migrate one database after the other, each at the same moment as the other processes."""
+    for url in urls:
+        with Database(url) as database:
+            gate.wait(30)
+            migrate(database)
+            journal.register_inbox(database, "/inbox", "/inbox")
+
+
+def _write_revision(database: Database, revision: str) -> None:
+    with database.writing() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = :revision"), {"revision": revision})
+
+
+def test_an_empty_database_gets_all_tables_and_views(bare_database: Database) -> None:
+    migrate(bare_database)
+
+    with bare_database.reading() as connection:
+        found = inspect(connection)
+        assert set(Base.metadata.tables) < set(found.get_table_names())
+        assert {"automatic_calls", "slide_differential", "slide_summary"} <= set(found.get_view_names())
+    require_current(bare_database)
+
+
+def test_the_schema_and_the_migrations_are_the_same(database: Database) -> None:
+    with database.reading() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_migrating_again_changes_nothing(database: Database) -> None:
+    journal.register_inbox(database, "/inbox", "/inbox")
+
+    migrate(database)
+
+    assert [line.name for line in counts.inbox_lines(database)] == ["/inbox"]
+
+
+def test_several_processes_may_migrate_at_once(bare_database: Database, tmp_path: Path) -> None:
+    urls = [bare_database.url.render_as_string(hide_password=False)]
+    if bare_database.file is not None:  # making a new file is a race of its own, so it is run more often
+        urls += [f"sqlite:///{tmp_path / 'more' / f'{number}.db'}" for number in range(8)]
+    context = multiprocessing.get_context("spawn")
+    gate = context.Barrier(3)
+    processes = [context.Process(target=_migrate, args=(urls, gate)) for _ in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+
+    assert [process.exitcode for process in processes] == [0, 0, 0]
+    for url in urls:
+        with Database(url) as database:
+            require_current(database)
+            assert len(counts.inbox_lines(database)) == 1
+
+
+def test_a_migration_that_fails_leaves_nothing(bare_database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("db.migration.command.upgrade", lambda config, _: _half(config.attributes["connection"]))
+
+    with pytest.raises(DatabaseError):
+        migrate(bare_database)
+
+    with bare_database.reading() as connection:
+        assert inspect(connection).get_table_names() == []
+
+
+def _half(connection: Connection) -> None:
+    connection.execute(text("CREATE TABLE half (id INTEGER)"))
+    connection.execute(text("SELECT no"))
+
+
+def test_a_newer_schema_is_refused(database: Database) -> None:
+    _write_revision(database, "9999")
+
+    for check in (migrate, require_current):
+        with pytest.raises(DatabaseError, match=r"newer version of smearcount \(schema 9999\); upgrade"):
+            check(database)
+    with database.reading() as connection:
+        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one() == "9999"
+
+
+def test_nothing_yet_is_said_as_it_is(bare_database: Database) -> None:
+    with pytest.raises(DatabaseError, match=r"nothing has been counted yet .* start with: smearcount up"):
+        require_current(bare_database)
+    if bare_database.file is not None:
+        assert not bare_database.file.exists(), "asking makes no file"
+
+
+def test_an_older_schema_is_refused_with_the_remedy(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("db.migration.latest_revision", lambda: "next")
+
+    with pytest.raises(DatabaseError, match=rf"older version \({latest_revision()}\); .* smearcount migrate"):
+        require_current(database)
+
+
+def test_a_data_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    with (
+        Database(f"sqlite:///{tmp_path / 'file' / 'data' / 'smearcount.db'}") as database,
+        pytest.raises(DatabaseError, match="cannot make the data folder"),
+    ):
+        migrate(database)

@@ -1,0 +1,217 @@
+"""The worker's side of the database: attempts are counted, results are stored once, whatever is delivered again."""
+
+import threading
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from journalling import MODEL, NEWER_MODEL, begin, classified, new_inbox, seen, sha256, take
+from sqlalchemy import text
+
+from db import counts, journal, repair, results
+from db.database import Database
+from db.errors import UnknownSlide
+from db.records import FileVersion, ImageLine, Outcome, Postponed, Refusal, Refused, WorkItem
+from db.schema import ImageState
+from differential.classes import CellClass
+
+BAD = Refusal("not-an-image", "no JPEG")
+
+
+@pytest.fixture
+def inbox(database: Database) -> int:
+    """An inbox with three images of slide S, all queued."""
+    inbox_id = new_inbox(database)
+    journal.record(database, inbox_id, [seen(f"S/{name}.jpg") for name in "abc"])
+    return inbox_id
+
+
+def start(database: Database, inbox: int) -> list[WorkItem]:
+    """Queue and begin with everything."""
+    return begin(database, take(database, inbox))
+
+
+def line(database: Database, path: str) -> ImageLine:
+    """What is known of the current version of a file."""
+    (found,) = [one for one in counts.image_lines(database) if one.path == path]
+    return found
+
+
+def test_beginning_counts_an_attempt_and_says_where_the_file_is(database: Database, inbox: int) -> None:
+    items = start(database, inbox)
+
+    assert [(item.root, item.path, item.version, item.attempts) for item in items] == [
+        ("/inbox", f"S/{name}.jpg", FileVersion(100, 1), 1) for name in "abc"
+    ]
+    again = results.begin(database, [item.image_id for item in items])
+    assert [item.attempts for item in again] == [2, 2, 2]
+    assert results.peek(database, [item.image_id for item in items]) == again, "peeking is no attempt"
+
+
+def test_an_attempt_that_was_not_the_images_fault_is_taken_back(database: Database, inbox: int) -> None:
+    ids = [item.image_id for item in start(database, inbox)]
+
+    results.give_up_attempt(database, ids)
+    assert [item.attempts for item in results.peek(database, ids)] == [0, 0, 0]
+    results.give_up_attempt(database, ids)
+    assert [item.attempts for item in results.peek(database, ids)] == [0, 0, 0], "never fewer than none"
+
+
+def test_storing_the_same_results_again_changes_nothing(database: Database, inbox: int) -> None:
+    items = start(database, inbox)
+    outcomes: list[Outcome] = [
+        classified(items[0].image_id, "a"),
+        classified(items[1].image_id, "a"),
+        Refused(items[2].image_id, BAD, sha256("c")),
+    ]
+    results.store(database, MODEL, "bench", outcomes)
+    once = counts.image_lines(database)
+
+    results.store(database, MODEL, "other", outcomes)
+    results.store(database, NEWER_MODEL, "other", list(reversed(outcomes)))
+
+    assert counts.image_lines(database) == once
+    assert [one.state for one in once] == [ImageState.DONE, ImageState.DUPLICATE, ImageState.QUARANTINED]
+    assert results.begin(database, [item.image_id for item in items]) == []
+    with database.reading() as connection:
+        assert connection.execute(text("SELECT count(*) FROM classifications")).scalar_one() == 1
+
+
+def test_a_result_names_its_model_time_and_worker(database: Database, inbox: int) -> None:
+    (item, *_) = start(database, inbox)
+    results.store(database, MODEL, "bench-7", [classified(item.image_id, "a", CellClass.BASOPHIL, confidence=0.75)])
+
+    with database.reading() as connection:
+        row = connection.execute(
+            text(
+                "SELECT c.cell_class, c.confidence, c.worker, m.sha256, m.preprocessing, m.threshold, c.classified_at "
+                "FROM classifications c JOIN models m ON m.id = c.model_id"
+            )
+        ).one()
+    assert tuple(row[:6]) == ("basophil", 0.75, "bench-7", MODEL.sha256, MODEL.preprocessing, MODEL.threshold)
+    assert line(database, "S/a.jpg").finished_at is not None
+
+
+def test_the_same_bytes_in_one_slide_count_once_and_in_another_again(database: Database) -> None:
+    inbox = new_inbox(database)
+    journal.record(database, inbox, [seen("S/a.jpg"), seen("S/b.jpg"), seen("T/a.jpg")])
+    batches = take(database, inbox)
+    for batch in batches:
+        items = results.begin(database, batch.image_ids)
+        results.store(database, MODEL, "bench", [classified(item.image_id, "same") for item in items])
+
+    assert line(database, "S/b.jpg").duplicate_of == "S/a.jpg"
+    assert counts.slide_tally(database, "S").cells[CellClass.NEUTROPHIL] == 1
+    assert counts.slide_tally(database, "T").cells[CellClass.NEUTROPHIL] == 1
+
+
+def test_a_later_batch_finds_the_bytes_counted_before(database: Database, inbox: int) -> None:
+    for item in start(database, inbox):
+        results.store(database, MODEL, "bench", [classified(item.image_id, "same")])
+
+    tally = counts.slide_tally(database, "S")
+    assert (tally.cells[CellClass.NEUTROPHIL], tally.duplicates) == (1, 2)
+
+
+def test_an_image_superseded_while_it_was_classified_is_not_counted(database: Database, inbox: int) -> None:
+    items = start(database, inbox)
+    journal.record(database, inbox, [seen("S/a.jpg", size=5)])
+
+    results.store(database, MODEL, "bench", [classified(item.image_id, item.path) for item in items])
+
+    tally = counts.slide_tally(database, "S")
+    assert (tally.cells[CellClass.NEUTROPHIL], tally.pending) == (2, 1)
+
+
+def test_a_postponed_image_is_pending_again_but_not_at_once(
+    database: Database, inbox: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, third = start(database, inbox)
+    results.store(
+        database,
+        MODEL,
+        "bench",
+        [
+            Postponed(first.image_id, "changed"),
+            Postponed(second.image_id, "unreadable", is_attempt=True),
+            classified(third.image_id, "c"),
+        ],
+    )
+
+    assert (line(database, "S/a.jpg").state, line(database, "S/a.jpg").attempts) == (ImageState.PENDING, 0)
+    assert (line(database, "S/b.jpg").state, line(database, "S/b.jpg").attempts) == (ImageState.PENDING, 1)
+    assert line(database, "S/b.jpg").reason == "unreadable"
+    assert take(database, inbox) == []
+
+    monkeypatch.setattr(results, "POSTPONED_SECONDS", -1)
+    results.store(database, MODEL, "bench", [Postponed(first.image_id, "changed", is_attempt=True)])
+    assert [batch.image_ids for batch in take(database, inbox)] == [(first.image_id,)]
+    (item,) = results.begin(database, [first.image_id])
+    results.store(database, MODEL, "bench", [classified(item.image_id, "a")])
+    assert line(database, "S/a.jpg").reason is None
+
+
+def test_results_that_fail_half_way_leave_nothing(database: Database, inbox: int) -> None:
+    items = start(database, inbox)
+    broken = classified(items[1].image_id, "b", confidence=None)  # type: ignore[arg-type]
+
+    with pytest.raises(Exception, match=r"(?i)null"):
+        results.store(database, MODEL, "bench", [classified(items[0].image_id, "a"), broken])
+
+    assert {one.state for one in counts.image_lines(database)} == {ImageState.QUEUED}
+    assert counts.slide_tally(database, "S").models == ()
+
+
+def test_two_workers_with_the_same_bytes_at_once_count_them_once(database: Database) -> None:
+    inbox = new_inbox(database)
+    journal.record(database, inbox, [seen(f"S/{i}.jpg") for i in range(40)])
+    items = start(database, inbox)
+    gate = threading.Barrier(4)
+    trouble: list[Exception] = []
+
+    def work(mine: list[WorkItem]) -> None:
+        gate.wait()
+        try:
+            for item in mine:
+                results.store(database, MODEL, "bench", [classified(item.image_id, f"content {item.image_id % 5}")])
+        except Exception as error:  # noqa: BLE001 (shown by the test)
+            trouble.append(error)
+
+    threads = [threading.Thread(target=work, args=(items[n::4],)) for n in range(3)]
+    threads.append(threading.Thread(target=work, args=(list(reversed(items)),)))
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+
+    assert trouble == []
+    tally = counts.slide_tally(database, "S")
+    assert (tally.cells[CellClass.NEUTROPHIL], tally.duplicates, tally.pending) == (5, 35, 0)
+    assert len(tally.models) == 1
+
+
+def test_retry_gives_quarantined_images_another_chance(database: Database, inbox: int) -> None:
+    items = start(database, inbox)
+    journal.record(database, inbox, [seen("loose.jpg", refusal=Refusal("no-slide", "reason"))])
+    results.store(database, MODEL, "bench", [Refused(item.image_id, BAD) for item in items])
+    journal.complete_slides(database, inbox, quiet=timedelta(0))
+
+    with pytest.raises(UnknownSlide, match="T"):
+        repair.retry(database, slide="T")
+    assert repair.retry(database, slide="S") == 3
+
+    tally = counts.slide_tally(database, "S")
+    assert (tally.pending, tally.quarantined, tally.completed_at) == (3, 0, None)
+    assert [item.attempts for item in start(database, inbox)] == [1, 1, 1]
+    assert line(database, "loose.jpg").state is ImageState.QUARANTINED
+    assert repair.retry(database) == 0
+
+
+def test_times_come_back_in_utc(database: Database, inbox: int) -> None:
+    (item, *_) = start(database, inbox)
+    results.store(database, MODEL, "bench", [classified(item.image_id, "a")])
+    found = line(database, "S/a.jpg")
+
+    for moment in (found.seen_at, found.finished_at):
+        assert moment is not None
+        assert moment.tzinfo is UTC
+        assert abs(datetime.now(UTC) - moment) < timedelta(seconds=30)
