@@ -4,9 +4,9 @@ import hashlib
 from collections.abc import Sequence
 
 import numpy as np
-from models.classifier import Classifier
 
 from db.records import Classified, Outcome, Postponed, Refusal, Refused, WorkItem
+from models.classifier import Classifier
 from models.errors import ImageRefused
 from models.preprocessing import Pixels, decode_cell
 from worker.reading import read_image
