@@ -14,6 +14,7 @@ def unknown_files(
     folder: str,
     known_in_folder: Callable[[str], Mapping[str, KnownFile]],
     held_against: Callable[[Sighting], str | None],
+    unreadable: set[str],
 ) -> Iterator[Sighting | None]:
     """Go through `folder` (within the inbox `root`; "" is all of it) and yield the files the journal does not know.
 
@@ -22,8 +23,8 @@ def unknown_files(
     memory at a time. Folder links are not followed: they could lead round in a circle.
 
     Raises:
-        OSError: the inbox itself cannot be read. Folders within it that cannot be read are passed over: another scan
-            comes.
+        OSError: the inbox itself cannot be read. Folders within it that cannot be read are passed over, and added to
+            `unreadable`: another scan comes.
     """
     is_ours = not folder or not (is_within_ignored(folder) or is_behind_link(root, folder))
     waiting = [folder] if is_ours else []
@@ -36,10 +37,11 @@ def unknown_files(
         except OSError:
             if current == folder:
                 raise
+            if os.path.isdir(full):  # noqa: PTH112 (and not gone meanwhile)
+                unreadable.add(current)
             continue
-        known = (
-            known_in_folder(to_text(current)) if any(not entry.is_dir(follow_symlinks=False) for entry in found) else {}
-        )
+        holds_files = any(not entry.is_dir(follow_symlinks=False) for entry in found)
+        known = known_in_folder(to_text(current)) if holds_files else {}
         folders = []
         for entry in found:
             path = f"{current}/{entry.name}" if current else entry.name

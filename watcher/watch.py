@@ -70,6 +70,9 @@ class Watcher:
         self._settled: dict[str, SeenFile] = {}
         self._scan: Iterator[Sighting | None] | None = None
         self._is_full_scan = False
+        #: Folders that the last full scan could not read, and how many of them have been told of.
+        self._unreadable: set[str] = set()
+        self._unreadable_told = 0
         #: Folders to scan after that, in order; "" is all of them.
         self._scans_wanted: dict[str, None] = {}
         #: Whether every folder has been gone through at least once: before that, no slide is known to be complete.
@@ -189,7 +192,9 @@ class Watcher:
         self._is_full_scan = folder == ""
         if self._is_full_scan:
             self._next_scan_at = float("inf")  # until this scan has ended
-        self._scan = unknown_files(self._root, folder, self._known, self._held_against)
+        if self._is_full_scan:
+            self._unreadable = set()
+        self._scan = unknown_files(self._root, folder, self._known, self._held_against, self._unreadable)
         return True
 
     def _scan_some(self, at_most: int) -> int:
@@ -209,8 +214,17 @@ class Watcher:
         self._scan = None
         if self._is_full_scan:
             self._full_scan_done = self._has_scanned = True
+            self._tell_unreadable()
             self._next_scan_at = time.monotonic() + self._scan_interval()
         return entries + 1
+
+    def _tell_unreadable(self) -> None:
+        if len(self._unreadable) > self._unreadable_told:
+            _log.warning(
+                "folders in the inbox that cannot be read, so that their images are not counted: %d",
+                len(self._unreadable),
+            )
+        self._unreadable_told = len(self._unreadable)
 
     def _known(self, folder: str) -> dict[str, KnownFile]:
         return journal.known_in_folder(self._database, self.inbox_id, folder)

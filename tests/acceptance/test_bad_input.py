@@ -127,11 +127,14 @@ def test_an_unreadable_file_is_refused_until_it_may_be_read(smearcount: Smearcou
     closed = inbox / "S1" / "closed.jpg"
     draw(0).save(closed)
     closed.chmod(0)
+    (inbox / "S2").mkdir(mode=0)
     smearcount.obeys_permissions = os.geteuid() == 0
     done = smearcount.run("up", inbox, "--once")
     assert done.returncode == 3, done.stderr
     assert "permission denied" in done.stdout
+    assert "their images are not counted: 1" in (smearcount.data / "logs" / "watcher.log").read_text()
     closed.chmod(0o644)
+    (inbox / "S2").chmod(0o755)
     assert smearcount.run("retry", "S1").returncode == 0
     assert smearcount.run("up", inbox, "--once").returncode == 0
     assert smearcount.json("slides")[0]["quarantined"] == 0

@@ -25,11 +25,11 @@ BATCH = Batch(1, (1, 2, 3))
 
 #: Starts a broker, says its process id, and again when Ctrl-C came.
 _PARENT = """
-import signal, sys, time
+import os, signal, sys, time
 from pathlib import Path
 from worker.broker import EmbeddedBroker
 
-signal.signal(signal.SIGINT, lambda *_: print("interrupted", flush=True))
+signal.signal(signal.SIGINT, lambda *_: os.write(1, b"interrupted\\n"))
 broker = EmbeddedBroker(Path(sys.argv[1]), Path(sys.argv[2]))
 broker.start()
 print(broker.pid, flush=True)
