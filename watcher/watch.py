@@ -1,11 +1,8 @@
 """The watcher's round: notice, let settle, journal, queue, complete. One thread, one round after the other."""
 
-import hashlib
 import logging
 import os
-import threading
 import time
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,31 +11,19 @@ from db.database import Database
 from db.errors import DatabaseUnavailable
 from db.lease import InboxLease
 from db.names import to_text
-from db.records import Journalled, KnownFile, Refusal, SeenFile
+from db.records import Journalled, KnownFile, Refusal
 from watcher.dispatch import Dispatch, Queue
 from watcher.errors import InboxBusy, WatcherError
-from watcher.events import FileEvents
 from watcher.layout import Layout
-from watcher.scan import unknown_files
+from watcher.lookout import Lookout
 from watcher.settings import WatcherSettings
-from watcher.settling import Settling
-from watcher.sighting import Sighting, look_at
 
 _log = logging.getLogger("smearcount.watcher")
 
-#: Longest and, while events pour in, shortest pause between two rounds, in seconds.
-_ROUND_SECONDS = 0.25
-_BREATH_SECONDS = 0.02
-#: Entries a scan goes through in one round, so that other work is not kept waiting.
-_ENTRIES_PER_ROUND = 2000
-#: Files that may be settling at a time; a scan pauses while there are more.
-_MOST_SETTLING = 10_000
 #: How often slides are completed and the watcher's own state is written down, in seconds.
 _BOOKKEEPING_SECONDS = 0.5
-#: Longest path, in bytes of its text, that can be journalled as it is; an index of PostgreSQL holds no more than 2,700.
-_LONGEST_PATH = 2500
-#: Pause after the database or the inbox did not answer, in seconds.
-_PAUSE_SECONDS = 2.0
+#: Pause after the database or the inbox did not answer, and between two looks whether to stop, in seconds.
+_PAUSE_SECONDS, _BREATH_SECONDS = 2.0, 0.02
 
 
 class Watcher:
@@ -61,29 +46,9 @@ class Watcher:
         self._lease = InboxLease(database, self.inbox_id)
         self._take_lease()
         journal.place_inbox(database, self.inbox_id, self._root)
-        self._settling = Settling(settle_seconds=settings.settle_seconds, empty_seconds=settings.empty_seconds)
+        self._lookout = Lookout(self._root, self._layout, settings, self._known)
         self._dispatch = Dispatch(database, queue, self.inbox_id, settings)
-        self._wake = threading.Event()
         self._stopping = False
-        self._events = FileEvents(self._root, self._wake)
-        #: Settled files that the journal has not taken yet.
-        self._settled: dict[str, SeenFile] = {}
-        self._scan: Iterator[Sighting | None] | None = None
-        self._is_full_scan = False
-        #: Folders that the last full scan could not read, and how many of them have been told of.
-        self._unreadable: set[str] = set()
-        self._unreadable_told = 0
-        #: Folders to scan after that, in order; "" is all of them.
-        self._scans_wanted: dict[str, None] = {}
-        #: Whether every folder has been gone through at least once: before that, no slide is known to be complete.
-        self._has_scanned = False
-        #: A full scan has gone through every folder, but what it found may still be settling.
-        self._full_scan_done = False
-        #: Which folder lies at the inbox's path; another one, such as a share mounted again, sends no events yet.
-        self._identity: tuple[int, int] | None = None
-        #: Whether file events were to be had; where they were, they are asked for again should they end.
-        self._is_listening = False
-        self._next_scan_at = 0.0
         self._next_bookkeeping_at = 0.0
 
     def stop(self) -> None:
@@ -107,9 +72,7 @@ class Watcher:
                 try:
                     self._round()
                 except (DatabaseUnavailable, OSError) as error:
-                    self._scan = None
-                    self._full_scan_done = False
-                    self._next_scan_at = 0.0
+                    self._lookout.start_over()
                     if not in_trouble:
                         _log.warning("%s; trying again until it works", _without_names(error))
                     in_trouble = True
@@ -118,14 +81,14 @@ class Watcher:
                     if in_trouble:
                         _log.info("works again")
                     in_trouble = False
-                    self._wait(self._pause())
+                    self._lookout.wait()
         finally:
-            self._events.stop()
+            self._lookout.stop()
 
     def _round(self) -> None:
         trouble: OSError | None = None
         try:
-            self._look_around()
+            self._lookout.look_around()
         except OSError as error:
             trouble = error  # the inbox's; what was seen before can be counted all the same
         self._journal()
@@ -136,169 +99,38 @@ class Watcher:
         if trouble is not None:
             raise trouble
 
-    def _look_around(self) -> None:
-        self._look_after_inbox()
-        self._follow_hints()
-        self._go_on_scanning()
-        for path in self._settling.due(time.monotonic()):
-            self._notice(path)
-
     def _take_lease(self) -> None:
         if not self._lease.take():
             raise InboxBusy(f"another watcher already watches {self._root}; stop it first, or leave it to it")
 
-    def _look_after_inbox(self) -> None:
-        """Listen for events, anew if another folder has taken the inbox's place, and then look everywhere."""
-        status = os.stat(self._root)  # noqa: PTH116
-        identity = (status.st_dev, status.st_ino)
-        if identity == self._identity and self._events.is_listening() == self._is_listening:
-            return
-        self._identity = identity
-        self._events.stop()
-        self._next_scan_at = 0.0
-        if self._settings.poll:
-            return
-        try:
-            self._events.start()
-        except OSError as error:
-            _log.warning("no file events here (%s); polling instead", error.strerror or type(error).__name__)
-        self._is_listening = self._events.is_listening()
-
-    def _scan_interval(self) -> float:
-        return self._settings.rescan_seconds if self._is_listening else self._settings.poll_seconds
-
-    def _follow_hints(self) -> None:
-        hints = self._events.fetch()
-        if hints.everywhere or len(hints.files) + len(self._settling) + len(self._settled) > _MOST_SETTLING:
-            # Begun after the scan under way, which may have passed by already where something happened.
-            self._scans_wanted = {"": None}
-            return
-        for path in hints.files:
-            self._notice(path)
-        self._scans_wanted.update(dict.fromkeys(sorted(hints.folders)))
-
-    def _go_on_scanning(self) -> None:
-        room = min(_ENTRIES_PER_ROUND, _MOST_SETTLING - len(self._settling) - len(self._settled))
-        while room > 0 and (self._scan is not None or self._begin_scan()):
-            room -= self._scan_some(room)
-
-    def _begin_scan(self) -> bool:
-        if time.monotonic() >= self._next_scan_at:
-            self._scans_wanted = {"": None}
-        if not self._scans_wanted:
-            return False
-        folder = next(iter(self._scans_wanted))
-        del self._scans_wanted[folder]
-        self._is_full_scan = folder == ""
-        if self._is_full_scan:
-            self._next_scan_at = float("inf")  # until this scan has ended
-        if self._is_full_scan:
-            self._unreadable = set()
-        self._scan = unknown_files(self._root, folder, self._known, self._held_against, self._unreadable)
-        return True
-
-    def _scan_some(self, at_most: int) -> int:
-        """Go on with the scan under way, and return how much of `at_most` entries that took."""
-        entries = 0
-        try:
-            for sighting in self._scan or ():
-                entries += 1
-                if sighting is not None:
-                    self._noticed(sighting, time.monotonic())
-                if entries == at_most:
-                    return entries
-        except OSError:
-            if self._is_full_scan:
-                raise
-            # A folder that was hinted at is gone again.
-        self._scan = None
-        if self._is_full_scan:
-            self._full_scan_done = self._has_scanned = True
-            self._tell_unreadable()
-            self._next_scan_at = time.monotonic() + self._scan_interval()
-        return entries + 1
-
-    def _tell_unreadable(self) -> None:
-        if len(self._unreadable) > self._unreadable_told:
-            _log.warning(
-                "folders in the inbox that cannot be read, so that their images are not counted: %d",
-                len(self._unreadable),
-            )
-        self._unreadable_told = len(self._unreadable)
-
     def _known(self, folder: str) -> dict[str, KnownFile]:
         return journal.known_in_folder(self._database, self.inbox_id, folder)
 
-    def _held_against(self, sighting: Sighting) -> str | None:
-        refusal = self._seen_file(sighting).refusal
-        return refusal.code if refusal else None
-
-    def _notice(self, path: str) -> None:
-        now = time.monotonic()
-        try:
-            sighting = look_at(self._root, path)
-        except OSError:
-            sighting = None  # looked at again by the next scan
-        if sighting is None:
-            self._settling.forget(path)
-        else:
-            self._noticed(sighting, now)
-
-    def _noticed(self, sighting: Sighting, now: float) -> None:
-        if sighting.refusal is not None or self._settling.saw(sighting.path, sighting.version, now):
-            self._settling.forget(sighting.path)
-            self._settled[sighting.path] = self._seen_file(sighting)
-
-    def _seen_file(self, sighting: Sighting) -> SeenFile:
-        path = to_text(sighting.path)
-        place = self._layout.place(path)
-        size, mtime_ns = sighting.version.size, sighting.version.mtime_ns
-        folder, _, filename = path.rpartition("/")
-        if len(path.encode()) > _LONGEST_PATH:
-            mark = hashlib.sha256(folder.encode()).hexdigest()[:16]
-            too_long = Refusal("path-too-long", "the path is too long; put the file into a folder nearer to the inbox")
-            return SeenFile(f"{folder[:200]}… ({mark})", filename, size, mtime_ns, None, None, too_long)
-        refusal = sighting.refusal
-        if refusal is None and sighting.version.size == 0:
-            refusal = Refusal("empty", "the file is empty (0 bytes); it counts when it is written")
-        if isinstance(place, Refusal):
-            return SeenFile(folder, filename, size, mtime_ns, None, None, refusal or place)
-        return SeenFile(folder, filename, size, mtime_ns, place.slide, place.analyzer_label, refusal)
-
     def _journal(self) -> None:
-        if not self._settled:
+        settled = self._lookout.settled
+        if not settled:
             return
-        came = journal.record(self._database, self.inbox_id, list(self._settled.values()))
-        self._settled.clear()
+        came = journal.record(self._database, self.inbox_id, settled)
+        self._lookout.forget_settled()
         if came != Journalled():
             _log.info("%d new images, %d overwritten, %d refused", came.new, came.superseded, came.refused)
 
     def _keep_books(self) -> None:
         self._take_lease()  # a connection that was lost took the lease with it
-        places = (self._layout.place(to_text(path)) for path in self._settling.paths)
+        arriving_paths = self._lookout.arriving
+        places = (self._layout.place(to_text(path)) for path in arriving_paths)
         arriving = {place.slide for place in places if not isinstance(place, Refusal)}
         quiet = timedelta(seconds=self._settings.quiet_seconds)
-        if self._has_scanned:
+        if self._lookout.has_scanned:
             completed = journal.complete_slides(self._database, self.inbox_id, quiet=quiet, arriving=arriving)
             if completed:
                 _log.info("%d slides complete", len(completed))
-        if self._full_scan_done and self._scan is None and not self._settling:
-            journal.note_watch(self._database, self.inbox_id, arriving=0, is_whole_scan=True)
-            self._full_scan_done = False
-        else:
-            journal.note_watch(self._database, self.inbox_id, arriving=len(self._settling), is_whole_scan=False)
-
-    def _pause(self) -> float:
-        if (self._scan is not None or self._scans_wanted) and len(self._settling) < _MOST_SETTLING:
-            return 0.0
-        next_look = self._settling.seconds_to_next(time.monotonic())
-        return _ROUND_SECONDS if next_look is None else min(_ROUND_SECONDS, next_look)
-
-    def _wait(self, seconds: float) -> None:
-        if seconds > _BREATH_SECONDS and self._wake.wait(seconds - _BREATH_SECONDS):
-            seconds = _BREATH_SECONDS
-        time.sleep(min(seconds, _BREATH_SECONDS))
-        self._wake.clear()
+        journal.note_watch(
+            self._database,
+            self.inbox_id,
+            arriving=len(arriving_paths),
+            is_whole_scan=self._lookout.has_ended_full_scan(),
+        )
 
     def _wait_out(self, seconds: float) -> None:
         """Wait whatever happens, but not when told to stop."""

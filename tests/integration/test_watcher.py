@@ -24,7 +24,7 @@ from db.migration import migrate
 from db.names import from_text
 from db.records import Batch, KnownFile
 from differential.tally import SlideStatus
-from watcher import dispatch, watch
+from watcher import dispatch, lookout, watch
 from watcher.errors import InboxBusy, WatcherError
 from watcher.settings import WatcherSettings
 from watcher.watch import Watcher
@@ -133,7 +133,7 @@ class Site:
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait less between rounds and after trouble, for the tests' sake."""
-    monkeypatch.setattr(watch, "_ROUND_SECONDS", 0.05)
+    monkeypatch.setattr(lookout, "_ROUND_SECONDS", 0.05)
     monkeypatch.setattr(watch, "_BOOKKEEPING_SECONDS", 0.1)
     monkeypatch.setattr(watch, "_PAUSE_SECONDS", 0.05)
     monkeypatch.setattr(dispatch, "_FIRST_PAUSE", 0.2)
@@ -199,7 +199,7 @@ def test_a_file_that_grows_slowly_is_journalled_once_when_whole(site: Site) -> N
 
     writer = threading.Thread(target=grow)
     writer.start()
-    wait_until(lambda: len(watcher._settling) == 1, what="the growing file to be noticed")
+    wait_until(lambda: len(watcher._lookout._settling) == 1, what="the growing file to be noticed")
     while writer.is_alive():
         assert site.journalled() == {}
         writer.join(0.02)
@@ -302,7 +302,7 @@ def test_a_file_overwritten_while_nobody_watched_is_noticed(site: Site) -> None:
 def test_a_placeholder_that_is_filled_counts_once(site: Site) -> None:
     watcher = site.start(empty_seconds=30)
     placeholder = site.write("S-1/cell.jpg", b"")
-    wait_until(lambda: len(watcher._settling) == 1, what="the placeholder to be noticed")
+    wait_until(lambda: len(watcher._lookout._settling) == 1, what="the placeholder to be noticed")
 
     placeholder.write_bytes(CELL)
 
@@ -326,9 +326,9 @@ def test_files_that_stay_empty_neither_keep_a_slide_from_completing_nor_the_scan
         site.write(f"S-1/{number}.jpg", b"")
     watcher = site.start(poll=True, poll_seconds=0.05)
     wait_until(lambda: set(site.journalled().values()) == {"empty"}, what="all to be quarantined")
-    wait_until(lambda: not watcher._settling, what="nothing to arrive any more")
+    wait_until(lambda: not watcher._lookout._settling, what="nothing to arrive any more")
     saw: list[str] = []
-    watcher._settling.saw = lambda path, *_: bool(saw.append(path))  # type: ignore[method-assign, func-returns-value]
+    watcher._lookout._settling.saw = lambda path, *_: bool(saw.append(path))  # type: ignore[method-assign, func-returns-value]
     scans = _scans_ended(site)
 
     wait_until(lambda: _scans_ended(site) != scans, what="another scan")
@@ -343,12 +343,12 @@ def _scans_ended(site: Site) -> object:
 def test_a_file_deleted_before_it_settles_leaves_no_trace(site: Site) -> None:
     watcher = site.start(settle_seconds=0.5)
     short_lived = site.write("S-1/short.jpg")
-    wait_until(lambda: list(watcher._settling.paths) == ["S-1/short.jpg"], what="the file to be noticed")
+    wait_until(lambda: list(watcher._lookout._settling.paths) == ["S-1/short.jpg"], what="the file to be noticed")
     short_lived.unlink()
     site.write("S-1/stays.jpg")
 
     site.wait_for({"S-1/stays.jpg": "queued"})
-    wait_until(lambda: not watcher._settling, what="nothing to wait for")
+    wait_until(lambda: not watcher._lookout._settling, what="nothing to wait for")
     assert set(site.journalled()) == {"S-1/stays.jpg"}
 
 
@@ -538,7 +538,7 @@ def test_a_slide_is_not_complete_while_an_image_of_it_still_arrives(site: Site) 
     watcher = site.start(settle_seconds=0.6)
     site.wait_for({"S-1/cell.jpg": "queued"})
     growing = site.write("S-1/growing.jpg")
-    wait_until(lambda: len(watcher._settling), what="the growing file to be noticed")
+    wait_until(lambda: len(watcher._lookout._settling), what="the growing file to be noticed")
     site.work()
 
     for _ in range(25):
@@ -559,12 +559,12 @@ def test_after_a_restart_no_slide_completes_before_the_inbox_has_been_looked_thr
     site.work()
     may_scan = threading.Event()
     monkeypatch.setattr(journal, "known_in_folder", _held_back(journal.known_in_folder, may_scan))
-    monkeypatch.setattr(watch, "_ENTRIES_PER_ROUND", 1)
+    monkeypatch.setattr(lookout, "_ENTRIES_PER_ROUND", 1)
     site.write("S-0/came-meanwhile.jpg")
     site.write("S-1/came-meanwhile.jpg")
 
     watcher = site.start(quiet_seconds=0.0)
-    wait_until(lambda: watcher._scan is not None, what="the scan to begin")
+    wait_until(lambda: watcher._lookout._scan is not None, what="the scan to begin")
     assert counts.slide_tally(site.database, "S-1").status is SlideStatus.COUNTING
     may_scan.set()
     site.wait_for({"S-1/cell.jpg": "done", "S-0/came-meanwhile.jpg": "queued", "S-1/came-meanwhile.jpg": "queued"})
@@ -692,7 +692,7 @@ def test_while_the_database_is_locked_nothing_is_lost(site: Site) -> None:
     other.execute("BEGIN IMMEDIATE")
     for number in range(20):
         site.write(f"S-1/{number}.jpg")
-    wait_until(lambda: len(watcher._settled) == 20, what="files that the journal has not taken")
+    wait_until(lambda: len(watcher._lookout._settled) == 20, what="files that the journal has not taken")
     assert set(site.journalled()) == {"S-1/before.jpg"}
 
     other.execute("ROLLBACK")
@@ -723,7 +723,7 @@ def test_a_database_that_fails_in_the_middle_of_scan_and_journal_loses_no_file(
 
     for name in asked:
         unreliable(name)
-    monkeypatch.setattr(watch, "_ENTRIES_PER_ROUND", 5)
+    monkeypatch.setattr(lookout, "_ENTRIES_PER_ROUND", 5)
     site.start()
 
     wait_until(lambda: counts.progress(site.database).queued == 24, 30, what="all files")
@@ -757,7 +757,7 @@ def _leases(opened: Database) -> int:
 def test_when_the_thread_that_reads_events_dies_another_takes_over(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     watcher = site.start()
     wait_until(lambda: _scans_ended(site), what="the first scan")
-    reader = watcher._events._observer._inotify_fd  # type: ignore[union-attr]
+    reader = watcher._lookout._events._observer._inotify_fd  # type: ignore[union-attr]
     monkeypatch.setattr(reader, "handle_event", lambda _: reader.stop())
     site.write("S-1/unheard.jpg")
     site.wait_for({"S-1/unheard.jpg": "queued"})
@@ -797,32 +797,32 @@ def by_hand(site: Site) -> Iterator[Watcher]:
 def test_a_hint_of_everywhere_during_a_scan_makes_another_scan(
     site: Site, by_hand: Watcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch, "_ENTRIES_PER_ROUND", 2)
+    monkeypatch.setattr(lookout, "_ENTRIES_PER_ROUND", 2)
     for number in range(6):
         site.write(f"S-{number}/cell.jpg")
     while "S-0/cell.jpg" not in site.journalled():
         by_hand._round()
     site.write("S-0/behind-the-scan.jpg")
-    by_hand._events.note_everywhere()
+    by_hand._lookout._events.note_everywhere()
 
     for _ in range(30):
         by_hand._round()
 
     assert len(site.journalled()) == 7
-    assert by_hand._scan is None
+    assert by_hand._lookout._scan is None
 
 
 def test_a_folder_hinted_at_during_a_scan_is_looked_at_after_it(
     site: Site, by_hand: Watcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch, "_ENTRIES_PER_ROUND", 2)
+    monkeypatch.setattr(lookout, "_ENTRIES_PER_ROUND", 2)
     for number in range(6):
         site.write(f"S-{number}/cell.jpg")
     while "S-0/cell.jpg" not in site.journalled():
         by_hand._round()
     site.write("S-0/deep/cell.jpg")
     for folder in ("S-0/deep", "S-0/deep", ".stversions", "gone"):
-        by_hand._events.note(str(site.inbox / folder), is_folder=True)
+        by_hand._lookout._events.note(str(site.inbox / folder), is_folder=True)
 
     for _ in range(30):
         by_hand._round()
@@ -840,9 +840,9 @@ def test_hints_behind_folder_links_are_not_followed(site: Site, by_hand: Watcher
     (site.inbox / "S-1" / "round").symlink_to(site.inbox, target_is_directory=True)
     by_hand._round()
     for folder in ("S-1/out", "S-1/out/deep", "S-1/round", "S-1/round/S-1"):
-        by_hand._events.note(str(site.inbox / folder), is_folder=True)
+        by_hand._lookout._events.note(str(site.inbox / folder), is_folder=True)
     for path in ("S-1/out/deep/secret.jpg", "S-1/round/S-1/cell.jpg"):
-        by_hand._events.note(str(site.inbox / path), is_folder=False)
+        by_hand._lookout._events.note(str(site.inbox / path), is_folder=False)
 
     for _ in range(5):
         by_hand._round()
@@ -856,8 +856,8 @@ def test_too_many_hints_become_one_for_everywhere(
     monkeypatch.setattr("watcher.events._MOST_HINTS", 5)
     by_hand._round()
     for number in range(9):
-        by_hand._events.note(str(site.write(f"S/{number}.jpg")), is_folder=False)
-    assert not by_hand._events._hints.files
+        by_hand._lookout._events.note(str(site.write(f"S/{number}.jpg")), is_folder=False)
+    assert not by_hand._lookout._events._hints.files
 
     by_hand._round()
     by_hand._round()
@@ -868,8 +868,8 @@ def test_too_many_hints_become_one_for_everywhere(
 def test_no_more_files_settle_at_a_time_than_allowed(
     site: Site, by_hand: Watcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch, "_MOST_SETTLING", 10)
-    by_hand._settling._settle = 0.05
+    monkeypatch.setattr(lookout, "_MOST_SETTLING", 10)
+    by_hand._lookout._settling._settle = 0.05
     for number in range(35):
         site.write(f"S/{number}.jpg")
     most = 0
@@ -877,7 +877,7 @@ def test_no_more_files_settle_at_a_time_than_allowed(
     def go_on() -> bool:
         nonlocal most
         by_hand._round()
-        most = max(most, len(by_hand._settling))
+        most = max(most, len(by_hand._lookout._settling))
         return len(site.journalled()) == 35
 
     wait_until(go_on, what="all files")
@@ -892,7 +892,7 @@ def test_when_the_system_drops_events_everything_is_looked_at(site: Site) -> Non
     logging.getLogger("watchdog.observers.inotify_c").warning("Inotify queue overflowed; filesystem events were lost")
 
     wait_until(lambda: _scans_ended(site) != before, what="another scan")
-    assert watcher._events.is_listening()
+    assert watcher._lookout._events.is_listening()
 
 
 def test_a_file_is_noticed_within_moments_of_its_event(site: Site) -> None:
@@ -901,7 +901,7 @@ def test_a_file_is_noticed_within_moments_of_its_event(site: Site) -> None:
 
     site.write("S-1/cell.jpg")
 
-    wait_until(lambda: len(watcher._settling) == 1, 2, what="the file to be noticed")
+    wait_until(lambda: len(watcher._lookout._settling) == 1, 2, what="the file to be noticed")
 
 
 # Names
