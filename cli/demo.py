@@ -2,10 +2,8 @@
 
 from pathlib import Path
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
 from cli.errors import CommandError
-from cli.screen import messages, say
+from cli.screen import progress_bar, say
 from cli.simulation.export import write_exports
 from db.counts import inbox_lines
 from db.database import Database
@@ -29,12 +27,8 @@ def place_demo_slides(inbox: Path, database: Database, settings: WatcherSettings
         if any(inbox.iterdir()) or _was_watched(inbox, database, settings):
             return
         say(f"{inbox} is empty: putting {SLIDES} demo slides with drawn cells there, to see it work")
-        with Progress(
-            TextColumn("drawing cells"), BarColumn(), MofNCompleteColumn(), console=messages, transient=True,
-            disable=not messages.is_terminal,
-        ) as bar:  # fmt: skip
-            truth.unlink(missing_ok=True)  # of an earlier demo
-            task = bar.add_task("", total=SLIDES * CELLS)
+        truth.unlink(missing_ok=True)  # of an earlier demo
+        with progress_bar("drawing cells", SLIDES * CELLS) as progress:
             write_exports(
                 inbox,
                 slides=SLIDES,
@@ -43,7 +37,7 @@ def place_demo_slides(inbox: Path, database: Database, settings: WatcherSettings
                 source=None,
                 composition=None,
                 truth=truth,
-                progress=lambda done: bar.update(task, completed=done),
+                progress=progress,
             )
     except OSError as error:
         raise CommandError(f"the inbox {inbox} cannot be used: {error.strerror}") from None

@@ -1,10 +1,12 @@
 """Where results and messages are printed: results on standard output, everything else on standard error."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from cli import formats
 
@@ -25,6 +27,17 @@ def show(what: RenderableType) -> None:
 def write(text: str) -> None:
     """Print a result for a program, exactly as it is."""
     sys.stdout.write(text if text.endswith("\n") else text + "\n")
+
+
+@contextmanager
+def progress_bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show a bar on a terminal while something is under way; yields what to call with the number done."""
+    with Progress(
+        TextColumn(what), BarColumn(), MofNCompleteColumn(), console=messages, transient=True,
+        disable=not messages.is_terminal,
+    ) as bar:  # fmt: skip
+        task = bar.add_task("", total=total)
+        yield lambda done: bar.update(task, completed=done)
 
 
 def show_rows(rows: Sequence[Any], output: str, columns: Sequence[str] | None = None) -> None:

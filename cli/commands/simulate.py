@@ -3,9 +3,8 @@
 from pathlib import Path
 
 import click
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from cli.screen import messages, say
+from cli.screen import progress_bar, say
 from cli.simulation.composition import parse_composition
 from cli.simulation.export import write_exports
 
@@ -30,11 +29,7 @@ def simulate(out: Path, slides: int, cells: int, seed: int, source: Path | None,
     What each cell is stands in OUT.truth.csv beside OUT. Existing slides are never overwritten.
     """
     wanted = parse_composition(composition) if composition else None
-    with Progress(
-        TextColumn("writing cells"), BarColumn(), MofNCompleteColumn(), console=messages, transient=True,
-        disable=not messages.is_terminal,
-    ) as bar:  # fmt: skip
-        task = bar.add_task("", total=slides * cells)
+    with progress_bar("writing cells", slides * cells) as progress:
         summary = write_exports(
             out,
             slides=slides,
@@ -42,6 +37,6 @@ def simulate(out: Path, slides: int, cells: int, seed: int, source: Path | None,
             seed=seed,
             source=source,
             composition=wanted,
-            progress=lambda done: bar.update(task, completed=done),
+            progress=progress,
         )
     say(f"{summary.slides} slides with {summary.cells} cells in {out}; what they are: {summary.truth}")
