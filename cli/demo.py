@@ -44,5 +44,5 @@ def place_demo_slides(inbox: Path, database: Database, settings: WatcherSettings
 
 
 def _was_watched(inbox: Path, database: Database, settings: WatcherSettings) -> bool:
-    name = settings.inbox_name or str(inbox.resolve())
+    name = settings.name_of(inbox)
     return any(line.name == name and line.scanned_at is not None for line in inbox_lines(database))

@@ -13,6 +13,7 @@ import numpy as np
 from cli.site import Site
 from db.counts import inbox_lines
 from db.migration import require_current
+from db.names import from_text
 from differential.errors import SmearcountError
 from models.card import load_card
 from models.classifier import load_classifier
@@ -95,7 +96,7 @@ def _pattern(site: Site) -> Finding:
 
 def _watched_folders(site: Site) -> list[Path]:
     try:
-        return [Path(line.root) for line in inbox_lines(site.counted_database())]
+        return [Path(from_text(line.root)) for line in inbox_lines(site.counted_database())]
     except SmearcountError:
         return []
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,12 +17,11 @@ from cli.site import Site
 from db.counts import image_lines, inbox_lines, progress, slide_tallies
 from db.database import Database
 from db.errors import DatabaseUnavailable
-from db.names import to_text
 from db.records import InboxLine, Progress
 from db.schema import ImageState
 from differential.line import line
 from differential.report import report
-from differential.tally import SlideStatus, SlideTally
+from differential.tally import SlideTally
 
 #: How often a line is printed where the output is no terminal, in seconds.
 _PLAIN_SECONDS = 5.0
@@ -38,11 +37,10 @@ class TallyView:
         self._database = database
         self._site = site
         self._once = once
-        self._name = to_text(site.watcher.inbox_name or str(inbox.resolve()))
+        self._name = site.watcher.name_of(inbox)
         self._live = Live(console=messages, transient=True, auto_refresh=False)
-        #: Slides that were complete when last looked at, and when they completed.
-        self._complete: dict[str, datetime | None] = {}
-        self._looked = False
+        #: Slides completed up to this moment have been printed, or were complete before.
+        self._printed_until = datetime.now(UTC)
         self._inbox: InboxLine | None = None
         self._progress: Progress | None = None
         self._next_plain_at = time.monotonic() + _PLAIN_SECONDS
@@ -68,8 +66,8 @@ class TallyView:
         try:
             self._inbox = next((one for one in inbox_lines(self._database) if one.name == self._name), None)
             self._progress = progress(self._database, inbox=self._name)
-            if self._progress.slides_complete != len(self._complete) or not self._looked:
-                self._show_completed()
+            if not self._once:
+                self._print_completed()
         except DatabaseUnavailable:
             return  # the watcher and the workers say so in their logs; what is shown stays as it was
         self._show_progress(self._progress)
@@ -92,25 +90,23 @@ class TallyView:
             show(formats.slides_table(line(one.tally, self._site.counts, inbox=one.inbox) for one in tallies))
         else:
             say("there is nothing to count")
-        quarantined = image_lines(self._database, inbox=self._name, states=[ImageState.QUARANTINED])
+        quarantined = progress(self._database, inbox=self._name).quarantined
         if quarantined:
-            say(f"{len(quarantined)} files could not be counted:")
-            show(formats.rows_table(quarantined[:_MOST_LISTED], ("path", "reason")))
-        if len(quarantined) > _MOST_LISTED:
-            say(f"... and {len(quarantined) - _MOST_LISTED} more; see: smearcount images --state quarantined")
+            say(f"{quarantined} files could not be counted:")
+            listed = image_lines(self._database, inbox=self._name, states=[ImageState.QUARANTINED], limit=_MOST_LISTED)
+            show(formats.rows_table(listed, ("path", "reason")))
+        if quarantined > _MOST_LISTED:
+            say(f"... and {quarantined - _MOST_LISTED} more; see: smearcount images --state quarantined")
         if tallies:
             say("one slide in full: smearcount counts SLIDE")
-        return len(quarantined)
+        return quarantined
 
-    def _show_completed(self) -> None:
-        tallies = [one.tally for one in slide_tallies(self._database, inbox=self._name)]
-        complete = {tally.slide: tally for tally in tallies if tally.status is SlideStatus.COMPLETE}
-        if self._looked and not self._once:
-            for name, tally in complete.items():
-                if self._complete.get(name) != tally.completed_at:
-                    self._print_slide(tally)
-        self._complete = {name: tally.completed_at for name, tally in complete.items()}
-        self._looked = True
+    def _print_completed(self) -> None:
+        """Print the slides that were completed since the last look; one that was reopened is printed again."""
+        for one in slide_tallies(self._database, inbox=self._name, completed_after=self._printed_until):
+            self._print_slide(one.tally)
+            if one.tally.completed_at is not None:
+                self._printed_until = max(self._printed_until, one.tally.completed_at)
 
     def _print_slide(self, tally: SlideTally) -> None:
         with self._progress_hidden():

@@ -12,6 +12,7 @@ from sqlalchemy.orm import aliased
 
 from db.database import Database
 from db.errors import UnknownSlide
+from db.names import joined
 from db.records import ImageLine, InboxLine, Progress
 from db.schema import IS_OPEN, OPEN_STATES, Classification, Image, ImageState, Inbox, Model, Slide
 from differential.classes import CellClass
@@ -46,12 +47,16 @@ def slide_tally(database: Database, slide: str, *, inbox: str | None = None) -> 
         return _tallies(connection, [row])[0].tally
 
 
-def slide_tallies(database: Database, *, inbox: str | None = None) -> list[InboxTally]:
-    """Return the tallies of all slides, or of one inbox, by the time their first image came."""
+def slide_tallies(
+    database: Database, *, inbox: str | None = None, completed_after: datetime | None = None
+) -> list[InboxTally]:
+    """Return the tallies of all slides, of one inbox, or completed after a moment, by the time their first image came."""
     with database.reading() as connection:
         query = select(*_SLIDE).join(Inbox).order_by(Slide.first_image_at, Slide.name)
         if inbox is not None:
             query = query.where(Inbox.name == inbox)
+        if completed_after is not None:
+            query = query.where(Slide.completed_at > completed_after)
         rows = connection.execute(query).all()
         return [
             line
@@ -224,10 +229,6 @@ def _image_line(row: Row[*tuple[Any, ...]]) -> ImageLine:
     counted_folder, counted_filename = values.pop("counted_folder"), values.pop("counted_filename")
     return ImageLine(
         **values | {"state": ImageState(values["state"])},
-        path=_path(folder, filename),
-        duplicate_of=_path(counted_folder, counted_filename) if counted_filename is not None else None,
+        path=joined(folder, filename),
+        duplicate_of=joined(counted_folder, counted_filename) if counted_filename is not None else None,
     )
-
-
-def _path(folder: str, filename: str) -> str:
-    return f"{folder}/{filename}" if folder else filename

@@ -19,10 +19,13 @@ _FILES_PER_STATEMENT = 500
 
 
 def register_inbox(database: Database, name: str, root: str) -> int:
-    """Return the id of the inbox `name`; a new one lies at the absolute path `root`, a known one where it lay before."""
+    """Return the id of the inbox `name` (in the form of `db.names`); a known one keeps the place that it has.
+
+    A new one lies at the absolute path `root`, as `os` functions give it.
+    """
     with database.writing() as connection:
-        insert_new(connection, Inbox, [{"name": to_text(name), "root": to_text(root), "arriving": 0}])
-        return connection.execute(select(Inbox.id).where(Inbox.name == to_text(name))).scalar_one()
+        insert_new(connection, Inbox, [{"name": name, "root": to_text(root), "arriving": 0}])
+        return connection.execute(select(Inbox.id).where(Inbox.name == name)).scalar_one()
 
 
 def place_inbox(database: Database, inbox_id: int, root: str) -> None:

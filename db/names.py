@@ -28,6 +28,11 @@ def from_text(text: str) -> str:
     return os.fsdecode(raw)
 
 
+def joined(folder: str, filename: str) -> str:
+    """Return the path within the inbox of a file; "" is the inbox itself."""
+    return f"{folder}/{filename}" if folder else filename
+
+
 def _character(character: str) -> str:
     if character == "\\":
         return r"\\"

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, func, select, update
 
 from db.database import Database, insert_new
 from db.locking import lock_images, lock_slides
+from db.names import joined
 from db.records import Classified, FileVersion, ModelUsed, Outcome, Postponed, Refused, WorkItem
 from db.schema import IS_OPEN, Classification, Image, ImageState, Inbox, Model, Slide
 
@@ -74,7 +75,7 @@ def _work_items(connection: Connection, ids: Sequence[int]) -> list[WorkItem]:
         .order_by(Image.id)
     )
     return [
-        WorkItem(image_id, root, f"{folder}/{filename}" if folder else filename, FileVersion(size, mtime_ns), attempts)
+        WorkItem(image_id, root, joined(folder, filename), FileVersion(size, mtime_ns), attempts)
         for image_id, root, folder, filename, size, mtime_ns, attempts in rows
     ]
 

@@ -160,7 +160,6 @@ class Lookout:
         self._is_full_scan = folder == ""
         if self._is_full_scan:
             self._next_scan_at = float("inf")  # until this scan has ended
-        if self._is_full_scan:
             self._unreadable = set()
         self._scan = unknown_files(self._root, folder, self._known, self._held_against, self._unreadable)
         return True

@@ -1,7 +1,12 @@
 """How an inbox is watched."""
 
+import os
+from pathlib import Path
+
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from db.names import to_text
 
 #: The first folder under the inbox is the slide.
 DEFAULT_PATTERN = r"(?P<slide>[^/]+)/.+"
@@ -43,3 +48,7 @@ class WatcherSettings(BaseSettings):
         default=2048, ge=1, description="Most images that are in the queue or with workers at a time."
     )
     batch_images: int = Field(default=64, ge=1, le=64, description="Most images of one slide in one message.")
+
+    def name_of(self, inbox: Path) -> str:
+        """Return the name under which the database knows the inbox in the folder `inbox`."""
+        return to_text(self.inbox_name or os.path.realpath(inbox))

@@ -42,7 +42,7 @@ class Watcher:
         self._root = _checked_root(root)
         self._database = database
         self._settings = settings
-        self.inbox_id = journal.register_inbox(database, settings.inbox_name or self._root, self._root)
+        self.inbox_id = journal.register_inbox(database, settings.name_of(root), self._root)
         self._lease = InboxLease(database, self.inbox_id)
         self._take_lease()
         journal.place_inbox(database, self.inbox_id, self._root)

@@ -65,6 +65,7 @@ def up(
         view = TallyView(database, site, inbox, once=once)
         say(f"watching {inbox}; data in {site.data}; Ctrl-C ends" if not once else f"counting what is in {inbox}")
         started_at = datetime.now(UTC)
+        interrupted = False
         try:
             crew.start()
             with view:
@@ -75,11 +76,12 @@ def up(
                     time.sleep(_ROUND_SECONDS)
         except KeyboardInterrupt:
             say("ending; the batches under way are finished first ...")
-            crew.stop()
-            say("ended; nothing is lost, the next start goes on from here")
-            raise ExitWith(ExitCode.INTERRUPTED) from None
+            interrupted = True
         finally:
             crew.stop()
+        if interrupted:
+            say("ended; nothing is lost, the next start goes on from here")
+            raise ExitWith(ExitCode.INTERRUPTED)
         quarantined = view.print_result()
     if quarantined:
         raise ExitWith(ExitCode.QUARANTINED)

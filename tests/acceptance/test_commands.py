@@ -178,3 +178,16 @@ def test_a_broker_that_is_down_at_first_delays_but_loses_nothing(
         broker.stop()
     assert "the broker does not answer" in watcher_said
     assert "late.jpg" not in watcher_said
+
+
+def test_each_slide_is_printed_as_it_completes_and_again_after_a_late_image(
+    smearcount: Smearcount, inbox: Path
+) -> None:
+    up = smearcount.start("up", inbox)
+    assert up.stdout is not None
+    for cells in (20, 21):
+        drop(inbox, exports(slides=1, cells=cells))
+        title = next(line for line in up.stdout if line.startswith("Slide S00"))
+        assert title.strip() == "Slide S00"
+        total = smearcount.json("slides")[0]
+        assert (total["images"], total["status"]) == (cells, "complete")
