@@ -19,7 +19,8 @@ test: $(VENV)/.test ## run the checks and all tests: unit, integration, acceptan
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadfile tests/unit tests/integration
+	$(BIN)/pytest tests/acceptance
 
 check: $(VENV)/.test ## run ruff, mypy and the unit tests alone (seconds)
 	$(BIN)/ruff format --check .
@@ -27,11 +28,11 @@ check: $(VENV)/.test ## run ruff, mypy and the unit tests alone (seconds)
 	$(BIN)/mypy
 	$(BIN)/pytest tests/unit
 
-train: $(VENV)/.train ## train the network anew: make train IMAGES=folder-of-class-folders RUN=folder
-	$(BIN)/python -m models.training $(IMAGES) $(RUN)
+train: $(VENV)/.train ## train the network anew: make train IMAGES=folder RUN=folder [VALIDATION=folder]
+	$(BIN)/smearcount model train $(IMAGES) $(RUN) $(if $(VALIDATION),--validation $(VALIDATION))
 
 lock: ## pin the dependencies anew (needs uv)
-	for set in "base" "test --group test" "train --group test --extra train"; do \
+	for set in "base" "train --extra train" "test --group test --extra train"; do \
 	  set -- $$set; name=$$1; shift; \
 	  uv pip compile pyproject.toml --group build $$@ --universal --python-version 3.11 --generate-hashes --quiet \
 	    --no-header --no-annotate --no-emit-index-url --no-emit-find-links --output-file requirements/$$name.txt; \

@@ -15,8 +15,7 @@ from db.counts import inbox_lines
 from db.migration import require_current
 from db.names import from_text
 from differential.errors import SmearcountError
-from models.card import load_card
-from models.classifier import load_classifier
+from models.classifier import check_model, load_classifier
 from models.preprocessing import INPUT_SIDE
 from watcher.events import FileEvents
 from watcher.layout import Layout
@@ -79,7 +78,7 @@ def _broker(site: Site) -> Finding:
 
 
 def _model(site: Site) -> Finding:
-    card = load_card(Path(site.models.model))
+    card = check_model(site.models)
     classifier = load_classifier(site.models, threads=1)
     started = time.perf_counter()
     classifier.classify(np.zeros((16, INPUT_SIDE, INPUT_SIDE, 3), np.uint8))

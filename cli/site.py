@@ -16,6 +16,7 @@ from db.database import Database, without_password
 from db.migration import require_current
 from db.settings import DatabaseSettings
 from differential.settings import CountSettings
+from models.registry import chosen
 from models.settings import ModelSettings
 from watcher.settings import WatcherSettings
 from worker.broker import embedded_url
@@ -87,8 +88,23 @@ class Site:
 
     @property
     def models(self) -> ModelSettings:
-        """Settings of the classifier."""
-        return self._of(ModelSettings)
+        """Settings of the classifier: the model set in the environment, else the one chosen with `model use`.
+
+        Raises:
+            ModelsError: what `model use` wrote is damaged.
+        """
+        settings = self._of(ModelSettings)
+        choice = None if "model" in settings.model_fields_set else chosen(self.models_folder)
+        if choice is None:
+            return settings
+        return settings.model_copy(
+            update={"model": choice.card, "model_sha256": settings.model_sha256 or choice.sha256}
+        )
+
+    @property
+    def models_folder(self) -> Path:
+        """Where this machine's own models lie, and which model is in use."""
+        return self.data / "models"
 
     @property
     def counts(self) -> CountSettings:
@@ -141,7 +157,13 @@ class Site:
 
     def environment(self) -> Mapping[str, str]:
         """Return the environment variables that make a process of ours see the same data, database and broker."""
+        model = {
+            variable(name): str(value)
+            for name, value in self.models.model_dump(include={"model", "model_sha256"}).items()
+            if value is not None
+        }
         return {
+            **model,
             variable("data"): str(self.data),
             variable("database_url"): self.database_url,
             variable("broker_url"): self.broker_url,
@@ -157,11 +179,15 @@ class Site:
     def _source(self, settings: BaseSettings, name: str) -> str:
         if name in self._options:
             return "option"
+        if isinstance(settings, ModelSettings) and getattr(settings, name) != getattr(self.models, name):
+            return "model use"
         return "environment" if name in settings.model_fields_set else "default"
 
     def _shown(self, settings: BaseSettings, name: str) -> str:
         """Return the value as it is in force, in the form in which the environment variable would be set."""
         in_force = {"data": self.data, "database_url": self.database_url, "broker_url": self.broker_url}
+        if isinstance(settings, ModelSettings):
+            settings = self.models
         value = in_force.get(name, settings.model_dump(mode="json")[name])
         if name.endswith("_url"):
             return without_password(str(value))

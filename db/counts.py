@@ -82,7 +82,8 @@ def image_lines(
     query = (
         select(
             Image.id, Slide.name.label("slide"), Image.folder, Image.filename, Image.state, call.cell_class,
-            call.confidence, call.identified, Image.analyzer_label, Image.attempts, Image.reason_code, Image.reason,
+            call.confidence, call.identified, Model.threshold, call.unlikeness, Image.analyzer_label,
+            Image.attempts, Image.reason_code, Image.reason,
             counted.folder.label("counted_folder"), counted.filename.label("counted_filename"),
             Image.seen_at, Image.finished_at,
         )
@@ -92,6 +93,7 @@ def image_lines(
             call.image_id == Image.id,
             not_(select(newer.id).where(newer.image_id == call.image_id, newer.id > call.id).exists()),
         ))
+        .outerjoin(Model, Model.id == call.model_id)
         .outerjoin(counted, counted.id == Image.duplicate_of)
         .order_by(Image.id)
     )  # fmt: skip

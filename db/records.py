@@ -102,6 +102,7 @@ class Classified:
     confidence: float
     probabilities: tuple[float, ...]
     identified: bool
+    unlikeness: float | None = None
 
 
 @dataclass(frozen=True)
@@ -137,6 +138,10 @@ class ImageLine:
     cell_class: str | None
     confidence: float | None
     identified: bool | None
+    #: Confidence under which the model leaves a cell unidentified.
+    threshold: float | None
+    #: See `Classification.unlikeness`.
+    unlikeness: float | None
     analyzer_label: str | None
     attempts: int
     reason_code: str | None

@@ -119,6 +119,7 @@ def _store_classified(
             "confidence": outcome.confidence,
             "probabilities": list(outcome.probabilities),
             "identified": outcome.identified,
+            "unlikeness": outcome.unlikeness,
             "worker": worker,
             "classified_at": now,
         }

@@ -182,7 +182,10 @@ class Classification(Base):
     confidence: Mapped[float] = mapped_column(Float(53))
     #: One number per class, in the order of `CellClass`.
     probabilities: Mapped[list[float]] = mapped_column(JSON)
-    #: False where the confidence is under the model's threshold: the cell counts as unidentified.
+    #: False where the confidence is under the model's threshold or the image too unlike those that the model knows: the
+    #: cell counts as unidentified.
     identified: Mapped[bool]
+    #: How unlike the images that the model knows, about 1 for one of them; NULL where the model cannot tell.
+    unlikeness: Mapped[float | None] = mapped_column(Float(53))
     worker: Mapped[str] = mapped_column(String)
     classified_at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-#: Batches that the statistics are gathered from, and images in each.
-_BATCHES, _BATCH = 40, 128
+#: Images per batch that the statistics are gathered from.
+_BATCH = 128
 
 
 def use_mean_weights(network: Any, images: npt.NDArray[np.float32 | np.uint8], *, seed: int) -> None:
@@ -23,7 +23,7 @@ def use_mean_weights(network: Any, images: npt.NDArray[np.float32 | np.uint8], *
     Args:
         network: a Keras model compiled with an optimizer that keeps the mean (use_ema).
         images: training images as they are in use, not augmented: shape (n, side, side, 3), values 0-255.
-        seed: decides which of them are used.
+        seed: decides which of them come together in a batch; all are used, but for the rest that fills none.
     """
     import keras
 
@@ -34,13 +34,13 @@ def use_mean_weights(network: Any, images: npt.NDArray[np.float32 | np.uint8], *
     variances = [np.zeros(layer.moving_variance.shape) for layer in layers]
     for layer in layers:
         layer.momentum = 0.0  # each batch then leaves its own statistics behind
-    rng = np.random.default_rng(seed)
-    for _ in range(_BATCHES):
-        chosen = rng.choice(len(images), min(_BATCH, len(images)), replace=False)
+    size = min(_BATCH, len(images))
+    batches = len(images) // size
+    for chosen in np.random.default_rng(seed).permutation(len(images))[: batches * size].reshape(batches, size):
         network(images[np.sort(chosen)].astype(np.float32), training=True)
         for position, layer in enumerate(layers):
-            means[position] += np.asarray(layer.moving_mean) / _BATCHES
-            variances[position] += np.asarray(layer.moving_variance) / _BATCHES
+            means[position] += np.asarray(layer.moving_mean) / batches
+            variances[position] += np.asarray(layer.moving_variance) / batches
     for position, layer in enumerate(layers):
         layer.moving_mean.assign(means[position])
         layer.moving_variance.assign(variances[position])

@@ -4,6 +4,7 @@ All functions are pure. n is the number of images, k the number of classes.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -44,14 +45,49 @@ def fit_temperature(logits: npt.NDArray[np.floating], labels: npt.NDArray[np.int
     return float(np.exp((low + high) / 2))
 
 
-def expected_calibration_error(confidences: Floats, correct: npt.NDArray[np.bool_], bins: int = 15) -> float:
+#: Bins of equal width that confidences are sorted into, unless told otherwise.
+BINS = 15
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Confidence beside accuracy, in bins of equal width: one entry per bin, bin m holding ((m-1)/bins, m/bins]."""
+
+    #: Images in the bin.
+    images: npt.NDArray[np.int64]
+    #: Those of them called rightly.
+    correct: npt.NDArray[np.int64]
+    #: Mean confidence, 0-1; NaN in an empty bin.
+    confidence: Floats
+
+    @property
+    def accuracy(self) -> Floats:
+        """Share of right calls, 0-1; NaN in an empty bin."""
+        return _quotient(self.correct, self.images)
+
+
+def reliability(confidences: Floats, correct: npt.NDArray[np.bool_], bins: int = BINS) -> Reliability:
+    """Sort n confidences, and whether each call was correct, into `bins` bins."""
+    which = np.clip(np.ceil(confidences * bins).astype(int) - 1, 0, bins - 1)
+    images = np.bincount(which, minlength=bins)
+    sums = np.bincount(which, weights=confidences, minlength=bins)
+    return Reliability(images, np.bincount(which[correct], minlength=bins), _quotient(sums, images))
+
+
+def _quotient(numerators: npt.NDArray[Any], counts: npt.NDArray[np.int64]) -> Floats:
+    quotients: Floats = np.full(len(counts), np.nan)
+    np.divide(numerators, counts, out=quotients, where=counts > 0)
+    return quotients
+
+
+def expected_calibration_error(confidences: Floats, correct: npt.NDArray[np.bool_], bins: int = BINS) -> float:
     """Mean gap between confidence and accuracy, over `bins` bins of equal width, weighted by their images.
 
-    Guo et al. 2017, equation 3: 0 is perfect. Both arrays have shape (n,), n >= 1; bin m holds ((m-1)/bins, m/bins].
+    Guo et al. 2017, equation 3: 0 is perfect. Both arrays have shape (n,), n >= 1.
     """
-    which = np.clip(np.ceil(confidences * bins).astype(int) - 1, 0, bins - 1)
-    gaps = np.bincount(which, weights=correct - confidences, minlength=bins)
-    return float(np.abs(gaps).sum() / len(confidences))
+    found = reliability(confidences, correct, bins)
+    gaps = np.abs(found.accuracy - found.confidence) * found.images
+    return float(np.nansum(gaps) / len(confidences))
 
 
 @dataclass(frozen=True)
@@ -66,14 +102,19 @@ class RiskCoverage:
     coverage: Floats
     #: Share of errors among these; 0 where there are none.
     risk: Floats
+    #: Share of all errors that are under the threshold; NaN where there are no errors at all.
+    caught: Floats
 
 
 def risk_coverage(confidences: Floats, correct: npt.NDArray[np.bool_], thresholds: Floats) -> RiskCoverage:
-    """Return coverage and risk at each of `thresholds`, for n >= 1 confidences and whether each call was correct."""
-    kept = confidences[np.newaxis] >= thresholds[:, np.newaxis]
-    counts = kept.sum(axis=1)
-    errors = (kept & ~correct).sum(axis=1)
-    return RiskCoverage(thresholds, counts / len(confidences), errors / np.maximum(counts, 1))
+    """Return coverage, risk and errors caught at each of `thresholds`, for n >= 1 confidences and correct calls."""
+    # sorted once and looked up: a threshold per image costs no n × n table
+    of_all, of_errors = np.sort(confidences), np.sort(confidences[~correct])
+    counts = len(of_all) - np.searchsorted(of_all, thresholds)
+    caught = np.searchsorted(of_errors, thresholds)
+    errors = len(of_errors) - caught
+    all_errors = np.full(len(thresholds), len(of_errors))
+    return RiskCoverage(thresholds, counts / len(of_all), errors / np.maximum(counts, 1), _quotient(caught, all_errors))
 
 
 #: The rule's two numbers: errors wanted among the cells counted, and cells left to review at most.

@@ -15,6 +15,8 @@ from models.errors import ModelInvalid
 from models.preprocessing import INPUT_SIDE, PREPROCESSING_VERSION
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class _Frozen(BaseModel):
@@ -52,8 +54,32 @@ class Metrics(_Frozen):
     unidentified: Share
     #: Share of these that the network would have called wrongly; None where there are none.
     errors_among_unidentified: Share | None
+    #: Share of all errors that are among the unidentified; None without any error.
+    errors_unidentified: Share | None
     #: Accuracy over the other images; None where there are none.
     accuracy_of_identified: Share | None
+
+
+class Parity(_Frozen):
+    """How far the weights file agrees with the trained network in Keras, on so many of the validation images."""
+
+    images: Annotated[int, Field(ge=1)]
+    #: Images that both call the same class.
+    same_class: Annotated[int, Field(ge=0)]
+    #: Largest and mean difference of any class's probability.
+    largest_difference: Share
+    mean_difference: Share
+
+
+class LikenessFile(_Frozen):
+    """What images of another kind are told by: a file beside the card, and the limit from which on they are unidentified."""
+
+    file: FileName
+    sha256: Sha256
+    limit: Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+    limit_rule: str
+    #: Share of the validation images over the limit.
+    over_limit: Share
 
 
 class ModelCard(_Frozen):
@@ -62,13 +88,15 @@ class ModelCard(_Frozen):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
     version: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")]
     #: Name of the weights file, in the folder of the card.
-    file: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    file: FileName
+    sha256: Sha256
     bytes: Annotated[int, Field(ge=1)]
     parameters: Annotated[int, Field(ge=1)]
-    runtime: Literal["litert"]
-    precision: Literal["float32"]
+    runtime: Literal["litert", "keras"]
+    precision: Literal["float32", "int8"]
     classes: tuple[str, ...]
+    #: The class that each output of the network counts as; a class may have several outputs, one per sub-type.
+    outputs: tuple[CellClass, ...]
     input_side: Annotated[int, Field(ge=1)]
     preprocessing: str
     #: The logits are divided by this before the softmax.
@@ -76,6 +104,9 @@ class ModelCard(_Frozen):
     #: A cell called with less confidence than this is unidentified.
     threshold: Share
     threshold_rule: str
+    #: None where the network gives no features.
+    likeness: LikenessFile | None
+    parity: Parity
     training: TrainingData
     validation: Metrics
     confusions: tuple[Confusion, ...]
@@ -85,6 +116,12 @@ class ModelCard(_Frozen):
     def _recall_of_every_class(self) -> Self:
         if set(self.validation.recall) != set(CellClass):
             raise ValueError("validation.recall must state every class once")
+        return self
+
+    @model_validator(mode="after")
+    def _outputs_for_every_class(self) -> Self:
+        if set(self.outputs) != set(CellClass):
+            raise ValueError("outputs must name every class")
         return self
 
 
@@ -108,32 +145,51 @@ def load_card(path: Path) -> ModelCard:
         ) from None
 
 
-def verified_weights(card_path: Path, card: ModelCard | None = None) -> bytes:
+def verified_weights(card_path: Path, card: ModelCard | None = None, expected: str | None = None) -> bytes:
     """Return the bytes of the weights beside the card, once they are known to be the ones it describes.
 
     Args:
         card_path: the card; the weights lie in the same folder.
         card: the card's content, where it has been read already.
+        expected: SHA-256 that the weights must have whatever the card says; None where any will do.
 
     Raises:
-        ModelInvalid: card or weights are missing or damaged, or made for other classes or another preprocessing.
+        ModelInvalid: card or weights are missing, damaged or exchanged, or made for other classes or another
+            preprocessing.
     """
     card = card or load_card(card_path)
     _check_fits_this_code(card_path, card)
-    path = card_path.parent / card.file
+    if expected is not None and card.sha256 != expected:
+        raise ModelInvalid(
+            f"{card_path} is not the model chosen (its SHA-256 is {card.sha256[:12]}…, not {expected[:12]}…); choose it "
+            "with smearcount model use, or set SMEARCOUNT_MODEL_SHA256 to its SHA-256"
+        )
+    return _verified("weights", card_path.parent / card.file, card.sha256)
+
+
+def verified_likeness(card_path: Path, likeness: LikenessFile) -> bytes:
+    """Return the bytes of the likeness file beside the card.
+
+    Raises:
+        ModelInvalid: it is missing, damaged or another one.
+    """
+    return _verified("likeness file", card_path.parent / likeness.file, likeness.sha256)
+
+
+def _verified(what: str, path: Path, sha256: str) -> bytes:
     try:
-        weights = path.read_bytes()
+        content = path.read_bytes()
     except OSError as error:
         raise ModelInvalid(
-            f"the weights {path} cannot be read ({error.strerror}); put the file back beside its card"
+            f"the {what} {path} cannot be read ({error.strerror}); put the file back beside its card"
         ) from None
-    found = hashlib.sha256(weights).hexdigest()
-    if found != card.sha256:
+    found = hashlib.sha256(content).hexdigest()
+    if found != sha256:
         raise ModelInvalid(
-            f"the weights {path} are not those of their card (SHA-256 {found[:12]}…, the card says "
-            f"{card.sha256[:12]}…); restore both files from the same release"
+            f"the {what} {path} does not belong to its card (SHA-256 {found[:12]}…, the card says {sha256[:12]}…); "
+            "restore both files from the same release"
         )
-    return weights
+    return content
 
 
 def _check_fits_this_code(path: Path, card: ModelCard) -> None:

@@ -1,10 +1,10 @@
 """From pixels to classes, whatever runs the network.
 
-A runtime is anything that turns pixels into logits (`Network`). What follows is the same for all of them: temperature,
-softmax, threshold.
+A runtime is anything that turns pixels into logits and features (`Network`). What follows is the same for all of them:
+sub-types summed up to classes, temperature, softmax, threshold, and the limit of unlikeness.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,10 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from differential.classes import CellClass
-from models.card import ModelCard, load_card, verified_weights
+from models.card import ModelCard, load_card, verified_likeness, verified_weights
 from models.errors import ModelsError, RuntimeMissing
+from models.likeness import Likeness
 from models.preprocessing import INPUT_SIDE
 from models.settings import ModelSettings
+from models.subtypes import class_logits
 
 _CLASSES = tuple(CellClass)
 
@@ -30,8 +32,10 @@ class Classification:
     confidence: float
     #: Probability of every class, in the order of CellClass; they sum to 1.
     probabilities: tuple[float, ...]
-    #: False where the confidence is under the threshold: the cell is counted as unidentified.
+    #: False where the confidence is under the threshold or the unlikeness over its limit: the cell counts as unidentified.
     identified: bool
+    #: How unlike the training images it is, about 1 for one of them; None where the model cannot tell.
+    unlikeness: float | None = None
 
 
 @dataclass(frozen=True)
@@ -48,11 +52,21 @@ class ModelIdentity:
     threshold: float
 
 
+@dataclass(frozen=True)
+class Reading:
+    """What a network says of n images."""
+
+    #: One number per output of the network: shape (n, k).
+    logits: npt.NDArray[np.float32]
+    #: What the outputs were computed from: shape (n, d); None where the network does not tell.
+    features: npt.NDArray[np.float32] | None
+
+
 class Network(Protocol):
     """A runtime holding one network. Not thread-safe: one object per thread at most."""
 
-    def logits(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Return the logits, shape (n, 8), of images of shape (n, 128, 128, 3), values 0-255, for any n >= 0."""
+    def read(self, pixels: npt.NDArray[np.uint8]) -> Reading:
+        """Return logits and features of images of shape (n, 128, 128, 3), values 0-255, for any n >= 0."""
         ...
 
 
@@ -71,11 +85,17 @@ class Classifier(Protocol):
 
 @dataclass(frozen=True)
 class NetworkClassifier:
-    """A network with the temperature and threshold that belong to it."""
+    """A network with everything that belongs to it."""
 
     network: Network
     identity: ModelIdentity
     temperature: float
+    #: The class that each output of the network counts as.
+    outputs: Sequence[CellClass] = _CLASSES
+    #: How to tell images of another kind; None where the model cannot.
+    likeness: Likeness | None = None
+    #: An image more unlike the training images than this is unidentified.
+    limit: float = float("inf")
 
     def classify(self, pixels: npt.NDArray[np.uint8]) -> list[Classification]:
         """Classify images of shape (n, 128, 128, 3), RGB, 0-255; a cell's result does not depend on its neighbours.
@@ -88,7 +108,12 @@ class NetworkClassifier:
                 f"the classifier takes uint8 images of shape (n, {INPUT_SIDE}, {INPUT_SIDE}, 3), "
                 f"not {pixels.dtype} of shape {pixels.shape}"
             )
-        return classifications(softmax(self.network.logits(pixels), self.temperature), self.identity.threshold)
+        reading = self.network.read(pixels)
+        probabilities = softmax(class_logits(reading.logits, self.outputs), self.temperature)
+        unlikeness = None
+        if self.likeness is not None and reading.features is not None:
+            unlikeness = self.likeness.unlikeness(reading.features)
+        return classifications(probabilities, self.identity.threshold, unlikeness, self.limit)
 
 
 def softmax(logits: npt.NDArray[np.floating], temperature: float = 1.0) -> npt.NDArray[np.float64]:
@@ -100,12 +125,22 @@ def softmax(logits: npt.NDArray[np.floating], temperature: float = 1.0) -> npt.N
     return probabilities
 
 
-def classifications(probabilities: npt.NDArray[np.float64], threshold: float) -> list[Classification]:
-    """Turn probabilities, shape (n, 8), into calls; a confidence of exactly `threshold` is still identified."""
+def classifications(
+    probabilities: npt.NDArray[np.float64],
+    threshold: float,
+    unlikeness: npt.NDArray[np.float64] | None = None,
+    limit: float = float("inf"),
+) -> list[Classification]:
+    """Turn probabilities, shape (n, 8), and unlikeness, shape (n,), into calls.
+
+    A confidence of exactly `threshold` and an unlikeness of exactly `limit` are still identified.
+    """
+    strangeness: Sequence[float | None] = [None] * len(probabilities) if unlikeness is None else unlikeness.tolist()
     calls = []
-    for row in probabilities.tolist():
+    for row, strange in zip(probabilities.tolist(), strangeness, strict=True):
         confidence = max(row)
-        calls.append(Classification(_CLASSES[row.index(confidence)], confidence, tuple(row), confidence >= threshold))
+        identified = confidence >= threshold and (strange is None or strange <= limit)
+        calls.append(Classification(_CLASSES[row.index(confidence)], confidence, tuple(row), identified, strange))
     return calls
 
 
@@ -123,8 +158,33 @@ def load_classifier(settings: ModelSettings, *, threads: int) -> Classifier:
         RuntimeMissing: the card's runtime is not installed.
     """
     card = load_card(settings.model)
-    network = _RUNTIMES[card.runtime](verified_weights(settings.model, card), threads)
-    return NetworkClassifier(network, identity_of(card, settings.threshold), card.temperature)
+    weights, likeness = _verified_files(settings, card)
+    identity = identity_of(card, settings.threshold)
+    network = _RUNTIMES[card.runtime](weights, len(card.outputs), threads)
+    if card.likeness is None or likeness is None:
+        return NetworkClassifier(network, identity, card.temperature, card.outputs)
+    return NetworkClassifier(
+        network, identity, card.temperature, card.outputs, Likeness.from_bytes(likeness), card.likeness.limit
+    )
+
+
+def check_model(settings: ModelSettings) -> ModelCard:
+    """Return the card of the model that `settings` names, once all its files are known to be the right ones.
+
+    Quicker than loading it; for commands that start others, so that they refuse once and at once.
+
+    Raises:
+        ModelInvalid: the card or a file it names is missing, damaged, exchanged or made for another version.
+    """
+    card = load_card(settings.model)
+    _verified_files(settings, card)
+    return card
+
+
+def _verified_files(settings: ModelSettings, card: ModelCard) -> tuple[bytes, bytes | None]:
+    """Return the content of the weights file and of the likeness file, if the model has one."""
+    weights = verified_weights(settings.model, card, settings.model_sha256)
+    return weights, None if card.likeness is None else verified_likeness(settings.model, card.likeness)
 
 
 def identity_of(card: ModelCard, threshold: float | None = None) -> ModelIdentity:
@@ -138,15 +198,21 @@ def identity_of(card: ModelCard, threshold: float | None = None) -> ModelIdentit
     )
 
 
-def _litert(weights: bytes, threads: int) -> Network:
+def _litert(weights: bytes, outputs: int, threads: int) -> Network:
     try:
         from models.litert import LiteRTNetwork  # noqa: PLC0415  (who only asks for a card need not load a runtime)
     except ImportError as error:
         raise RuntimeMissing(
             f"LiteRT cannot be loaded ({error}); install it with: pip install ai-edge-litert"
         ) from None
-    return LiteRTNetwork(weights, threads=threads)
+    return LiteRTNetwork(weights, outputs=outputs, threads=threads)
 
 
-#: How each runtime a card can name is started, from the weights and a number of threads.
-_RUNTIMES: dict[str, Callable[[bytes, int], Network]] = {"litert": _litert}
+def _keras(weights: bytes, outputs: int, threads: int) -> Network:
+    from models.keras_runtime import KerasNetwork  # noqa: PLC0415  (takes seconds and half a GB: only when asked for)
+
+    return KerasNetwork(weights, outputs=outputs, threads=threads)
+
+
+#: How each runtime a card can name is started: from the weights, the number of outputs and a number of threads.
+_RUNTIMES: dict[str, Callable[[bytes, int, int], Network]] = {"litert": _litert, "keras": _keras}

@@ -1,45 +1,58 @@
-"""From trained weights to a model that ships: a .tflite file and its card.
+"""From a trained network to a model that ships: a weights file, its likeness file and its card.
 
-Needs TensorFlow (the `train` extra). Nothing is written unless the converted network agrees with the trained one.
+Needs TensorFlow (the `train` extra). Nothing is written unless the weights file agrees with the trained network.
 """
 
 # ruff: noqa: PLC0415  (TensorFlow is optional and takes seconds to load: it is imported where it is used)
 
 from __future__ import annotations
 
-import argparse
 import hashlib
-import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
 
 from differential.classes import CellClass
-from differential.errors import SmearcountError
 from models.calibration import THRESHOLD_RULE, choose_threshold, fit_temperature
-from models.card import Confusion, Metrics, ModelCard, TrainingData
-from models.classifier import softmax
+from models.card import Confusion, LikenessFile, Metrics, ModelCard, Parity, TrainingData
+from models.classifier import Network, softmax
 from models.dataset import labelled_files, load_pixels
-from models.errors import ModelInvalid, ModelsError, RuntimeMissing
+from models.errors import ModelInvalid, ModelsError
 from models.evaluation import Scores, score
+from models.keras_runtime import KerasNetwork, load_keras, require_tensorflow, with_features
+from models.likeness import LIMIT_RULE, choose_limit, fit_likeness
 from models.litert import LiteRTNetwork
 from models.preprocessing import INPUT_SIDE, PREPROCESSING_VERSION, decode_cell
+from models.quiet import without_chatter
+from models.subtypes import CLASS_OF_SUBTYPE, class_logits, possible_outputs
 
 if TYPE_CHECKING:
     import keras
+
+Precision = Literal["float32", "int8"]
+Runtime = Literal["litert", "keras"]
+Pixels = npt.NDArray[np.uint8]
 
 #: Images per tensor. Measured on two AVX2 cores, images/s with one thread and with two: a tensor of 1 gave 661 and 530,
 #: of 4 678 and 610, of 8 636 and 588, of 32 538 and 519 (and 82 MB instead of 30).
 IMAGES_PER_TENSOR = 4
 
-#: Largest difference of any probability between the trained and the converted network.
+#: Largest difference of any probability between the trained network and a float32 weights file.
 PARITY = 1e-4
+#: An int8 file rounds every number to 8 bits: this share of the images must keep its class, and the mean difference of a
+#: probability must stay under this.
+INT8_SAME_CLASS, INT8_MEAN_DIFFERENCE = 0.985, 0.01
 _PARITY_IMAGES = 256
+_SUFFIXES: dict[Runtime, str] = {"litert": "tflite", "keras": "keras"}
+_THREADS = 2
+#: Training images that the ranges of int8 numbers are taken from.
+_CALIBRATION_IMAGES = 512
 
 #: What the shipped weights were trained on.
 ACEVEDO_2020 = TrainingData(
@@ -69,119 +82,256 @@ _CONFUSIONS = 8
 
 @dataclass(frozen=True)
 class Release:
-    """What the exported model is called and where its training images came from."""
+    """What the exported model is called, where its training images came from, and in which form it is written."""
 
     name: str
     version: str
     training: TrainingData = ACEVEDO_2020
+    runtime: Runtime = "litert"
+    precision: Precision = "float32"
+    limits: tuple[str, ...] = LIMITS
 
     @property
     def stem(self) -> str:
-        """Name of the files without their suffix: the name and the major version."""
-        return f"{self.name}-{self.version.split('.')[0]}"
+        """Name of the files without their suffix: name, major version, and what is not float32 in LiteRT."""
+        forms = [form for form in (self.precision, self.runtime) if form not in {"float32", "litert"}]
+        return "-".join([self.name, self.version.split(".")[0], *forms])
 
 
-def export(network_path: Path, validation_dir: Path, release: Release, out_dir: Path) -> ModelCard:
-    """Write `<name>-<major>.tflite` and its card `<name>-<major>.json` into `out_dir` and return the card.
+@dataclass(frozen=True)
+class Labelled:
+    """Decoded images and what they show."""
+
+    pixels: Pixels
+    #: Indices of CellClass: shape (n,).
+    labels: npt.NDArray[np.int64]
+    #: Index of the network's output that is right, or of the first of several: shape (n,).
+    groups: npt.NDArray[np.int64]
+
+
+def load_labelled(tree: Path, outputs: Sequence[CellClass]) -> Labelled:
+    """Read a folder of class folders for a network whose outputs count as the classes `outputs`.
 
     Raises:
-        ModelsError: no validation images, weights of another network, or the conversion changed the results.
+        ModelsError: no images there, or one of them cannot be used.
+    """
+    files = labelled_files(tree)
+    pixels, labels = load_pixels(files, decode_cell)
+    if tuple(outputs) == CLASS_OF_SUBTYPE:
+        groups = [int(possible_outputs(file.path, file.label).argmax()) for file in files]
+    else:
+        groups = [tuple(outputs).index(file.label) for file in files]
+    return Labelled(pixels, labels, np.array(groups))
+
+
+def export(
+    network: keras.Model,
+    release: Release,
+    outputs: Sequence[CellClass],
+    *,
+    training: Labelled | None,
+    validation: Labelled,
+    out_dir: Path,
+) -> ModelCard:
+    """Write weights, likeness file and card of a trained network into `out_dir` and return the card.
+
+    Args:
+        network: takes pixels 0-255 of the size that workers use and ends in a dense layer of logits.
+        release: what it is to be called, and the form it is written in.
+        outputs: the class that each of its outputs counts as.
+        training: the images it was trained on: for the ranges of int8 numbers, and to know what is like them; without
+            them images of another kind cannot be told.
+        validation: other images: for temperature, threshold, limit and the card's figures.
+        out_dir: the folder, made if needed; files of the same release in it are replaced.
+
+    Raises:
+        ModelsError: the conversion changed the results, or the network gives no usable ones.
         RuntimeMissing: TensorFlow is not installed.
     """
-    network = load_network(network_path)
-    weights = convert(network)
-    pixels, labels = load_pixels(labelled_files(validation_dir), decode_cell)
-    logits = LiteRTNetwork(weights, threads=2).logits(pixels)
-    temperature = round(fit_temperature(logits, labels), 4)
-    check_parity(network, pixels, logits, temperature)
+    require_tensorflow()
+    weights, runtime = _in_its_runtime(network, release, len(outputs), training)
+    reading = runtime.read(validation.pixels)
+    logits = class_logits(reading.logits, outputs)
+    temperature = round(fit_temperature(logits, validation.labels), 4)
+    parity = check_parity(network, outputs, validation.pixels, logits, temperature, release.precision)
     probabilities = softmax(logits, temperature)
-    threshold = choose_threshold(probabilities.max(axis=1), probabilities.argmax(axis=1) == labels)
-    scores = score(probabilities, labels, threshold)
+    confidences = probabilities.max(axis=1)
+    threshold = choose_threshold(confidences, probabilities.argmax(axis=1) == validation.labels)
+    identified = confidences >= threshold
+    files = {f"{release.stem}.{_SUFFIXES[release.runtime]}": weights}
+    likeness = None
+    if training is not None and reading.features is not None:
+        fitted = fit_likeness(_features(runtime, training.pixels), training.groups)
+        unlikeness = fitted.unlikeness(reading.features)
+        limit = round(choose_limit(unlikeness), 2)
+        identified &= unlikeness <= limit
+        name = f"{release.stem}.likeness.npz"
+        files[name] = fitted.to_bytes()
+        likeness = LikenessFile(
+            file=name,
+            sha256=hashlib.sha256(files[name]).hexdigest(),
+            limit=limit,
+            limit_rule=LIMIT_RULE,
+            over_limit=round(float((unlikeness > limit).mean()), 4),
+        )
+    scores = score(probabilities, validation.labels, identified)
     try:
         card = ModelCard(
             name=release.name,
             version=release.version,
-            file=f"{release.stem}.tflite",
+            file=next(iter(files)),
             sha256=hashlib.sha256(weights).hexdigest(),
             bytes=len(weights),
             parameters=network.count_params(),
-            runtime="litert",
-            precision="float32",
+            runtime=release.runtime,
+            precision=release.precision,
             classes=tuple(CellClass),
+            outputs=tuple(outputs),
             input_side=INPUT_SIDE,
             preprocessing=PREPROCESSING_VERSION,
             temperature=temperature,
             threshold=threshold,
             threshold_rule=THRESHOLD_RULE,
+            likeness=likeness,
+            parity=parity,
             training=release.training,
             validation=metrics_of(scores),
             confusions=confusions_of(scores),
-            limits=LIMITS,
+            limits=release.limits,
         )
     except ValidationError as error:
         raise ModelsError(f"the model cannot be described: {error.errors(include_url=False)}") from None
     out_dir.mkdir(parents=True, exist_ok=True)
-    _write(out_dir / card.file, weights)
+    for name, content in files.items():
+        _write(out_dir / name, content)
     _write(out_dir / f"{release.stem}.json", (card.model_dump_json(indent=2) + "\n").encode())
     return card
 
 
-def load_network(path: Path) -> keras.Model:
-    """Return the network of a .keras file, rebuilt for images of the one size that the workers use.
+def _in_its_runtime(
+    network: keras.Model, release: Release, outputs: int, training: Labelled | None
+) -> tuple[bytes, Network]:
+    """Return the content of the weights file and the runtime that has loaded it."""
+    if release.runtime == "keras":
+        weights = keras_bytes(network)
+        return weights, KerasNetwork(weights, outputs=outputs, threads=_THREADS)
+    weights = convert(network, release.precision, None if training is None else training.pixels)
+    return weights, LiteRTNetwork(weights, outputs=outputs, threads=_THREADS)
+
+
+def _features(runtime: Network, pixels: Pixels) -> npt.NDArray[np.float32]:
+    features = runtime.read(pixels).features
+    assert features is not None  # noqa: S101 (for the type checker: the same network gave some before)
+    return features
+
+
+def load_trained(path: Path) -> keras.Model:
+    """Return the network that a run of ours left in a .keras file, rebuilt for images of the size that workers use.
 
     Raises:
         ModelInvalid: the file cannot be read, or holds another network than `build_network` describes.
         RuntimeMissing: TensorFlow is not installed.
     """
-    try:
-        import keras
-        import tensorflow as tf  # noqa: F401  (Keras says only later, and less clearly, that it is missing)
-    except ImportError:
-        raise RuntimeMissing(
-            "TensorFlow is not installed; it comes with: make train, or pip install tensorflow"
-        ) from None
+    trained = load_keras(path)
 
     from models.network import build_network
 
+    network = build_network(INPUT_SIDE)
     try:
-        trained = keras.saving.load_model(path, compile=False)
-        network = build_network(INPUT_SIDE)
         network.set_weights(trained.get_weights())
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         raise ModelInvalid(f"{path} holds no weights of this network ({error}); train it anew") from None
     return network
 
 
-def convert(network: keras.Model) -> bytes:
-    """Return the network as the content of a .tflite file with a fixed number of images, so that XNNPACK takes all."""
+def keras_bytes(network: keras.Model) -> bytes:
+    """Return the network as the content of a .keras file."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "network.keras"
+        network.save(path)
+        return path.read_bytes()
+
+
+def convert(network: keras.Model, precision: Precision = "float32", typical: Pixels | None = None) -> bytes:
+    """Return the network as the content of a .tflite file with a fixed number of images, so that XNNPACK takes all.
+
+    Args:
+        network: takes pixels 0-255 of the size that workers use and ends in a dense layer of logits.
+        precision: float32; or int8 for weights and everything computed, with float32 numbers in and out.
+        typical: images that show which numbers occur, shape (n, 128, 128, 3); for int8 alone.
+
+    Raises:
+        ModelInvalid: the network does not end in a dense layer.
+    """
     import tensorflow as tf
 
+    whole = with_features(network)
     function = tf.function(
-        lambda pixels: network(pixels, training=False),
+        lambda pixels: whole(pixels, training=False),
         input_signature=[tf.TensorSpec((IMAGES_PER_TENSOR, INPUT_SIDE, INPUT_SIDE, 3), tf.float32, name="pixels")],
     )
-    # Given the Keras 3 model beside the function, the converter leaves the weights out (71 KB, NaN); without it they are
-    # frozen into the graph.
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()])
-    return bytes(converter.convert())
+    with without_chatter(), warnings.catch_warnings():
+        # of the ranges of the inputs, which stay float32
+        warnings.filterwarnings("ignore", "Statistics for quantized inputs were expected")
+        # Given the Keras 3 model beside the function, the converter leaves the weights out (71 KB, NaN); without it they
+        # are frozen into the graph.
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()])
+        if precision == "int8":
+            assert typical is not None  # noqa: S101 (a caller's mistake)
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+            converter.representative_dataset = _in_tensors(typical)
+            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        return bytes(converter.convert())
+
+
+def _in_tensors(pixels: Pixels) -> Callable[[], Iterable[list[npt.NDArray[np.float32]]]]:
+    chosen = _spread(len(pixels), _CALIBRATION_IMAGES)
+    chosen = chosen[: len(chosen) // IMAGES_PER_TENSOR * IMAGES_PER_TENSOR]
+    tensors = pixels[chosen].reshape(-1, IMAGES_PER_TENSOR, *pixels.shape[1:])
+    return lambda: ([tensor.astype(np.float32)] for tensor in tensors)
+
+
+def _spread(n: int, most: int) -> npt.NDArray[np.int64]:
+    """Return at most `most` positions, evenly over n: the images are sorted by class, so of every class some."""
+    return np.unique(np.linspace(0, n - 1, min(n, most)).astype(np.int64))
 
 
 def check_parity(
-    network: keras.Model, pixels: npt.NDArray[np.uint8], logits: npt.NDArray[np.float32], temperature: float
-) -> float:
-    """Return the largest difference of any probability between the trained network and the converted one's `logits`.
+    network: keras.Model,
+    outputs: Sequence[CellClass],
+    pixels: Pixels,
+    logits: npt.NDArray[np.float32],
+    temperature: float,
+    precision: Precision = "float32",
+) -> Parity:
+    """Compare the trained network with the weights file's class logits, shape (n, 8), of the same n images.
 
     Raises:
-        ModelsError: it is not under `PARITY`.
+        ModelsError: they differ by more than the precision explains.
     """
-    chosen = np.unique(np.linspace(0, len(pixels) - 1, _PARITY_IMAGES).astype(int))
-    expected = network.predict(pixels[chosen].astype(np.float32), batch_size=32, verbose=0)
-    difference = float(np.abs(softmax(expected, temperature) - softmax(logits[chosen], temperature)).max())
-    if not difference < PARITY:  # also for NaN
+    chosen = _spread(len(pixels), _PARITY_IMAGES)
+    answers = network.predict(pixels[chosen].astype(np.float32), batch_size=32, verbose=0)
+    expected = softmax(class_logits(answers, outputs), temperature)
+    found = softmax(logits[chosen], temperature)
+    differences = np.abs(expected - found)
+    if not np.isfinite(differences).all():
+        raise ModelsError("the converted network answers with no finite numbers")
+    same = int((expected.argmax(axis=1) == found.argmax(axis=1)).sum())
+    largest, mean = float(differences.max()), float(differences.mean())
+    alike = {
+        "float32": largest < PARITY,
+        "int8": same >= INT8_SAME_CLASS * len(chosen) and mean < INT8_MEAN_DIFFERENCE,
+    }
+    if not alike[precision]:
         raise ModelsError(
-            f"the converted network differs from the trained one by up to {difference:.2g} in probability"
+            f"the converted network differs from the trained one: {same} of {len(chosen)} images in the same class, "
+            f"probabilities by up to {largest:.2g}, {mean:.2g} on average"
         )
-    return difference
+    return Parity(
+        images=len(chosen), same_class=same, largest_difference=round(largest, 6), mean_difference=round(mean, 6)
+    )
 
 
 def metrics_of(scores: Scores) -> Metrics:
@@ -198,6 +348,7 @@ def metrics_of(scores: Scores) -> Metrics:
         expected_calibration_error=round(scores.expected_calibration_error, 4),
         unidentified=round(scores.unidentified, 4),
         errors_among_unidentified=rounded(scores.errors_among_unidentified),
+        errors_unidentified=rounded(scores.errors_unidentified),
         accuracy_of_identified=rounded(scores.accuracy_of_identified),
     )
 
@@ -218,45 +369,3 @@ def _write(path: Path, content: bytes) -> None:
     partial = path.with_name(path.name + ".part")
     partial.write_bytes(content)
     partial.replace(path)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Convert trained weights into a model that smearcount can use, with its card."""
-    parser = argparse.ArgumentParser(prog="python -m models.export", description=main.__doc__)
-    parser.add_argument("network", type=Path, help="trained weights (network.keras of a run of models.training)")
-    parser.add_argument("--validation", type=Path, required=True, help="folder with one folder of images per class")
-    parser.add_argument("--name", required=True, help="name of the model, such as smearcount")
-    parser.add_argument("--version", required=True, help="its version, such as 1.0.0")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the .tflite file and the card")
-    parser.add_argument(
-        "--training-data", type=Path, help="JSON with the fields of the card's `training`, for other training images"
-    )
-    options = parser.parse_args(arguments)
-    try:
-        training = ACEVEDO_2020
-        if options.training_data:
-            training = _training_data(options.training_data)
-        card = export(
-            options.network, options.validation, Release(options.name, options.version, training), options.out
-        )
-    except SmearcountError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    validation = card.validation
-    print(
-        f"{options.out / card.file}: {card.bytes:,} bytes, accuracy {validation.accuracy:.2%}, "
-        f"macro recall {validation.macro_recall:.2%}, temperature {card.temperature:g}, threshold {card.threshold:g}, "
-        f"unidentified {validation.unidentified:.2%}"
-    )
-    return 0
-
-
-def _training_data(path: Path) -> TrainingData:
-    try:
-        return TrainingData.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
-        raise ModelsError(f"{path} does not describe training images ({error})") from None
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

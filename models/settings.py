@@ -6,7 +6,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 #: The card of the model that comes with smearcount.
-SHIPPED_MODEL = Path(__file__).parent / "weights" / "smearcount-1.json"
+SHIPPED_MODEL = Path(__file__).parent / "weights" / "smearcount-2.json"
 
 
 class ModelSettings(BaseSettings):
@@ -21,6 +21,12 @@ class ModelSettings(BaseSettings):
     model: Path = Field(
         default=SHIPPED_MODEL,
         description="Path of the model card (JSON, beside its weights) of the model that classifies the cells.",
+    )
+    model_sha256: str | None = Field(
+        default=None,
+        pattern=r"^[0-9a-f]{64}$",
+        description="SHA-256 that the model's weights must have, so that every worker surely runs the same; not set, "
+        "the one in the model card applies alone.",
     )
     threshold: float | None = Field(
         default=None,

@@ -8,12 +8,11 @@ scales, shifts and stains. The first epochs run on smaller images, where an epoc
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +24,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from models.averaging import use_mean_weights
 from models.dataset import labelled_files, load_pixels
 from models.errors import ModelsError
+from models.keras_runtime import require_tensorflow
 from models.preprocessing import INPUT_SIDE, Pixels, central_square, decode_cell, decode_half_size
+from models.subtypes import CLASS_OF_SUBTYPE, class_logits, possible_outputs
 
 if TYPE_CHECKING:
     import keras
@@ -41,12 +42,14 @@ class Recipe:
     seed: int = 20260101
     batch: int = 64
     #: Epochs on images of each side, in this order.
-    phases: tuple[tuple[int, int], ...] = ((12, 96), (18, INPUT_SIDE))
+    phases: tuple[tuple[int, int], ...] = ((16, 96), (44, INPUT_SIDE))
     learning_rate: float = 4e-3
     weight_decay: float = 0.05
     warmup_epochs: float = 1.0
     label_smoothing: float = 0.05
     weight_mean: float = 0.998
+    #: The accuracy on the validation images is measured after every so many epochs, and after the last.
+    validate_every: int = 5
 
     @property
     def epochs(self) -> int:
@@ -78,6 +81,7 @@ def train(images_dir: Path, run_dir: Path, recipe: Recipe, *, validation_dir: Pa
     Raises:
         ModelsError: no images there, or `run_dir` holds a run of another recipe.
     """
+    tensorflow = require_tensorflow()
     import keras
 
     run_dir.mkdir(parents=True, exist_ok=True)
@@ -85,22 +89,29 @@ def train(images_dir: Path, run_dir: Path, recipe: Recipe, *, validation_dir: Pa
     finished = run_dir / "network.keras"
     if finished.exists():
         return finished
-    images, labels = load_pixels(labelled_files(images_dir), _decode_with_margin)
+    files = labelled_files(images_dir)
+    images, _ = load_pixels(files, _decode_with_margin)
+    targets = np.stack([possible_outputs(file.path, file.label) for file in files])
     keras.utils.set_random_seed(recipe.seed)
     network, first_epoch = _start_or_resume(run_dir, recipe)
     validation = None
     if validation_dir is not None:
         validation = load_pixels(labelled_files(validation_dir), decode_cell)
+    gpus = tensorflow.config.list_physical_devices("GPU")
+    print(
+        f"training on {len(images):,} images with {'a GPU' if gpus else 'the CPU'}, {recipe.epochs} epochs", flush=True
+    )
     for epoch in range(first_epoch, recipe.epochs):
         started = time.monotonic()
-        loss = _train_epoch(network, images, labels, recipe, epoch)
-        row = {"epoch": epoch + 1, "side": recipe.side_of(epoch), "loss": round(loss, 4)}
+        loss = _train_epoch(network, images, targets, recipe, epoch)
+        row: dict[str, float | None] = {"epoch": epoch + 1, "side": recipe.side_of(epoch), "loss": round(loss, 4)}
         if validation is not None:
-            row["validation_accuracy"] = round(_accuracy(network, images, *validation, recipe), 4)
+            due = (epoch + 1) % recipe.validate_every == 0 or epoch + 1 == recipe.epochs
+            row["validation_accuracy"] = round(_accuracy(network, images, *validation, recipe), 4) if due else None
         row["seconds"] = round(time.monotonic() - started, 1)
         _save_checkpoint(network, run_dir, epoch)
         _log(run_dir / "log.csv", row)
-        print(" ".join(f"{key} {value}" for key, value in row.items()), flush=True)
+        print(" ".join(f"{key} {value}" for key, value in row.items() if value is not None), flush=True)
     use_mean_weights(network, _central(images), seed=recipe.seed)
     network.save(finished)
     return finished
@@ -121,11 +132,14 @@ def _hold_to_recipe(run_dir: Path, recipe: Recipe) -> None:
 def _start_or_resume(run_dir: Path, recipe: Recipe) -> tuple[Any, int]:
     import keras
 
+    from models.loss import LOSS_NAME, set_crossentropy
     from models.network import build_network
 
     checkpoint = run_dir / "checkpoint.keras"
     if checkpoint.exists():
-        network = keras.saving.load_model(checkpoint)
+        network = keras.saving.load_model(
+            checkpoint, custom_objects={LOSS_NAME: set_crossentropy(recipe.label_smoothing)}
+        )
         return network, int((run_dir / "epochs_done").read_text())
     network = build_network()
     network.compile(
@@ -135,22 +149,22 @@ def _start_or_resume(run_dir: Path, recipe: Recipe) -> tuple[Any, int]:
             use_ema=True,
             ema_momentum=recipe.weight_mean,
         ),
-        loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing),
+        loss=set_crossentropy(recipe.label_smoothing),
         jit_compile=False,  # XLA on a CPU takes ten times as long for this network (measured)
     )
     return network, 0
 
 
 def _train_epoch(
-    network: Any, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64], recipe: Recipe, epoch: int
+    network: Any, images: npt.NDArray[np.uint8], targets: npt.NDArray[np.float32], recipe: Recipe, epoch: int
 ) -> float:
     import tensorflow as tf
 
     side = recipe.side_of(epoch)
-    targets = np.eye(network.output_shape[-1], dtype=np.float32)[labels]
     order = np.random.default_rng([recipe.seed, epoch]).permutation(len(images))
     steps = len(order) // recipe.batch
     losses = []
+    _seed_dropout(network, recipe, epoch)
     batches = _augmented_batches(images, order, recipe, epoch, side)
     with _progress() as bar:
         task = bar.add_task(f"epoch {epoch + 1}/{recipe.epochs} at {side} px", total=steps, loss="")
@@ -161,6 +175,13 @@ def _train_epoch(
             network.reset_metrics()
             bar.update(task, advance=1, loss=f"loss {np.mean(losses[-50:]):.3f}")
     return float(np.mean(losses))
+
+
+def _seed_dropout(network: Any, recipe: Recipe, epoch: int) -> None:
+    """Start the dropout's random numbers where the epoch has them: a checkpoint does not keep them."""
+    for layer in network.layers:
+        if hasattr(layer, "seed_generator"):
+            layer.seed_generator.state.assign([recipe.seed % 2**31, epoch * 1_000_000])
 
 
 def _augmented_batches(
@@ -185,12 +206,12 @@ def _accuracy(
     recipe: Recipe,
 ) -> float:
     """Accuracy as the network would be used now; everything in training is put back afterwards."""
-    kept = [np.array(variable) for variable in network.variables]
+    kept = [variable.numpy().copy() for variable in network.variables]
     use_mean_weights(network, _central(images), seed=recipe.seed)
     correct = 0
     for start in range(0, len(validation_images), 4 * recipe.batch):
         chosen = slice(start, start + 4 * recipe.batch)
-        logits = network.predict_on_batch(validation_images[chosen].astype(np.float32))
+        logits = class_logits(network.predict_on_batch(validation_images[chosen].astype(np.float32)), CLASS_OF_SUBTYPE)
         correct += int((logits.argmax(axis=1) == validation_labels[chosen]).sum())
     for variable, value in zip(network.variables, kept, strict=True):
         variable.assign(value)
@@ -230,25 +251,3 @@ def _progress() -> Progress:
         transient=True,
         disable=not sys.stderr.isatty(),
     )
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Train the shipped recipe: `python -m models.training IMAGES RUN_DIR [--validation DIR]`."""
-    parser = argparse.ArgumentParser(prog="python -m models.training", description=main.__doc__)
-    parser.add_argument("images", type=Path, help="folder with one folder of images per class")
-    parser.add_argument("run_dir", type=Path, help="folder for checkpoint, log and weights; resumes what it holds")
-    parser.add_argument("--validation", type=Path, help="folder of class folders to report the accuracy on")
-    options = parser.parse_args(arguments)
-    try:
-        print(train(options.images, options.run_dir, Recipe(), validation_dir=options.validation))
-    except ModelsError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on after the last finished epoch", file=sys.stderr)
-        return 130
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -29,7 +29,9 @@ def classify(items: Sequence[WorkItem], classifier: Classifier) -> list[Outcome]
     if decoded:
         calls = classifier.classify(np.stack([pixels for _, _, pixels in decoded]))
         outcomes += [
-            Classified(image_id, sha256, call.cell_class, call.confidence, call.probabilities, call.identified)
+            Classified(
+                image_id, sha256, call.cell_class, call.confidence, call.probabilities, call.identified, call.unlikeness
+            )
             for (image_id, sha256, _), call in zip(decoded, calls, strict=True)
         ]
     return outcomes

@@ -48,7 +48,8 @@ def images(
         say("no such images")
         return
     if output == "table":
-        show_rows([asdict(line) | {"state": _shown_state(line)} for line in lines], output, _COLUMNS)
+        rows = [asdict(line) | {"state": _shown_state(line), "reason": _shown_reason(line)} for line in lines]
+        show_rows(rows, output, _COLUMNS)
     else:
         show_rows(lines, output)
 
@@ -56,3 +57,12 @@ def images(
 def _shown_state(line: ImageLine) -> str:
     """Say of a classified image under the threshold what it is counted as, not only that it is done."""
     return "unidentified" if line.identified is False else line.state
+
+
+def _shown_reason(line: ImageLine) -> str | None:
+    """Say why a cell was left unidentified, beside why a file was refused."""
+    if line.identified is not False or line.confidence is None or line.threshold is None:
+        return line.reason
+    if line.confidence < line.threshold:
+        return f"confidence under {line.threshold:g}"
+    return "unlike the cells that the model knows"

@@ -17,7 +17,7 @@ from cli.site import Site
 from cli.supervision import Broker, Child, Crew
 from cli.tally_view import TallyView
 from db.migration import migrate
-from models.card import verified_weights
+from models.classifier import check_model
 from watcher.layout import Layout
 
 _ROUND_SECONDS = 0.25
@@ -54,7 +54,7 @@ def up(
     signal.signal(signal.SIGTERM, _interrupt)
     site = Site(data=data, database_url=database_url, broker_url=broker_url, workers=workers, poll=poll)
     Layout(site.watcher.pattern)
-    verified_weights(Path(site.models.model))
+    check_model(site.models)
     with hold_data_folder(site.data, inbox), site.database as database:
         migrate(database)
         if demo:

@@ -9,7 +9,7 @@ from cli.errors import CommandError
 from cli.logs import log_to_stderr
 from cli.patience import migrate_patiently
 from cli.site import Site
-from models.card import verified_weights
+from models.classifier import check_model
 from worker.service import run_worker
 
 
@@ -26,7 +26,7 @@ def worker(workers: int | None, data: Path | None, database_url: str | None, bro
     """
     log_to_stderr()
     site = Site(data=data, database_url=database_url, broker_url=broker_url, workers=workers)
-    verified_weights(Path(site.models.model))  # refused here once, not in every child
+    check_model(site.models)  # refused here once, not in every child
     with site.database as database:
         migrate_patiently(database)
     code = run_worker(site.worker, site.models, broker_url=site.broker_url, database_url=site.database_url)

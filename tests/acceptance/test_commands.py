@@ -26,6 +26,7 @@ COMMANDS = (
     "doctor",
     "config",
     "simulate",
+    "model",
     "migrate",
 )
 

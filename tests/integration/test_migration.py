@@ -5,6 +5,7 @@ from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, inspect, text
@@ -12,7 +13,7 @@ from sqlalchemy import Connection, inspect, text
 from db import counts, journal
 from db.database import Database
 from db.errors import DatabaseError
-from db.migration import latest_revision, migrate, require_current
+from db.migration import _config, latest_revision, migrate, require_current
 from db.schema import Base
 
 
@@ -52,6 +53,26 @@ def test_migrating_again_changes_nothing(database: Database) -> None:
     migrate(database)
 
     assert [line.name for line in counts.inbox_lines(database)] == ["/inbox"]
+
+
+def test_results_of_the_first_version_are_kept(bare_database: Database) -> None:
+    if bare_database.file is not None:
+        bare_database.file.parent.mkdir(parents=True, exist_ok=True)
+    with bare_database.writing() as connection:
+        config = _config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.execute(text("INSERT INTO models (id, name, version, sha256, preprocessing, threshold) "
+                                "VALUES (1, 'm', '1.0.0', 'f', 'p', 0.9)"))  # fmt: skip
+    with pytest.raises(DatabaseError, match="older version"):
+        require_current(bare_database)
+
+    migrate(bare_database)
+
+    require_current(bare_database)
+    with bare_database.reading() as connection:
+        assert connection.execute(text("SELECT version FROM models")).scalar_one() == "1.0.0"
+        assert "unlikeness" in {column["name"] for column in inspect(connection).get_columns("classifications")}
 
 
 def test_several_processes_may_migrate_at_once(bare_database: Database, tmp_path: Path) -> None:

@@ -20,10 +20,11 @@ from db.database import Database
 from db.errors import DatabaseUnavailable
 from db.records import Batch, Classified, Outcome, Postponed, Refused, WorkItem
 from db.schema import Classification
+from models.card import load_card
 from models.classifier import Classification as Call
 from models.classifier import Classifier, ModelIdentity, load_classifier
 from models.preprocessing import decode_cell
-from models.settings import ModelSettings
+from models.settings import SHIPPED_MODEL, ModelSettings
 from worker.batches import MOST_ATTEMPTS, work_through
 from worker.pipeline import classify
 from worker.reading import READ_ATTEMPTS
@@ -171,9 +172,11 @@ def test_a_batch_is_classified_and_stored(desk: Desk, classifier: Classifier) ->
     with desk.database.reading() as connection:
         rows = connection.execute(select(Classification)).mappings().all()
     assert {row["worker"] for row in rows} == {"bench-1"}
+    card = load_card(SHIPPED_MODEL)
+    assert card.likeness is not None
     for row in rows:
         assert row["confidence"] == max(row["probabilities"])
-        assert row["identified"] == (row["confidence"] >= classifier.identity.threshold)
+        assert row["identified"] == (row["confidence"] >= card.threshold and row["unlikeness"] <= card.likeness.limit)
 
 
 def test_working_through_a_batch_again_changes_nothing(desk: Desk, classifier: Classifier) -> None:

@@ -9,6 +9,8 @@ from cli.main import COMMANDS
 from cli.site import SETTINGS, variable
 from differential.flags import FLAG_MEANINGS
 from differential.schema import counts_schema
+from models.card import load_card
+from models.settings import SHIPPED_MODEL
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -29,7 +31,7 @@ def test_no_setting_is_documented_that_does_not_exist() -> None:
     known = {variable(name) for kind in SETTINGS for name in kind.model_fields}
     known |= {"SMEARCOUNT_TEST_POSTGRESQL", "SMEARCOUNT_TEST_BROKER", "SMEARCOUNT_TEST_IMAGES"}
     for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
-        assert set(re.findall(r"SMEARCOUNT_[A-Z_]+[A-Z]", page.read_text())) <= known, page
+        assert set(re.findall(r"SMEARCOUNT_[A-Z0-9_]+[A-Z0-9]", page.read_text())) <= known, page
 
 
 @pytest.mark.parametrize("code", FLAG_MEANINGS)
@@ -55,3 +57,22 @@ def test_every_reason_for_refusing_an_image_is_documented() -> None:
     assert len(codes) > 10
     for code in codes:
         assert f"`{code}`" in REFERENCE, code
+
+
+def test_the_readme_states_the_figures_of_the_shipped_models_card() -> None:
+    card = load_card(SHIPPED_MODEL)
+    figures = card.validation
+    assert card.likeness is not None
+    for shown in (
+        f"{card.name} {card.version}",
+        f"{figures.images:,} real cells",
+        f"{figures.accuracy:.2%}".replace("%", " %"),
+        f"{figures.macro_recall:.2%}".replace("%", " %"),
+        f"{figures.expected_calibration_error:.1%}".replace("%", " %"),
+        f"{figures.unidentified:.1%}".replace("%", " % of the cells go to review"),
+        f"{figures.errors_unidentified:.0%}".replace("%", " % of the errors are among them"),
+        f"{figures.accuracy_of_identified:.1%}".replace("%", " %"),
+        f"{card.parameters:,} parameters, {card.bytes / 1e6:.1f} MB",
+        f"threshold {card.threshold:g}",
+    ):
+        assert shown in README, shown

@@ -10,6 +10,7 @@ from models.calibration import (
     expected_calibration_error,
     fit_temperature,
     negative_log_likelihood,
+    reliability,
     risk_coverage,
 )
 from models.classifier import softmax
@@ -71,6 +72,22 @@ def test_risk_and_coverage() -> None:
     )
     assert curve.coverage.tolist() == [1.0, 0.75, 0.25, 0.0]
     assert curve.risk.tolist() == pytest.approx([0.5, 1 / 3, 0.0, 0.0])
+    assert curve.caught.tolist() == [0.0, 0.5, 1.0, 1.0]
+
+
+def test_without_errors_none_is_caught() -> None:
+    curve = risk_coverage(np.array([0.2, 0.4]), np.ones(2, bool), np.array([0.3]))
+    assert curve.coverage.tolist() == [0.5]
+    assert curve.risk.tolist() == [0.0]
+    assert np.isnan(curve.caught).all()
+
+
+def test_confidence_beside_accuracy() -> None:
+    found = reliability(np.array([0.5, 0.3, 0.4, 0.9, 1.0]), np.array([True, True, False, False, True]), bins=4)
+    assert found.images.tolist() == [0, 3, 0, 2]
+    assert found.correct.tolist() == [0, 2, 0, 1]
+    assert found.confidence.tolist() == pytest.approx([np.nan, 0.4, np.nan, 0.95], nan_ok=True)
+    assert found.accuracy.tolist() == pytest.approx([np.nan, 2 / 3, np.nan, 0.5], nan_ok=True)
 
 
 def test_the_threshold_is_the_lowest_that_reaches_the_risk() -> None:

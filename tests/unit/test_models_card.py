@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from differential.classes import CellClass
-from models.card import ModelCard, load_card, verified_weights
+from models.card import ModelCard, load_card, verified_likeness, verified_weights
 from models.classifier import load_classifier
 from models.errors import ModelInvalid
 from models.preprocessing import PREPROCESSING_VERSION
@@ -24,7 +24,10 @@ def content() -> dict[str, Any]:
 
 
 def written(folder: Path, content: dict[str, Any], weights: bytes | None = None) -> Path:
-    """Write card and weights into `folder`; without `weights`, the shipped ones."""
+    """Write card, weights and likeness file into `folder`; without `weights`, the shipped ones."""
+    if content.get("likeness"):
+        likeness = SHIPPED_MODEL.parent / json.loads(SHIPPED_MODEL.read_text())["likeness"]["file"]
+        (folder / content["likeness"]["file"]).write_bytes(likeness.read_bytes())
     if weights is None:
         weights = (SHIPPED_MODEL.parent / json.loads(SHIPPED_MODEL.read_text())["file"]).read_bytes()
     (folder / content["file"]).write_bytes(weights)
@@ -91,7 +94,11 @@ def test_a_file_that_is_no_card(tmp_path: Path, text: str) -> None:
         ("file", "/etc/passwd"),
         ("sha256", "abc"),
         ("runtime", "abacus"),
-        ("precision", "int8"),
+        ("precision", "int4"),
+        ("outputs", ["neutrophil"] * 11),
+        ("outputs", ["blast"]),
+        ("likeness", {}),
+        ("parity", None),
         ("temperature", 0),
         ("temperature", -1),
         ("threshold", 1.5),
@@ -126,6 +133,30 @@ def test_changed_weights(content: dict[str, Any], tmp_path: Path, spoil: Any) ->
     assert "SHA-256" in refusal_of(card)
     with pytest.raises(ModelInvalid):
         load_classifier(ModelSettings(model=card), threads=1)
+
+
+def test_changed_likeness_file(content: dict[str, Any], tmp_path: Path) -> None:
+    card = written(tmp_path, content)
+    likeness = tmp_path / content["likeness"]["file"]
+    load_classifier(ModelSettings(model=card), threads=1)
+    likeness.write_bytes(likeness.read_bytes() + b"\0")
+    with pytest.raises(ModelInvalid, match="SHA-256"):
+        load_classifier(ModelSettings(model=card), threads=1)
+    likeness.unlink()
+    with pytest.raises(ModelInvalid, match="beside its card"):
+        verified_likeness(card, load_card(card).likeness)  # type: ignore[arg-type]
+
+
+def test_a_model_exchanged_whole_is_refused_by_the_hash_that_was_chosen(
+    content: dict[str, Any], tmp_path: Path
+) -> None:
+    card = written(tmp_path, content)
+    chosen = load_card(SHIPPED_MODEL).sha256
+    load_classifier(ModelSettings(model=card, model_sha256=chosen), threads=1)
+    other = b"another network"
+    card = written(tmp_path, {**content, "sha256": hashlib.sha256(other).hexdigest()}, other)
+    with pytest.raises(ModelInvalid, match="not the model chosen"):
+        load_classifier(ModelSettings(model=card, model_sha256=chosen), threads=1)
 
 
 def test_another_preprocessing(content: dict[str, Any], tmp_path: Path) -> None:

@@ -10,7 +10,14 @@ from pydantic import ValidationError
 
 from differential.classes import CellClass
 from models.card import load_card
-from models.classifier import ModelIdentity, NetworkClassifier, classifications, load_classifier, softmax
+from models.classifier import (
+    ModelIdentity,
+    NetworkClassifier,
+    Reading,
+    classifications,
+    load_classifier,
+    softmax,
+)
 from models.errors import ModelsError, RuntimeMissing
 from models.preprocessing import INPUT_SIDE
 from models.settings import SHIPPED_MODEL, ModelSettings
@@ -21,9 +28,9 @@ IDENTITY = ModelIdentity(name="fake", version="0.0.1", sha256="0" * 64, preproce
 class FakeNetwork:
     """Calls each image the class whose index its first pixel holds."""
 
-    def logits(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def read(self, pixels: npt.NDArray[np.uint8]) -> Reading:
         """Return one-hot logits of 5."""
-        return 5 * np.eye(len(CellClass), dtype=np.float32)[pixels[:, 0, 0, 0]]
+        return Reading(5 * np.eye(len(CellClass), dtype=np.float32)[pixels[:, 0, 0, 0]], None)
 
 
 def test_softmax_of_known_values() -> None:
@@ -62,6 +69,14 @@ def test_a_call_says_all_it_is_based_on() -> None:
     assert call.confidence == 0.4
     assert call.probabilities == tuple(row)
     assert not call.identified
+
+
+def test_an_image_too_unlike_the_known_ones_is_unidentified_however_sure_the_call() -> None:
+    rows = np.tile([1.0, 0, 0, 0, 0, 0, 0, 0], (3, 1))
+    calls = classifications(rows, 0.5, np.array([1.9, 2.0, 2.1]), 2.0)
+    assert [call.identified for call in calls] == [True, True, False]
+    assert [call.unlikeness for call in calls] == [1.9, 2.0, 2.1]
+    assert [call.confidence for call in calls] == [1.0, 1.0, 1.0]
 
 
 def test_classify_keeps_the_order() -> None:

@@ -10,7 +10,7 @@ from differential.classes import CellClass
 from models.card import Confusion
 from models.errors import RuntimeMissing
 from models.evaluation import ClassScores, Scores
-from models.export import LIMITS, Release, confusions_of, load_network, main, metrics_of
+from models.export import LIMITS, Release, confusions_of, load_trained, metrics_of
 
 
 @pytest.fixture
@@ -29,12 +29,15 @@ def scores() -> Scores:
         expected_calibration_error=0.01,
         unidentified=0.0,
         errors_among_unidentified=None,
+        errors_unidentified=0.0,
         accuracy_of_identified=80 / 83,
     )
 
 
-def test_the_files_are_named_by_the_major_version() -> None:
+def test_the_files_are_named_by_major_version_and_form() -> None:
     assert Release("smearcount", "1.2.3").stem == "smearcount-1"
+    assert Release("smearcount", "1.2.3", precision="int8").stem == "smearcount-1-int8"
+    assert Release("smearcount", "1.2.3", runtime="keras").stem == "smearcount-1-keras"
 
 
 def test_the_worst_confusion_comes_first(scores: Scores) -> None:
@@ -56,21 +59,18 @@ def test_the_limits_are_stated() -> None:
 
 
 @pytest.mark.parametrize("missing", ["keras", "tensorflow"])
-def test_without_tensorflow_the_command_says_how_to_get_it(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, missing: str
+def test_without_tensorflow_it_is_said_how_to_get_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, missing: str
 ) -> None:
     monkeypatch.setitem(sys.modules, missing, None)
-    with pytest.raises(RuntimeMissing):
-        load_network(tmp_path / "network.keras")
-    arguments = ["network.keras", "--validation", "x", "--name", "n", "--version", "1.0.0", "--out", str(tmp_path)]
-    assert main(arguments) == 1
-    assert "pip install tensorflow" in capsys.readouterr().err
-    assert not list(tmp_path.iterdir())
+    with pytest.raises(RuntimeMissing, match="pip install tensorflow"):
+        load_trained(tmp_path / "network.keras")
 
 
 def test_what_workers_import_brings_no_tensorflow() -> None:
     script = (
-        "import sys, models.classifier, models.litert, models.evaluation, models.export, models.training\n"
+        "import sys, models.classifier, models.litert, models.evaluation, models.export, models.importing, models.keras_runtime, "
+        "models.training, models.registry\n"
         "assert not {'tensorflow', 'keras'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", script], check=True, cwd=Path(__file__).parents[2])

@@ -30,6 +30,7 @@ KNOWN_BY = {
     "tensorflow": {"models"},
     "keras": {"models"},
     "ai_edge_litert": {"models"},
+    "matplotlib": {"models"},
     "click": {"cli"},
 }
 

@@ -1,0 +1,274 @@
+"""`smearcount model`: which network classifies, how good it is, and how to make or bring another."""
+
+# ruff: noqa: PLC0415  (training and figures load libraries that take seconds: only where they are used)
+
+import json
+from pathlib import Path
+
+import click
+
+from cli import options
+from cli.errors import CommandError
+from cli.model_view import COLUMNS, ModelLine, card_table
+from cli.screen import say, show, show_rows, write
+from cli.site import Site
+from differential.classes import CellClass
+from models.card import TrainingData, load_card
+from models.registry import Registered, choose, find, register, registered
+from worker.settings import usable_cores
+
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+_FILE = click.Path(path_type=Path)
+
+_validation = click.option(
+    "--validation", type=_FOLDER, help="Folder of class folders with other images: temperature, threshold, figures."
+)
+_training = click.option(
+    "--training", type=_FOLDER, help="Folder of class folders it was trained on: to tell images of another kind."
+)
+_name = click.option("--name", required=True, help="Name of the model, such as ours.")
+_version = click.option("--version", required=True, help="Version of the model, such as 1.0.0.")
+_runtime = click.option(
+    "--runtime",
+    type=click.Choice(["litert", "keras"]),
+    default="litert",
+    show_default=True,
+    help="What will run it: LiteRT, or TensorFlow (a GPU).",
+)
+
+
+@click.group()
+def model() -> None:
+    """List, choose, examine, train and bring the networks that classify the cells.
+
+    A model is a card (JSON) with its weights beside it. Models that you export or import are kept in the data folder.
+    """
+
+
+@model.command("list")
+@options.output
+@options.data
+def list_models(output: str, data: Path | None) -> None:
+    """List the models of this machine and say which is in use."""
+    site = Site(data=data)
+    in_use = site.models.model.absolute()
+    lines = [ModelLine.of(one, in_use=one.path.absolute() == in_use) for one in registered(site.models_folder)]
+    if not any(line.in_use for line in lines):  # set by SMEARCOUNT_MODEL to a card elsewhere
+        lines.append(ModelLine.of(Registered(str(in_use), in_use, load_card(in_use)), in_use=True))
+    show_rows(lines, output, COLUMNS if output == "table" else None)
+
+
+@model.command("show")
+@click.argument("reference", metavar="[MODEL]", required=False)
+@click.option("--format", "output", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@options.data
+def show_model(reference: str | None, output: str, data: Path | None) -> None:
+    """Show a model's card: what it was made from, how good it is, what it cannot do.
+
+    MODEL is a name that `model list` shows or the path of a card; without it, the model in use.
+    """
+    card = _chosen_or(reference, Site(data=data)).card
+    if output == "json":
+        write(card.model_dump_json(indent=2))
+    else:
+        show(card_table(card))
+
+
+@model.command("use")
+@click.argument("reference", metavar="MODEL")
+@options.data
+def use(reference: str, data: Path | None) -> None:
+    """Make MODEL the one that classifies from the next start of `up` or `worker` on.
+
+    Cells that are counted already keep their calls. On other machines, do the same or set SMEARCOUNT_MODEL.
+    """
+    site = Site(data=data)
+    one = find(reference, site.models_folder)
+    choose(one, site.models_folder)
+    say(f"{one.reference} (SHA-256 {one.card.sha256[:12]}) classifies from the next start of up or worker on")
+    if site.models.model.absolute() != one.path.absolute():
+        say("but SMEARCOUNT_MODEL is set and goes first")
+
+
+@model.command("evaluate")
+@click.argument("folder", type=_FOLDER)
+@click.option("--model", "reference", metavar="MODEL", help="Name or card of the model; default: the one in use.")
+@click.option(
+    "--report", type=_FOLDER, help="Folder for figures (PNG) and evaluation.json; default: in the data folder."
+)
+@click.option("--format", "output", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@options.data
+def evaluate_model(folder: Path, reference: str | None, report: Path | None, output: str, data: Path | None) -> None:
+    """Compare a model with labelled cells: FOLDER holds one folder of images per class.
+
+    Prints accuracy, recall, precision and F1 with 95 % intervals, calibration, what each threshold costs, and what
+    becomes of images of another kind; writes the figures and all numbers into a folder. A site validates a model with
+    its own labelled cells in this way. The figure of the worst mistakes shows cells: treat it like the images.
+    """
+    from models.classifier import load_classifier
+    from models.evaluation import evaluate
+    from models.evaluation_report import report_json, report_table
+    from models.figures import write_report
+
+    site = Site(data=data)
+    one = _chosen_or(reference, site)
+    settings = site.models.model_copy(update={"model": one.path, "model_sha256": None} if reference else {})
+    evaluation, calls = evaluate(load_classifier(settings, threads=usable_cores()), folder)
+    if output == "json":
+        write(report_json(evaluation))
+    else:
+        show(report_table(evaluation))
+    target = report or site.data / "evaluations" / f"{one.reference}-{one.card.sha256[:12]}" / folder.resolve().name
+    write_report(evaluation, calls, target)
+    say(f"figures and evaluation.json: {target}")
+
+
+@model.command("train")
+@click.argument("images", type=_FOLDER)
+@click.argument("run_folder", metavar="RUN", type=_FOLDER)
+@_validation
+@click.option(
+    "--network",
+    type=click.Choice(["smearcount", "seed"]),
+    default="smearcount",
+    show_default=True,
+    help="Ours, or the small network that it is compared with.",
+)
+def train(images: Path, run_folder: Path, validation: Path | None, network: str) -> None:
+    """Train a network from scratch on IMAGES, a folder with one folder of images per class.
+
+    Takes TensorFlow (make train installs it) and, on two cores, hours; on a GPU, minutes. RUN keeps a checkpoint after
+    every epoch, the log and the curve: the same command goes on where it was interrupted.
+    """
+    if network == "seed":
+        from models.seed_network import train_seed
+
+        if validation is None:
+            raise CommandError("the seed network stops when validation stops improving: give --validation")
+        result = train_seed(images, run_folder, validation_dir=validation)
+        show_rows([result], "table")
+        return
+    from models.figures import training_curve
+    from models.training import Recipe
+    from models.training import train as train_ours
+
+    finished = train_ours(images, run_folder, Recipe(), validation_dir=validation)
+    training_curve(run_folder / "log.csv", run_folder / "curve.png")
+    write(str(finished))
+
+
+@model.command("export")
+@click.argument("network", type=_FILE)
+@_name
+@_version
+@click.option("--validation", type=_FOLDER, required=True, help="Folder of class folders for threshold and figures.")
+@_training
+@_runtime
+@click.option(
+    "--precision",
+    type=click.Choice(["float32", "int8"]),
+    default="float32",
+    show_default=True,
+    help="int8 is smaller, and faster on processors with VNNI; needs --training.",
+)
+@click.option("--about", type=_FILE, help="JSON with the card's `training`, where the images are others than ours.")
+@click.option("--out", type=_FOLDER, help="Folder for card and weights; default: registered in the data folder.")
+@options.data
+def export_model(
+    network: Path, name: str, version: str, validation: Path, training: Path | None, runtime: str, precision: str,
+    about: Path | None, out: Path | None, data: Path | None,
+) -> None:  # fmt: skip
+    """Turn a finished run's network.keras into a model, once the result is known to agree with it."""
+    from models.export import ACEVEDO_2020, Release, export, load_labelled, load_trained
+    from models.subtypes import CLASS_OF_SUBTYPE
+
+    if precision == "int8" and training is None:
+        raise CommandError("int8 needs --training: the ranges of its numbers are taken from those images")
+    release = Release(
+        name=name, version=version, runtime=runtime, precision=precision,  # type: ignore[arg-type]  # click checked
+        training=ACEVEDO_2020 if about is None else _training_data(about),
+    )  # fmt: skip
+    trained = load_trained(network)
+    say("reading the images, converting, comparing with the trained network")
+    target = out or Site(data=data).models_folder
+    card = export(
+        trained,
+        release,
+        CLASS_OF_SUBTYPE,
+        training=None if training is None else load_labelled(training, CLASS_OF_SUBTYPE),
+        validation=load_labelled(validation, CLASS_OF_SUBTYPE),
+        out_dir=target,
+    )
+    show(card_table(card))
+    say(f"written to {target / release.stem}.json")
+
+
+@model.command("import")
+@click.argument("file", type=_FILE)
+@click.option("--name", help="Name of the model, such as ours; needed for a Keras model.")
+@click.option("--version", help="Its version, such as 1.0.0; needed for a Keras model.")
+@_validation
+@_training
+@click.option(
+    "--classes",
+    metavar="CLASS,CLASS,...",
+    help="The class of each output, in order; default: alphabetical, as Keras numbers folders.",
+)
+@_runtime
+@click.option("--about", help="A sentence for the card: what it was trained on.")
+@options.data
+def import_model(
+    file: Path, name: str | None, version: str | None, validation: Path | None, training: Path | None,
+    classes: str | None, runtime: str, about: str | None, data: Path | None,
+) -> None:  # fmt: skip
+    """Register a model made elsewhere: a Keras FILE (.keras, .h5), or the card (.json) of an exported one.
+
+    A Keras model is checked (128 × 128 RGB pixels from 0 to 255 in, one output per class), held against labelled images
+    of every class, converted, compared with the original, and given a card. TensorFlow is needed for that. Then choose
+    it with `model use`.
+    """
+    site = Site(data=data)
+    if file.suffix == ".json":
+        one = register(Registered(file.stem, file.absolute(), load_card(file)), site.models_folder)
+        say(f"registered as {one.reference}; choose it with: smearcount model use {one.reference}")
+        return
+    if name is None or version is None or validation is None:
+        raise CommandError("a Keras model needs --name, --version and --validation (labelled images of every class)")
+    from models.export import Release, export, load_labelled
+    from models.importing import ALPHABETICAL, LIMITS, check_classes, load_foreign, stated
+
+    order = ALPHABETICAL if classes is None else _classes(classes)
+    release = Release(name, version, stated(about), runtime=runtime, limits=LIMITS)  # type: ignore[arg-type]
+    if (site.models_folder / f"{release.stem}.json").exists():
+        raise CommandError(f"{release.stem} is registered already; give the new one another name or major version")
+    foreign = load_foreign(file, order)
+    say("reading the images and checking the classes")
+    images = load_labelled(validation, order)
+    check_classes(foreign, order, images)
+    say("converting, and comparing with the original")
+    known = None if training is None else load_labelled(training, order)
+    card = export(foreign, release, order, training=known, validation=images, out_dir=site.models_folder)
+    show(card_table(card))
+    say(f"registered as {release.stem}; choose it with: smearcount model use {release.stem}")
+
+
+def _chosen_or(reference: str | None, site: Site) -> Registered:
+    if reference is not None:
+        return find(reference, site.models_folder)
+    path = site.models.model
+    return Registered(path.stem, path, load_card(path))
+
+
+def _classes(text: str) -> tuple[CellClass, ...]:
+    names = [name.strip() for name in text.split(",")]
+    known = {str(label) for label in CellClass}
+    if set(names) != known or len(names) != len(known):
+        raise CommandError(f"--classes must name each class once, in the order of the outputs: {', '.join(CellClass)}")
+    return tuple(CellClass(name) for name in names)
+
+
+def _training_data(path: Path) -> TrainingData:
+    try:
+        return TrainingData.model_validate(json.loads(path.read_bytes()))
+    except (OSError, ValueError) as error:  # pydantic's errors are ValueErrors
+        raise CommandError(f"{path} does not describe training images ({error})") from None

@@ -1,0 +1,17 @@
+"""How unlike the known images each classified image is.
+
+Revision: 0002.
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Add the column; earlier results have no such number."""
+    op.add_column("classifications", sa.Column("unlikeness", sa.Float(53), nullable=True))

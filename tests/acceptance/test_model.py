@@ -1,0 +1,182 @@
+"""`smearcount model`, as a lab scientist and an operator use it."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from running import Smearcount
+
+from differential.classes import CellClass
+from models.card import load_card
+from models.settings import SHIPPED_MODEL
+
+
+@pytest.fixture(scope="module")
+def some_cells(pbc: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A site's labelled cells: links to twelve validation images of each class."""
+    folder = tmp_path_factory.mktemp("labelled") / "cells"
+    for label in CellClass:
+        (folder / label).mkdir(parents=True)
+        for path in sorted((pbc / "val" / label).glob("*.jpg"))[:12]:
+            (folder / label / path.name).symlink_to(path)
+    return folder
+
+
+@pytest.fixture
+def own_model(tmp_path: Path) -> Path:
+    """The card of a model made elsewhere: the shipped one under another name, with its files beside it."""
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    shipped = load_card(SHIPPED_MODEL)
+    for name in (shipped.file, shipped.likeness.file if shipped.likeness else shipped.file):
+        shutil.copy(SHIPPED_MODEL.parent / name, folder)
+    (folder / "ours-7.json").write_text(
+        shipped.model_copy(update={"name": "ours", "version": "7.0.0"}).model_dump_json()
+    )
+    return folder / "ours-7.json"
+
+
+def test_the_shipped_model_is_in_use_and_shown(smearcount: Smearcount) -> None:
+    listed = json.loads(smearcount.run("model", "list", "--format", "json").stdout)
+    assert [line["model"] for line in listed if line["in_use"]] == [SHIPPED_MODEL.stem]
+    shown = smearcount.run("model", "show")
+    assert shown.returncode == 0, shown.stderr
+    for words in ("research use", "CC BY 4.0", "10.17632/snkd93bnjr.1", "go to review", "SHA-256"):
+        assert words in " ".join(shown.stdout.split())
+    card = json.loads(smearcount.run("model", "show", SHIPPED_MODEL.stem, "--format", "json").stdout)
+    assert card == json.loads(SHIPPED_MODEL.read_text())
+
+
+def test_a_model_from_elsewhere_is_registered_chosen_and_counts(
+    smearcount: Smearcount, own_model: Path, some_cells: Path, tmp_path: Path
+) -> None:
+    assert smearcount.run("model", "import", own_model).returncode == 0
+    used = smearcount.run("model", "use", "ours-7")
+    assert used.returncode == 0, used.stderr
+    settings = {line["setting"]: line for line in json.loads(smearcount.run("config", "--format", "json").stdout)}
+    assert settings["SMEARCOUNT_MODEL"]["value"].endswith("models/ours-7.json")
+    assert settings["SMEARCOUNT_MODEL"]["source"] == "model use"
+    inbox = tmp_path / "inbox"
+    shutil.copytree(some_cells / "neutrophil", inbox / "S1")
+    assert smearcount.run("up", inbox, "--once").returncode == 0
+    counts = json.loads(smearcount.run("counts", "S1", "--format", "json").stdout)
+    assert (counts["model"]["name"], counts["model"]["version"]) == ("ours", "7.0.0")
+    assert counts["wbc_counted"] + counts["unidentified"] == 12
+
+
+def test_damaged_or_exchanged_files_are_refused_at_the_start(smearcount: Smearcount, own_model: Path) -> None:
+    commands = (["up", ".", "--once"], ["worker"], ["model", "evaluate", "."])
+    smearcount.run("model", "import", own_model)
+    smearcount.run("model", "use", "ours-7")
+    card_path = smearcount.data / "models" / "ours-7.json"
+    card = json.loads(card_path.read_text())
+    weights = card_path.parent / card["file"]
+    content = weights.read_bytes()
+
+    weights.write_bytes(content[:-8] + b"damaged!")
+    for command in commands:
+        damaged = smearcount.run(*command)
+        assert damaged.returncode == 1
+        assert "SHA-256" in damaged.stderr
+        assert len(damaged.stderr.strip().splitlines()) == 1
+
+    # Another model put in its place whole, card and weights: the SHA-256 kept by `model use` tells.
+    other = load_card(SHIPPED_MODEL.with_name(f"{SHIPPED_MODEL.stem}-int8.json"))
+    weights.write_bytes((SHIPPED_MODEL.parent / other.file).read_bytes())
+    card_path.write_text(other.model_copy(update={"file": card["file"]}).model_dump_json())
+    for command in commands:
+        exchanged = smearcount.run(*command)
+        assert exchanged.returncode == 1
+        assert "not the model chosen" in exchanged.stderr
+
+
+def test_evaluate_reports_and_draws(smearcount: Smearcount, some_cells: Path, tmp_path: Path) -> None:
+    done = smearcount.run("model", "evaluate", some_cells, "--report", tmp_path / "report")
+    assert done.returncode == 0, done.stderr
+    said = " ".join(done.stdout.lower().split())
+    for words in ("accuracy", "balanced accuracy", "recall", "precision", "f1", "go to review", "another kind"):
+        assert words in said
+    report = json.loads((tmp_path / "report" / "evaluation.json").read_text())
+    assert report["images"] == 96
+    assert report["accuracy"] > 0.9
+    figures = sorted(path.name for path in (tmp_path / "report").glob("*.png"))
+    assert figures == ["confusion.png", "mistakes.png", "reliability.png", "risk_coverage.png"]
+    for name in figures:
+        with Image.open(tmp_path / "report" / name) as figure:
+            assert min(figure.size) > 300
+    as_json = smearcount.run("model", "evaluate", some_cells, "--format", "json")
+    assert json.loads(as_json.stdout)["images"] == 96
+    assert str(smearcount.data) in as_json.stderr, "it says where the figures are"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["show", "nobody"], SHIPPED_MODEL.stem),
+        (["use", "/no/such/card.json"], "/no/such/card.json"),
+        (["evaluate", "/no/such/folder"], "/no/such/folder"),
+        (["evaluate", "/proc/self/fdinfo"], "neutrophil"),
+        (["import", "/no/such.keras"], "--validation"),
+        (["import", "/no/such.json"], "/no/such.json"),
+        (["export", "/no/such.keras", "--name", "x", "--version", "1.0.0", "--validation", "/", "--precision", "int8"],
+         "--training"),
+        (["train", "/no/such/folder", "run", "--network", "seed"], "--validation"),
+    ],
+)  # fmt: skip
+def test_errors_are_one_line_with_the_remedy(smearcount: Smearcount, arguments: list[str], says: str) -> None:
+    done = smearcount.run("model", *arguments)
+    assert done.returncode == 1, done.stderr
+    assert says in done.stderr
+    assert done.stderr.startswith("error: ")
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+_SITE_MODEL = """
+import sys
+import keras, numpy as np
+colours = np.array(eval(sys.argv[1]), np.float32) / 255
+inputs = keras.Input((128, 128, 3))
+x = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(inputs))
+dense = keras.layers.Dense(8, activation="softmax")
+outputs = dense(x)
+dense.set_weights([20 * colours.T, -10 * (colours**2).sum(axis=1)])
+keras.Model(inputs, outputs).save(sys.argv[2])
+"""
+
+
+@pytest.mark.timeout(300)
+def test_a_sites_keras_model_is_imported_and_counts(smearcount: Smearcount, tmp_path: Path) -> None:
+    pytest.importorskip("tensorflow", reason="TensorFlow is not installed: the import is not tested")
+    colours = {
+        label: (30 + 28 * number, 240 - 28 * number, 20 + 90 * (number % 3)) for number, label in enumerate(CellClass)
+    }
+    for label, colour in colours.items():
+        (tmp_path / "labelled" / label).mkdir(parents=True)
+        for number in range(3):
+            Image.new("RGB", (360 + number, 363), colour).save(tmp_path / "labelled" / label / f"{number}.png")
+    network = tmp_path / "site.keras"
+    subprocess.run([sys.executable, "-c", _SITE_MODEL, repr(list(colours.values())), network], check=True, timeout=200)
+    given = [network, "--name", "site", "--version", "1.0.0", "--validation", tmp_path / "labelled"]
+
+    wrong = smearcount.run("model", "import", *given, "--classes", ",".join(list(CellClass)[::-1]))
+    assert wrong.returncode == 1
+    assert "--classes" in wrong.stderr
+    assert not (smearcount.data / "models").exists(), "nothing of a refused model is kept"
+
+    done = smearcount.run("model", "import", *given)
+    assert done.returncode == 0, done.stderr
+    assert smearcount.run("model", "use", "site-1").returncode == 0
+    inbox = tmp_path / "inbox"
+    shutil.copytree(tmp_path / "labelled" / "monocyte", inbox / "S1")
+    assert smearcount.run("up", inbox, "--once").returncode == 0
+    counts = json.loads(smearcount.run("counts", "S1", "--format", "json").stdout)
+    assert counts["model"]["name"] == "site"
+    assert counts["cells"]["monocyte"] == 3
+
+    again = smearcount.run("model", "import", *given)
+    assert again.returncode == 1
+    assert "another name" in again.stderr
