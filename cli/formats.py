@@ -20,7 +20,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from differential.classes import DISPLAY_NAMES, WBC_CLASSES, CellClass
+from differential.classes import DISPLAY_NAMES, SHORT_NAMES, WBC_CLASSES, CellClass
 from differential.line import SlideLine
 from differential.report import DifferentialRow, SlideReport
 from differential.times import utc_text
@@ -62,16 +62,6 @@ SLIDES_COLUMNS = (
     "first_image_at",
     "completed_at",
 )
-
-#: Headings narrow enough for all classes to stand beside each other.
-SHORT_NAMES: dict[CellClass, str] = {
-    CellClass.NEUTROPHIL: "Neu",
-    CellClass.LYMPHOCYTE: "Lym",
-    CellClass.MONOCYTE: "Mon",
-    CellClass.EOSINOPHIL: "Eos",
-    CellClass.BASOPHIL: "Bas",
-    CellClass.IG: "IG",
-}
 
 #: What makes a spreadsheet take a cell for a formula (OWASP, "CSV Injection"), full-width forms included.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")

@@ -16,7 +16,7 @@ from db.database import Database, without_password
 from db.migration import require_current
 from db.settings import DatabaseSettings
 from differential.settings import CountSettings
-from models.registry import chosen
+from models.choice import chosen
 from models.settings import ModelSettings
 from watcher.settings import WatcherSettings
 from worker.broker import embedded_url
@@ -86,7 +86,7 @@ class Site:
         """Settings of the workers."""
         return self._of(WorkerSettings)
 
-    @property
+    @cached_property
     def models(self) -> ModelSettings:
         """Settings of the classifier: the model set in the environment, else the one chosen with `model use`.
 

@@ -41,3 +41,15 @@ DISPLAY_NAMES: dict[CellClass, str] = {
     CellClass.ERYTHROBLAST: "Erythroblast (nRBC)",
     CellClass.PLATELET: "Platelet",
 }
+
+#: Headings narrow enough for all classes to stand beside each other.
+SHORT_NAMES: dict[CellClass, str] = {
+    CellClass.NEUTROPHIL: "Neu",
+    CellClass.LYMPHOCYTE: "Lym",
+    CellClass.MONOCYTE: "Mon",
+    CellClass.EOSINOPHIL: "Eos",
+    CellClass.BASOPHIL: "Bas",
+    CellClass.IG: "IG",
+    CellClass.ERYTHROBLAST: "nRBC",
+    CellClass.PLATELET: "Plt",
+}

@@ -57,7 +57,12 @@ def load_pixels(
         except ImageRefused as refusal:
             raise ImageRefused(refusal.code, f"{file.path}: {refusal}") from None
 
-    order = list(CellClass)
     with ThreadPoolExecutor(threads) as pool:
         images = np.stack(list(pool.map(load, files)))
-    return images, np.array([order.index(file.label) for file in files], dtype=np.int64)
+    return images, label_indices(files)
+
+
+def label_indices(files: Sequence[LabelledFile]) -> npt.NDArray[np.int64]:
+    """Return the labels of n files as indices of CellClass: shape (n,)."""
+    order = list(CellClass)
+    return np.array([order.index(file.label) for file in files], dtype=np.int64)

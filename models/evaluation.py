@@ -22,7 +22,7 @@ from differential.classes import CellClass
 from differential.intervals import clopper_pearson
 from models.calibration import expected_calibration_error, risk_coverage
 from models.classifier import Classification, Classifier, ModelIdentity
-from models.dataset import LabelledFile, labelled_files, load_pixels
+from models.dataset import LabelledFile, label_indices, labelled_files, load_pixels
 from models.errors import ImageRefused, ModelsError
 from models.preprocessing import Pixels, decode_cell
 from models.strangers import KINDS, Kind
@@ -370,11 +370,10 @@ def _classify(classifier: Classifier, files: Sequence[LabelledFile]) -> _Pass:
 
 
 def _gathered(files: Sequence[LabelledFile], calls: Sequence[Classification]) -> Calls:
-    order = list(CellClass)
     unlikeness = [call.unlikeness for call in calls if call.unlikeness is not None]
     return Calls(
         paths=tuple(file.path for file in files),
-        labels=np.array([order.index(file.label) for file in files], dtype=np.int64),
+        labels=label_indices(files),
         probabilities=np.array([call.probabilities for call in calls], dtype=np.float64),
         identified=np.array([call.identified for call in calls], dtype=np.bool_),
         # a model can tell for every image or for none

@@ -12,20 +12,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from differential.classes import DISPLAY_NAMES, CellClass
+from differential.classes import DISPLAY_NAMES, SHORT_NAMES, CellClass
 from models.evaluation import Evaluation, ShareInterval, StrangerScores, ThresholdRow
-
-#: Headings narrow enough for all classes to stand beside each other.
-SHORT_NAMES: dict[CellClass, str] = {
-    CellClass.BASOPHIL: "Bas",
-    CellClass.EOSINOPHIL: "Eos",
-    CellClass.ERYTHROBLAST: "nRBC",
-    CellClass.IG: "IG",
-    CellClass.LYMPHOCYTE: "Lym",
-    CellClass.MONOCYTE: "Mon",
-    CellClass.NEUTROPHIL: "Neu",
-    CellClass.PLATELET: "Plt",
-}
 
 _NOTHING = "-"
 

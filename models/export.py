@@ -8,8 +8,7 @@ Needs TensorFlow (the `train` extra). Nothing is written unless the weights file
 from __future__ import annotations
 
 import hashlib
-import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -22,14 +21,15 @@ from differential.classes import CellClass
 from models.calibration import THRESHOLD_RULE, choose_threshold, fit_temperature
 from models.card import Confusion, LikenessFile, Metrics, ModelCard, Parity, TrainingData
 from models.classifier import Network, softmax
+from models.conversion import litert_bytes
 from models.dataset import labelled_files, load_pixels
 from models.errors import ModelInvalid, ModelsError
 from models.evaluation import Scores, score
+from models.files import write_whole
 from models.keras_runtime import KerasNetwork, load_keras, require_tensorflow, with_features
 from models.likeness import LIMIT_RULE, choose_limit, fit_likeness
 from models.litert import LiteRTNetwork
 from models.preprocessing import INPUT_SIDE, PREPROCESSING_VERSION, decode_cell
-from models.quiet import without_chatter
 from models.subtypes import CLASS_OF_SUBTYPE, class_logits, possible_outputs
 
 if TYPE_CHECKING:
@@ -203,8 +203,8 @@ def export(
         raise ModelsError(f"the model cannot be described: {error.errors(include_url=False)}") from None
     out_dir.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
-        _write(out_dir / name, content)
-    _write(out_dir / f"{release.stem}.json", (card.model_dump_json(indent=2) + "\n").encode())
+        write_whole(out_dir / name, content)
+    write_whole(out_dir / f"{release.stem}.json", (card.model_dump_json(indent=2) + "\n").encode())
     return card
 
 
@@ -265,32 +265,17 @@ def convert(network: keras.Model, precision: Precision = "float32", typical: Pix
     Raises:
         ModelInvalid: the network does not end in a dense layer.
     """
-    import tensorflow as tf
-
-    whole = with_features(network)
-    function = tf.function(
-        lambda pixels: whole(pixels, training=False),
-        input_signature=[tf.TensorSpec((IMAGES_PER_TENSOR, INPUT_SIDE, INPUT_SIDE, 3), tf.float32, name="pixels")],
-    )
-    with without_chatter(), warnings.catch_warnings():
-        # of the ranges of the inputs, which stay float32
-        warnings.filterwarnings("ignore", "Statistics for quantized inputs were expected")
-        # Given the Keras 3 model beside the function, the converter leaves the weights out (71 KB, NaN); without it they
-        # are frozen into the graph.
-        converter = tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()])
-        if precision == "int8":
-            assert typical is not None  # noqa: S101 (a caller's mistake)
-            converter.optimizations = [tf.lite.Optimize.DEFAULT]
-            converter.representative_dataset = _in_tensors(typical)
-            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        return bytes(converter.convert())
+    shape = (IMAGES_PER_TENSOR, INPUT_SIDE, INPUT_SIDE, 3)
+    if precision == "float32":
+        return litert_bytes(with_features(network), shape)
+    assert typical is not None  # noqa: S101 (a caller's mistake)
+    return litert_bytes(with_features(network), shape, _in_tensors(typical))
 
 
-def _in_tensors(pixels: Pixels) -> Callable[[], Iterable[list[npt.NDArray[np.float32]]]]:
+def _in_tensors(pixels: Pixels) -> list[npt.NDArray[np.float32]]:
     chosen = _spread(len(pixels), _CALIBRATION_IMAGES)
     chosen = chosen[: len(chosen) // IMAGES_PER_TENSOR * IMAGES_PER_TENSOR]
-    tensors = pixels[chosen].reshape(-1, IMAGES_PER_TENSOR, *pixels.shape[1:])
-    return lambda: ([tensor.astype(np.float32)] for tensor in tensors)
+    return list(pixels[chosen].reshape(-1, IMAGES_PER_TENSOR, *pixels.shape[1:]).astype(np.float32))
 
 
 def _spread(n: int, most: int) -> npt.NDArray[np.int64]:
@@ -362,10 +347,3 @@ def confusions_of(scores: Scores) -> tuple[Confusion, ...]:
         if truth != called and images
     ]
     return tuple(sorted(pairs, key=lambda pair: -pair.images)[:_CONFUSIONS])
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Replace a file whole, so that nobody reads half of it."""
-    partial = path.with_name(path.name + ".part")
-    partial.write_bytes(content)
-    partial.replace(path)

@@ -47,15 +47,16 @@ class KerasNetwork:
             path = Path(folder) / "network.keras"
             path.write_bytes(weights)
             network = with_features(load_keras(path))
+        found, self._features = (shape[1] for shape in network.output_shape)
+        if found != outputs:
+            raise ModelInvalid(f"the network has {found} outputs, its card says {outputs}; export the model anew")
         self._function = tensorflow.function(
             lambda pixels: network(pixels, training=False),
             input_signature=[tensorflow.TensorSpec((None, INPUT_SIDE, INPUT_SIDE, 3), tensorflow.float32)],
         )
         self._outputs = outputs
-        self._features = network.output_shape[1][1]
-        logits = self.read(np.zeros((1, INPUT_SIDE, INPUT_SIDE, 3), np.uint8)).logits
-        if logits.shape[1] != outputs or not np.isfinite(logits).all():
-            raise ModelInvalid(f"the network does not answer with {outputs} finite numbers; export the model anew")
+        if not np.isfinite(self.read(np.zeros((1, INPUT_SIDE, INPUT_SIDE, 3), np.uint8)).logits).all():
+            raise ModelInvalid("the network answers with no finite numbers; export the model anew")
 
     def read(self, pixels: npt.NDArray[np.uint8]) -> Reading:
         """Return logits and features of images of shape (n, 128, 128, 3), values 0-255, for any n >= 0."""
@@ -66,8 +67,6 @@ class KerasNetwork:
             padded = np.zeros((_BATCH, *pixels.shape[1:]), np.float32)
             padded[: len(part)] = part
             answers = [np.asarray(answer)[: len(part)] for answer in self._function(padded)]
-            if answers[0].shape[1] != self._outputs:
-                raise ModelInvalid(f"the network has {answers[0].shape[1]} outputs, its card says {self._outputs}")
             logits[start : start + len(part)], features[start : start + len(part)] = answers
         return Reading(logits, features)
 

@@ -1,7 +1,7 @@
 """Which models there are on this machine, and which of them is in use.
 
-The shipped models lie in the package. A site's own lie in a folder of its own, beside a file that says which one is in
-use, by path and SHA-256: a model exchanged under the same name is then refused.
+The shipped models lie in the package. A site's own lie in a folder of its own, beside the file that says which one is in
+use (`models.choice`).
 """
 
 import hashlib
@@ -9,13 +9,10 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
 from models.card import ModelCard, load_card, verified_likeness, verified_weights
-from models.errors import ModelInvalid, ModelsError
+from models.choice import IN_USE, Choice, keep_choice
+from models.errors import ModelsError
 from models.settings import SHIPPED_MODEL
-
-_IN_USE = "in-use.json"
 
 
 @dataclass(frozen=True)
@@ -28,15 +25,6 @@ class Registered:
     card: ModelCard
 
 
-class Choice(BaseModel):
-    """The model in use."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    card: Path
-    sha256: str
-
-
 def registered(folder: Path) -> list[Registered]:
     """Return the shipped models and those of `folder`, which need not exist; shipped first, by name.
 
@@ -44,7 +32,7 @@ def registered(folder: Path) -> list[Registered]:
         ModelInvalid: one of the cards is damaged.
     """
     paths = sorted(SHIPPED_MODEL.parent.glob("*.json"))
-    paths += sorted(path for path in folder.glob("*.json") if path.name != _IN_USE)
+    paths += sorted(path for path in folder.glob("*.json") if path.name != IN_USE)
     return [Registered(path.stem, path, load_card(path)) for path in paths]
 
 
@@ -74,30 +62,7 @@ def choose(model: Registered, folder: Path) -> None:
         ModelInvalid: its files are missing or damaged, or belong to another version of smearcount.
     """
     verify(model)
-    folder.mkdir(parents=True, exist_ok=True)
-    choice = Choice(card=model.path.absolute(), sha256=model.card.sha256)
-    partial = folder / (_IN_USE + ".part")
-    partial.write_text(choice.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    partial.replace(folder / _IN_USE)
-
-
-def chosen(folder: Path) -> Choice | None:
-    """Return the model in use, or None where none was chosen: then it is the shipped one.
-
-    Raises:
-        ModelInvalid: the file that says so is damaged.
-    """
-    path = folder / _IN_USE
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ModelInvalid(f"{path} cannot be read ({error}); choose a model with smearcount model use") from None
-    try:
-        return Choice.model_validate_json(text)
-    except ValidationError:
-        raise ModelInvalid(f"{path} does not name a model; choose one with smearcount model use") from None
+    keep_choice(Choice(card=model.path.absolute(), sha256=model.card.sha256), folder)
 
 
 def verify(model: Registered) -> None:

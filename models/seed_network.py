@@ -24,14 +24,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from differential.classes import CellClass
-from models.dataset import LabelledFile, labelled_files
+from models.conversion import litert_bytes
+from models.dataset import LabelledFile, label_indices, labelled_files
 from models.errors import ModelsError
+from models.files import write_whole
 from models.keras_runtime import require_tensorflow
 from models.quiet import without_chatter
+from models.runs import hold_to_recipe, seed_dropout
 
 if TYPE_CHECKING:
     import keras
@@ -94,19 +96,6 @@ def build_seed_network() -> keras.Model:
     )
 
 
-def litert_weights(network: keras.Model, images: int) -> bytes:
-    """Return a network of one input and any output as the content of a .tflite file, for tensors of so many `images`."""
-    import tensorflow as tf
-
-    function = tf.function(
-        lambda pixels: network(pixels, training=False),
-        input_signature=[tf.TensorSpec((images, *network.input_shape[1:]), tf.float32, name="pixels")],
-    )
-    with without_chatter():
-        # Without the Keras model beside the function, as in models.export: the weights would be left out.
-        return bytes(tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()]).convert())
-
-
 def train_seed(images_dir: Path, run_dir: Path, *, validation_dir: Path, epochs: int = 10) -> SeedResult:
     """Train on the class folders in `images_dir`, validate on those in `validation_dir` and return what came out.
 
@@ -120,7 +109,7 @@ def train_seed(images_dir: Path, run_dir: Path, *, validation_dir: Path, epochs:
     """
     if epochs < 1:
         raise ModelsError(f"{epochs} epochs train nothing; give at least 1")
-    _hold_to_recipe(run_dir, epochs)
+    hold_to_recipe(run_dir, _recipe(epochs))
     finished = run_dir / "result.json"
     if finished.exists():
         return _read_result(finished)
@@ -133,7 +122,7 @@ def train_seed(images_dir: Path, run_dir: Path, *, validation_dir: Path, epochs:
     except tf.errors.InvalidArgumentError:
         _name_the_damaged([*files, *validation_files])
         raise
-    _write_text(finished, json.dumps(asdict(result), indent=2) + "\n")
+    write_whole(finished, (json.dumps(asdict(result), indent=2) + "\n").encode())
     return result
 
 
@@ -149,7 +138,7 @@ def _train_epochs(
     only_one = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: setattr(network, "stop_training", True))
     while not _is_over(rows, epochs):
         started = time.monotonic()
-        _reseed_dropout(network, len(rows))
+        seed_dropout(network, _SEED, len(rows))
         history = network.fit(
             _pixels_and_labels(_shuffled(files, len(rows))),
             validation_data=validation,
@@ -192,15 +181,6 @@ def _start_or_resume(run_dir: Path, epochs_done: int) -> Any:
     return network
 
 
-def _reseed_dropout(network: Any, epoch: int) -> None:
-    """Let the epoch alone decide what is dropped: a .keras file does not keep how far the random numbers have come."""
-    import keras
-
-    for layer in network.layers:
-        if isinstance(layer, keras.layers.Dropout):
-            layer.seed_generator.state.assign([_SEED + epoch, 0])
-
-
 def _keep(network: Any, run_dir: Path, rows: list[dict[str, float]]) -> list[dict[str, float]]:
     """Write the checkpoint of the last epoch, then the log, which makes it count; drop those no longer needed."""
     partial = run_dir / "partial.keras"
@@ -217,9 +197,9 @@ def _finish(run_dir: Path, rows: list[dict[str, float]], validation_files: Seque
     """Score the best epoch's network, convert and time it."""
     network = _load(_checkpoint(run_dir, _best_epoch(rows)))
     calls = network.predict(_pixels_and_labels(validation_files), verbose=0).argmax(axis=1)
-    labels = _labels(validation_files)
+    labels = label_indices(validation_files)
     recalls = [float((calls[labels == label] == label).mean()) for label in np.unique(labels)]
-    weights = litert_weights(network, BATCH)
+    weights = litert_bytes(network, (BATCH, SIDE, SIDE, 3))
     (run_dir / "network.tflite").write_bytes(weights)
     network.save(run_dir / "network.keras", include_optimizer=False)
     return SeedResult(
@@ -247,17 +227,12 @@ def _pixels_and_labels(files: Sequence[LabelledFile]) -> tf.data.Dataset:
         cut = tf.ensure_shape(image[top : top + CUT_SIDE, left : left + CUT_SIDE], (CUT_SIDE, CUT_SIDE, 3))
         return tf.image.resize(cut, (SIDE, SIDE), method="bilinear"), label
 
-    listed = tf.data.Dataset.from_tensor_slices(([str(file.path) for file in files], _labels(files)))
+    listed = tf.data.Dataset.from_tensor_slices(([str(file.path) for file in files], label_indices(files)))
     return listed.map(read, num_parallel_calls=tf.data.AUTOTUNE).batch(BATCH).prefetch(2)
 
 
 def _shuffled(files: Sequence[LabelledFile], epoch: int) -> list[LabelledFile]:
     return [files[index] for index in np.random.default_rng([_SEED, epoch]).permutation(len(files))]
-
-
-def _labels(files: Sequence[LabelledFile]) -> npt.NDArray[np.int64]:
-    order = list(CellClass)
-    return np.array([order.index(file.label) for file in files], dtype=np.int64)
 
 
 def _images_per_second(weights: bytes) -> float:
@@ -326,14 +301,8 @@ def _name_the_damaged(files: Sequence[LabelledFile]) -> None:
             raise ModelsError(f"{file.path} is damaged: it cannot be decoded; take it out of the folder") from None
 
 
-def _hold_to_recipe(run_dir: Path, epochs: int) -> None:
-    run_dir.mkdir(parents=True, exist_ok=True)
-    path = run_dir / "recipe.json"
-    wanted = json.dumps({"network": "seed", "seed": _SEED, "batch": BATCH, "epochs": epochs, "patience": _PATIENCE})
-    if path.exists() and path.read_text() != wanted:
-        raise ModelsError(f"{run_dir} holds a run of another recipe; choose another folder or delete this one")
-    if not path.exists():
-        _write_text(path, wanted)
+def _recipe(epochs: int) -> str:
+    return json.dumps({"network": "seed", "seed": _SEED, "batch": BATCH, "epochs": epochs, "patience": _PATIENCE})
 
 
 def _read_result(path: Path) -> SeedResult:
@@ -357,11 +326,4 @@ def _write_log(path: Path, rows: Sequence[dict[str, float]]) -> None:
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
         writer.writerows(rows)
-    partial.replace(path)
-
-
-def _write_text(path: Path, text: str) -> None:
-    """Replace a file whole, so that nobody reads half of it."""
-    partial = path.with_name(path.name + ".part")
-    partial.write_text(text)
     partial.replace(path)

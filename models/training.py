@@ -23,9 +23,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from models.averaging import use_mean_weights
 from models.dataset import labelled_files, load_pixels
-from models.errors import ModelsError
 from models.keras_runtime import require_tensorflow
 from models.preprocessing import INPUT_SIDE, Pixels, central_square, decode_cell, decode_half_size
+from models.runs import hold_to_recipe, seed_dropout
 from models.subtypes import CLASS_OF_SUBTYPE, class_logits, possible_outputs
 
 if TYPE_CHECKING:
@@ -84,8 +84,7 @@ def train(images_dir: Path, run_dir: Path, recipe: Recipe, *, validation_dir: Pa
     tensorflow = require_tensorflow()
     import keras
 
-    run_dir.mkdir(parents=True, exist_ok=True)
-    _hold_to_recipe(run_dir, recipe)
+    hold_to_recipe(run_dir, json.dumps(asdict(recipe), indent=2))
     finished = run_dir / "network.keras"
     if finished.exists():
         return finished
@@ -119,14 +118,6 @@ def train(images_dir: Path, run_dir: Path, recipe: Recipe, *, validation_dir: Pa
 
 def _decode_with_margin(data: bytes) -> Pixels:
     return central_square(decode_half_size(data), MARGIN_SIDE)
-
-
-def _hold_to_recipe(run_dir: Path, recipe: Recipe) -> None:
-    path = run_dir / "recipe.json"
-    wanted = json.dumps(asdict(recipe), indent=2)
-    if path.exists() and path.read_text() != wanted:
-        raise ModelsError(f"{run_dir} holds a run of another recipe; choose another folder or delete this one")
-    path.write_text(wanted)
 
 
 def _start_or_resume(run_dir: Path, recipe: Recipe) -> tuple[Any, int]:
@@ -164,7 +155,7 @@ def _train_epoch(
     order = np.random.default_rng([recipe.seed, epoch]).permutation(len(images))
     steps = len(order) // recipe.batch
     losses = []
-    _seed_dropout(network, recipe, epoch)
+    seed_dropout(network, recipe.seed, epoch)
     batches = _augmented_batches(images, order, recipe, epoch, side)
     with _progress() as bar:
         task = bar.add_task(f"epoch {epoch + 1}/{recipe.epochs} at {side} px", total=steps, loss="")
@@ -175,13 +166,6 @@ def _train_epoch(
             network.reset_metrics()
             bar.update(task, advance=1, loss=f"loss {np.mean(losses[-50:]):.3f}")
     return float(np.mean(losses))
-
-
-def _seed_dropout(network: Any, recipe: Recipe, epoch: int) -> None:
-    """Start the dropout's random numbers where the epoch has them: a checkpoint does not keep them."""
-    for layer in network.layers:
-        if hasattr(layer, "seed_generator"):
-            layer.seed_generator.state.assign([recipe.seed % 2**31, epoch * 1_000_000])
 
 
 def _augmented_batches(

@@ -37,9 +37,10 @@ from rich.table import Table
 from differential.classes import CellClass
 from differential.errors import SmearcountError
 from models.card import load_card, verified_weights
+from models.conversion import litert_bytes
 from models.keras_runtime import require_tensorflow
 from models.quiet import without_chatter
-from models.seed_network import build_seed_network, litert_weights
+from models.seed_network import build_seed_network
 from models.settings import SHIPPED_MODEL
 
 TENSORS = (1, 4, 16, 32)
@@ -126,7 +127,7 @@ def networks_to_compare(folder: Path) -> Iterator[Cost]:
         network = build()
         files = {images: folder / f"{name}-{images}.tflite" for images in TENSORS}
         for images, file in files.items():
-            file.write_bytes(litert_weights(network, images))
+            file.write_bytes(litert_bytes(network, (images, *network.input_shape[1:])))
         yield Cost(name, network.count_params(), files[1].stat().st_size / 1e6, files)
 
 

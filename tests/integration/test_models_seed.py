@@ -16,6 +16,7 @@ from PIL import Image
 from waiting import wait_until
 
 from differential.classes import CellClass
+from models.conversion import litert_bytes
 from models.dataset import LabelledFile
 from models.errors import ModelsError
 from models.seed_network import (
@@ -25,7 +26,6 @@ from models.seed_network import (
     _is_over,
     _pixels_and_labels,
     build_seed_network,
-    litert_weights,
     train_seed,
 )
 
@@ -111,7 +111,7 @@ def test_a_run_leaves_log_network_and_result(finished: tuple[Path, SeedResult]) 
     assert result.megabytes == pytest.approx(4 * result.parameters / 1e6, rel=0.01)
     assert result.images_per_second > 0
     network = keras.saving.load_model(run / "network.keras")
-    assert (run / "network.tflite").read_bytes() == litert_weights(network, BATCH)
+    assert (run / "network.tflite").read_bytes() == litert_bytes(network, (BATCH, SIDE, SIDE, 3))
 
 
 def test_an_interrupted_run_goes_on(

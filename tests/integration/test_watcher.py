@@ -794,38 +794,35 @@ def by_hand(site: Site) -> Iterator[Watcher]:
     watcher.close()
 
 
-def test_a_hint_of_everywhere_during_a_scan_makes_another_scan(
-    site: Site, by_hand: Watcher, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def scanning(site: Site, by_hand: Watcher, monkeypatch: pytest.MonkeyPatch) -> Watcher:
+    """The same in the middle of a scan, which has passed the first of six slides."""
     monkeypatch.setattr(lookout, "_ENTRIES_PER_ROUND", 2)
     for number in range(6):
         site.write(f"S-{number}/cell.jpg")
     while "S-0/cell.jpg" not in site.journalled():
         by_hand._round()
+    return by_hand
+
+
+def test_a_hint_of_everywhere_during_a_scan_makes_another_scan(site: Site, scanning: Watcher) -> None:
     site.write("S-0/behind-the-scan.jpg")
-    by_hand._lookout._events.note_everywhere()
+    scanning._lookout._events.note_everywhere()
 
     for _ in range(30):
-        by_hand._round()
+        scanning._round()
 
     assert len(site.journalled()) == 7
-    assert by_hand._lookout._scan is None
+    assert scanning._lookout._scan is None
 
 
-def test_a_folder_hinted_at_during_a_scan_is_looked_at_after_it(
-    site: Site, by_hand: Watcher, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(lookout, "_ENTRIES_PER_ROUND", 2)
-    for number in range(6):
-        site.write(f"S-{number}/cell.jpg")
-    while "S-0/cell.jpg" not in site.journalled():
-        by_hand._round()
+def test_a_folder_hinted_at_during_a_scan_is_looked_at_after_it(site: Site, scanning: Watcher) -> None:
     site.write("S-0/deep/cell.jpg")
     for folder in ("S-0/deep", "S-0/deep", ".stversions", "gone"):
-        by_hand._lookout._events.note(str(site.inbox / folder), is_folder=True)
+        scanning._lookout._events.note(str(site.inbox / folder), is_folder=True)
 
     for _ in range(30):
-        by_hand._round()
+        scanning._round()
 
     assert "S-0/deep/cell.jpg" in site.journalled()
 

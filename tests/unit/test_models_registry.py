@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from models.card import load_card
+from models.choice import chosen
 from models.errors import ModelInvalid, ModelsError
-from models.registry import Registered, choose, chosen, find, register, registered
+from models.registry import Registered, choose, find, register, registered
 from models.settings import SHIPPED_MODEL
 
 
