@@ -25,7 +25,7 @@ workers = click.option(
     "--workers",
     type=click.IntRange(min=0),
     metavar="N",
-    help="Processes that classify; 0 is one per core.  [env: SMEARCOUNT_WORKERS]",
+    help="Processes that classify, each on one core; 0 is one per core.  [env: SMEARCOUNT_WORKERS]",
 )
 poll = click.option(
     "--poll",

@@ -1,9 +1,10 @@
 """The worker's side: beginning with a batch, and storing what came of it in one transaction."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, bindparam, func, literal, select, update
 
 from db.database import Database, insert_new
 from db.locking import lock_images, lock_slides
@@ -14,6 +15,34 @@ from db.schema import IS_OPEN, Classification, Image, ImageState, Inbox, Model, 
 #: How long a postponed image waits before it is queued again.
 POSTPONED_SECONDS = 10
 
+# The statements of every batch, made once: making them anew each time took longer than running them.
+_IDS = bindparam("ids", expanding=True)
+_OPEN_ITEMS = (
+    select(Image.id, Inbox.root, Image.folder, Image.filename, Image.size, Image.mtime_ns, Image.attempts)
+    .join(Inbox, Inbox.id == Image.inbox_id)
+    .where(Image.id.in_(_IDS), IS_OPEN)
+    .order_by(Image.id)
+)
+_OPEN_SLIDES = select(Image.id, Image.slide_id).where(Image.id.in_(_IDS), IS_OPEN)
+_COUNT_ATTEMPT = update(Image).where(Image.id.in_(_IDS), IS_OPEN).values(attempts=Image.attempts + 1)
+_COUNTED_BYTES = select(Image.slide_id, Image.sha256, Image.id).where(
+    Image.slide_id.in_(bindparam("slides", expanding=True)),
+    Image.state == literal(ImageState.DONE.value, literal_execute=True),
+    Image.sha256.in_(bindparam("bytes", expanding=True)),
+)
+_FINISH = (
+    update(Image)
+    .where(Image.id == bindparam("image"))
+    .values(
+        state=bindparam("new_state"),
+        finished_at=bindparam("at"),
+        sha256=bindparam("bytes"),
+        duplicate_of=bindparam("same_as"),
+        reason=None,
+        reason_code=None,
+    )
+)
+
 
 def begin(database: Database, image_ids: Sequence[int]) -> list[WorkItem]:
     """Count an attempt for each image that is still to be classified, and return those; the others need nothing more.
@@ -21,27 +50,26 @@ def begin(database: Database, image_ids: Sequence[int]) -> list[WorkItem]:
     The attempt is committed before the image is touched, so that an image that kills its worker is known by its count.
     """
     with database.writing() as connection:
-        lock_images(connection, Image.id.in_(image_ids) & IS_OPEN)
-        begun = connection.execute(
-            update(Image)
-            .where(Image.id.in_(image_ids), IS_OPEN)
-            .values(attempts=Image.attempts + 1)
-            .returning(Image.id)
-        )
-        ids = sorted(begun.scalars())
-        return _work_items(connection, ids)
-
-
-def peek(database: Database, image_ids: Sequence[int]) -> list[WorkItem]:
-    """Return those of the images that are still to be classified, without beginning with them."""
-    with database.reading() as connection:
+        _lock_open_images(connection, image_ids)
+        connection.execute(_COUNT_ATTEMPT, {"ids": image_ids})
         return _work_items(connection, image_ids)
+
+
+def begin_fresh(database: Database, image_ids: Sequence[int]) -> tuple[list[WorkItem], list[WorkItem]]:
+    """Begin, as `begin` does, with those images that no worker has begun with; return them, and those that one has."""
+    with database.writing() as connection:
+        _lock_open_images(connection, image_ids)
+        items = _work_items(connection, image_ids)
+        fresh = [replace(item, attempts=1) for item in items if item.attempts == 0]
+        if fresh:
+            connection.execute(_COUNT_ATTEMPT, {"ids": [item.image_id for item in fresh]})
+    return fresh, [item for item in items if item.attempts > 0]
 
 
 def give_up_attempt(database: Database, image_ids: Sequence[int]) -> None:
     """Take back an attempt that ended for a reason that is not the images' fault."""
     with database.writing() as connection:
-        lock_images(connection, Image.id.in_(image_ids) & IS_OPEN)
+        _lock_open_images(connection, image_ids)
         connection.execute(
             update(Image)
             .where(Image.id.in_(image_ids), IS_OPEN, Image.attempts > 0)
@@ -68,24 +96,21 @@ def store(database: Database, model: ModelUsed, worker: str, outcomes: Sequence[
 
 
 def _work_items(connection: Connection, ids: Sequence[int]) -> list[WorkItem]:
-    rows = connection.execute(
-        select(Image.id, Inbox.root, Image.folder, Image.filename, Image.size, Image.mtime_ns, Image.attempts)
-        .join(Inbox, Inbox.id == Image.inbox_id)
-        .where(Image.id.in_(ids), IS_OPEN)
-        .order_by(Image.id)
-    )
     return [
         WorkItem(image_id, root, joined(folder, filename), FileVersion(size, mtime_ns), attempts)
-        for image_id, root, folder, filename, size, mtime_ns, attempts in rows
+        for image_id, root, folder, filename, size, mtime_ns, attempts in connection.execute(_OPEN_ITEMS, {"ids": ids})
     ]
+
+
+def _lock_open_images(connection: Connection, ids: Sequence[int]) -> None:
+    lock_images(connection, Image.id.in_(ids) & IS_OPEN)
 
 
 def _lock_open(connection: Connection, ids: Sequence[int]) -> dict[int, int]:
     """Return the slide of each image that is still open, and keep other workers from storing for these slides."""
     lock_slides(connection, Slide.id.in_(select(Image.slide_id).where(Image.id.in_(ids))))
-    are_open = Image.id.in_(ids) & IS_OPEN
-    lock_images(connection, are_open)
-    rows = connection.execute(select(Image.id, Image.slide_id).where(are_open))
+    _lock_open_images(connection, ids)
+    rows = connection.execute(_OPEN_SLIDES, {"ids": ids})
     return {image_id: slide_id for image_id, slide_id in rows if slide_id is not None}
 
 
@@ -101,15 +126,17 @@ def _store_classified(
         return
     counted = _counted_bytes(connection, classified, slide_of)
     to_count: list[Classified] = []
+    finished: list[dict[str, object]] = []
     for outcome in classified:
         key = (slide_of[outcome.image_id], outcome.sha256)
         first = counted.setdefault(key, outcome.image_id)
+        row = {"image": outcome.image_id, "bytes": outcome.sha256, "at": now}
         if first == outcome.image_id:
             to_count.append(outcome)
+            finished.append(row | {"new_state": ImageState.DONE, "same_as": None})
         else:
-            _finish(connection, outcome.image_id, now, ImageState.DUPLICATE, sha256=outcome.sha256, duplicate_of=first)
-    for outcome in to_count:
-        _finish(connection, outcome.image_id, now, ImageState.DONE, sha256=outcome.sha256)
+            finished.append(row | {"new_state": ImageState.DUPLICATE, "same_as": first})
+    connection.execute(_FINISH, finished)
     model_id = _model_id(connection, model)
     rows = [
         {
@@ -131,13 +158,8 @@ def _store_classified(
 def _counted_bytes(
     connection: Connection, classified: Sequence[Classified], slide_of: dict[int, int]
 ) -> dict[tuple[int, str], int]:
-    rows = connection.execute(
-        select(Image.slide_id, Image.sha256, Image.id).where(
-            Image.slide_id.in_(set(slide_of.values())),
-            Image.state == ImageState.DONE,
-            Image.sha256.in_([outcome.sha256 for outcome in classified]),
-        )
-    )
+    asked = {"slides": sorted(set(slide_of.values())), "bytes": [outcome.sha256 for outcome in classified]}
+    rows = connection.execute(_COUNTED_BYTES, asked)
     return {(slide_id, sha256): image_id for slide_id, sha256, image_id in rows if slide_id and sha256}
 
 
@@ -159,14 +181,6 @@ def _model_id(connection: Connection, model: ModelUsed) -> int:
     }
     insert_new(connection, Model, [row])
     return connection.execute(select(Model.id).where(wanted)).scalar_one()
-
-
-def _finish(connection: Connection, image_id: int, now: datetime, state: ImageState, **values: object) -> None:
-    connection.execute(
-        update(Image)
-        .where(Image.id == image_id)
-        .values(state=state, finished_at=now, reason=None, reason_code=None, **values)
-    )
 
 
 def _quarantine(connection: Connection, refused: Refused, now: datetime) -> None:

@@ -23,19 +23,17 @@ def work_through(database: Database, classifier: Classifier, worker: str, image_
     Raises:
         DatabaseUnavailable: nothing of what was under way was stored; the batch should come again.
     """
-    items = results.peek(database, image_ids)
-    fresh = [item for item in items if item.attempts == 0]
+    fresh, tried_before = results.begin_fresh(database, image_ids)
     if fresh:
         _attempt(database, classifier, worker, fresh)
-    for item in sorted((item for item in items if item.attempts > 0), key=lambda item: item.attempts):
+    for item in sorted(tried_before, key=lambda item: item.attempts):
         if item.attempts >= MOST_ATTEMPTS:
             results.store(database, _model_used(classifier), worker, [_given_up(item)])
         else:
-            _attempt(database, classifier, worker, [item])
+            _attempt(database, classifier, worker, results.begin(database, [item.image_id]))
 
 
-def _attempt(database: Database, classifier: Classifier, worker: str, items: Sequence[WorkItem]) -> None:
-    begun = results.begin(database, [item.image_id for item in items])
+def _attempt(database: Database, classifier: Classifier, worker: str, begun: Sequence[WorkItem]) -> None:
     outcomes = classify(begun, classifier)
     try:
         results.store(database, _model_used(classifier), worker, outcomes)

@@ -32,7 +32,6 @@ class Bench:
 
     database_url: str
     model_settings: ModelSettings
-    threads: int
     name: str
 
     @cached_property
@@ -42,8 +41,8 @@ class Bench:
 
     @cached_property
     def classifier(self) -> Classifier:
-        """The child's own copy of the network."""
-        return load_classifier(self.model_settings, threads=self.threads)
+        """The child's own copy of the network, on one core: decoding, hashing and storing cannot use a second one."""
+        return load_classifier(self.model_settings, threads=1)
 
 
 def run_worker(settings: WorkerSettings, model_settings: ModelSettings, *, broker_url: str, database_url: str) -> int:
@@ -51,7 +50,7 @@ def run_worker(settings: WorkerSettings, model_settings: ModelSettings, *, broke
     free_places_always()
     name = socket.gethostname()
     application = make_application(settings, broker_url)
-    _register(application, Bench(database_url, model_settings, settings.threads_per_process, name))
+    _register(application, Bench(database_url, model_settings, name))
     _speak_plainly()
     worker = application.Worker(
         hostname=f"smearcount@{name}",

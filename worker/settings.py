@@ -17,9 +17,7 @@ class WorkerSettings(BaseSettings):
         description="URL of the Valkey or Redis broker, such as redis://host:6379/0. "
         "Empty: `up` starts its own, reachable from this machine alone.",
     )
-    workers: int = Field(
-        default=0, ge=0, description="Processes that classify, each with its share of the cores. 0: one per core."
-    )
+    workers: int = Field(default=0, ge=0, description="Processes that classify, each on one core. 0: one per core.")
     batch_seconds: float = Field(
         default=60, gt=0, description="Seconds after which a batch counts as hung and its process is ended."
     )
@@ -40,11 +38,6 @@ class WorkerSettings(BaseSettings):
     def processes(self) -> int:
         """Number of processes that classify."""
         return self.workers or usable_cores()
-
-    @property
-    def threads_per_process(self) -> int:
-        """Threads of the network in each process, so that all together use every core once."""
-        return max(1, usable_cores() // self.processes)
 
 
 def usable_cores() -> int:

@@ -188,7 +188,7 @@ def test_postgresql_stopped_in_the_middle_of_a_transaction_leaves_nothing(own_po
         with pytest.raises(DatabaseUnavailable):
             write_while_it_stops()
         own_postgresql.start()
-        assert [item.path for item in results.peek(opened, batches[0].image_ids)] == ["S/a.jpg"]
+        assert [item.path for item in results.begin(opened, batches[0].image_ids)] == ["S/a.jpg"]
 
 
 def test_what_the_caller_raises_undoes_the_transaction_and_comes_out_as_it_is(database: Database) -> None:

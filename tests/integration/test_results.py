@@ -44,16 +44,28 @@ def test_beginning_counts_an_attempt_and_says_where_the_file_is(database: Databa
     ]
     again = results.begin(database, [item.image_id for item in items])
     assert [item.attempts for item in again] == [2, 2, 2]
-    assert results.peek(database, [item.image_id for item in items]) == again, "peeking is no attempt"
+
+
+def test_only_images_never_begun_with_are_begun_with_together(database: Database, inbox: int) -> None:
+    batches = take(database, inbox)
+    ids = [image_id for batch in batches for image_id in batch.image_ids]
+    results.begin(database, ids[:1])
+
+    fresh, tried_before = results.begin_fresh(database, ids)
+
+    assert [(item.image_id, item.attempts) for item in fresh] == [(ids[1], 1), (ids[2], 1)]
+    assert [(item.image_id, item.attempts) for item in tried_before] == [(ids[0], 1)]
+    assert [one.attempts for one in counts.image_lines(database)] == [1, 1, 1], "each attempt is written down, once"
+    assert results.begin_fresh(database, ids)[0] == [], "the next worker begins with none of them"
 
 
 def test_an_attempt_that_was_not_the_images_fault_is_taken_back(database: Database, inbox: int) -> None:
     ids = [item.image_id for item in start(database, inbox)]
 
     results.give_up_attempt(database, ids)
-    assert [item.attempts for item in results.peek(database, ids)] == [0, 0, 0]
+    assert [one.attempts for one in counts.image_lines(database)] == [0, 0, 0]
     results.give_up_attempt(database, ids)
-    assert [item.attempts for item in results.peek(database, ids)] == [0, 0, 0], "never fewer than none"
+    assert [one.attempts for one in counts.image_lines(database)] == [0, 0, 0], "never fewer than none"
 
 
 def test_storing_the_same_results_again_changes_nothing(database: Database, inbox: int) -> None:

@@ -4,25 +4,18 @@ import pytest
 from pydantic import ValidationError
 
 from worker.application import CLASSIFY, KEY_PREFIX, QUEUE, make_application
-from worker.settings import WorkerSettings, usable_cores
+from worker.settings import WorkerSettings
 
 BROKER = "redis://host:6379/0"
 
 
-def test_every_core_is_used_once_by_default() -> None:
-    settings = WorkerSettings()
+@pytest.mark.parametrize(("workers", "processes"), [(0, 6), (1, 1), (16, 16)])
+def test_there_is_a_process_per_core_unless_a_number_is_given(
+    monkeypatch: pytest.MonkeyPatch, workers: int, processes: int
+) -> None:
+    monkeypatch.setattr("worker.settings.usable_cores", lambda: 6)
 
-    assert settings.processes == usable_cores()
-    assert settings.threads_per_process == 1
-
-
-@pytest.mark.parametrize(("workers", "cores", "threads"), [(1, 8, 8), (3, 8, 2), (8, 8, 1), (16, 8, 1), (0, 6, 1)])
-def test_the_cores_are_shared_out(monkeypatch: pytest.MonkeyPatch, workers: int, cores: int, threads: int) -> None:
-    monkeypatch.setattr("worker.settings.usable_cores", lambda: cores)
-    settings = WorkerSettings(workers=workers)
-
-    assert settings.processes == (workers or cores)
-    assert settings.threads_per_process == threads
+    assert WorkerSettings(workers=workers).processes == processes
 
 
 def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
