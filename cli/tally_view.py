@@ -25,6 +25,8 @@ from differential.tally import SlideTally
 
 #: How often a line is printed where the output is no terminal, in seconds.
 _PLAIN_SECONDS = 5.0
+#: Share of the time that may go into looking: counting many images takes long, and the workers need the cores.
+_LOOKING_SHARE = 0.02
 #: Most quarantined files that are listed at the end; the command images lists them all.
 _MOST_LISTED = 50
 
@@ -43,6 +45,7 @@ class TallyView:
         self._printed_until = datetime.now(UTC)
         self._inbox: InboxLine | None = None
         self._progress: Progress | None = None
+        self._next_look_at = 0.0
         self._next_plain_at = time.monotonic() + _PLAIN_SECONDS
         self._last_plain = ""
 
@@ -62,7 +65,10 @@ class TallyView:
             say(text)
 
     def update(self) -> None:
-        """Look into the database and show what has changed."""
+        """Look into the database and show what has changed; too soon after the last look, nothing is done."""
+        begun_at = time.monotonic()
+        if begun_at < self._next_look_at:
+            return
         try:
             self._inbox = next((one for one in inbox_lines(self._database) if one.name == self._name), None)
             self._progress = progress(self._database, inbox=self._name)
@@ -71,6 +77,8 @@ class TallyView:
         except DatabaseUnavailable:
             return  # the watcher and the workers say so in their logs; what is shown stays as it was
         self._show_progress(self._progress)
+        now = time.monotonic()
+        self._next_look_at = now + (now - begun_at) / _LOOKING_SHARE
 
     def is_everything_counted_since(self, moment: datetime) -> bool:
         """Say whether a scan that began after `moment` has ended, and all that it found is counted."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Connection, bindparam, func, literal, select, update
+from sqlalchemy import BindParameter, Connection, bindparam, func, literal, select, update
 
 from db.database import Database, insert_new
 from db.locking import lock_images, lock_slides
@@ -16,7 +16,7 @@ from db.schema import IS_OPEN, Classification, Image, ImageState, Inbox, Model, 
 POSTPONED_SECONDS = 10
 
 # The statements of every batch, made once: making them anew each time took longer than running them.
-_IDS = bindparam("ids", expanding=True)
+_IDS: BindParameter[int] = bindparam("ids", expanding=True)
 _OPEN_ITEMS = (
     select(Image.id, Inbox.root, Image.folder, Image.filename, Image.size, Image.mtime_ns, Image.attempts)
     .join(Inbox, Inbox.id == Image.inbox_id)

@@ -6,6 +6,9 @@ meets it. Any change that alters a single pixel must change `PREPROCESSING_VERSI
 The analyzer's images are 360 × 363 px with one cell in the centre. Decoding a JPEG at half size costs a third of
 decoding it fully (the inverse DCT is done on 4 × 4 instead of 8 × 8 coefficients), and the central 128 × 128 px of the
 half-size image hold the whole cell, so nothing needs to be resized.
+
+Pillow looks at every file, and decodes those that are no plain JPEG. Plain ones are decoded by simplejpeg: the same library
+below (libjpeg-turbo), the same pixels, a third less time, since nothing is copied on the way to numpy.
 """
 
 import io
@@ -13,6 +16,7 @@ import struct
 
 import numpy as np
 import numpy.typing as npt
+import simplejpeg
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from models.errors import ImageRefused
@@ -82,7 +86,7 @@ def decode_half_size(data: bytes) -> Pixels:
             _check_colour(image)
             _check_depth(image, data)
             _check_complete(image, data)
-            half = np.asarray(_upright(_to_half_size_rgb(image)))
+            half = _half_size(image, data)
     except ImageRefused:
         raise
     except UnidentifiedImageError:
@@ -165,6 +169,21 @@ def _check_stained(half: Pixels) -> None:
         raise ImageRefused("no-colour", _NO_COLOUR)
 
 
+def _half_size(image: Image.Image, data: bytes) -> Pixels:
+    if image.format == "JPEG" and _turn(image) is None:
+        try:
+            plain: Pixels = simplejpeg.decode_jpeg(
+                data, colorspace="RGB", min_height=image.height // 2, min_width=image.width // 2
+            )
+        except ValueError:
+            pass  # something in it is not quite right; Pillow says whether it is too wrong to be used
+        else:
+            return plain
+    half = _to_half_size_rgb(image)
+    turn = _turn(half)
+    return np.asarray(half if turn is None else half.transpose(turn))
+
+
 def _to_half_size_rgb(image: Image.Image) -> Image.Image:
     if image.format == "JPEG":
         full_width = image.width
@@ -181,11 +200,10 @@ def _opaque(image: Image.Image) -> Image.Image:
     return rgba.convert("RGB")
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    """Turn an image the way its EXIF orientation says (Pillow has turned a TIFF already, and forgotten the tag)."""
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    """Return the turn that the EXIF orientation asks for (Pillow has turned a TIFF already, and forgotten the tag)."""
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation)
     except (SyntaxError, ValueError, TypeError, KeyError, OSError, Warning, struct.error):
-        return image  # a cell has no upright side: one with unreadable EXIF data is as good as any
-    turn = _UPRIGHTING.get(orientation) if isinstance(orientation, int) else None
-    return image if turn is None else image.transpose(turn)
+        return None  # a cell has no upright side: one with unreadable EXIF data is as good as any
+    return _UPRIGHTING.get(orientation) if isinstance(orientation, int) else None

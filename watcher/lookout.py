@@ -4,7 +4,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from db.records import KnownFile, SeenFile
 from watcher.assignment import seen_file
@@ -13,7 +13,7 @@ from watcher.layout import Layout
 from watcher.scan import unknown_files
 from watcher.settings import WatcherSettings
 from watcher.settling import Settling
-from watcher.sighting import Sighting, look_at
+from watcher.sighting import BehindLink, Sighting, look_at
 
 _log = logging.getLogger("smearcount.watcher")
 
@@ -104,8 +104,7 @@ class Lookout:
         self._look_after_inbox()
         self._follow_hints()
         self._go_on_scanning()
-        for path in self._settling.due(time.monotonic()):
-            self._notice(path)
+        self._notice_all(self._settling.due(time.monotonic()))
 
     def wait(self) -> None:
         """Wait until there may be something to look at, but never long."""
@@ -141,8 +140,7 @@ class Lookout:
             # Begun after the scan under way, which may have passed by already where something happened.
             self._scans_wanted = {"": None}
             return
-        for path in hints.files:
-            self._notice(path)
+        self._notice_all(hints.files)
         self._scans_wanted.update(dict.fromkeys(sorted(hints.folders)))
 
     def _go_on_scanning(self) -> None:
@@ -197,16 +195,17 @@ class Lookout:
         refusal = seen_file(sighting, self._layout).refusal
         return refusal.code if refusal else None
 
-    def _notice(self, path: str) -> None:
-        now = time.monotonic()
-        try:
-            sighting = look_at(self._root, path)
-        except OSError:
-            sighting = None  # looked at again by the next scan
-        if sighting is None:
-            self._settling.forget(path)
-        else:
-            self._noticed(sighting, now)
+    def _notice_all(self, paths: Iterable[str]) -> None:
+        folders: BehindLink = {}
+        for path in paths:
+            try:
+                sighting = look_at(self._root, path, folders)
+            except OSError:
+                sighting = None  # looked at again by the next scan
+            if sighting is None:
+                self._settling.forget(path)
+            else:
+                self._noticed(sighting, time.monotonic())
 
     def _noticed(self, sighting: Sighting, now: float) -> None:
         if sighting.refusal is not None or self._settling.saw(sighting.path, sighting.version, now):

@@ -18,15 +18,24 @@ class Sighting:
     refusal: Refusal | None = None
 
 
-def look_at(root: str, path: str) -> Sighting | None:
+#: Of folders within the inbox, whether they are, or lie behind, a folder link.
+BehindLink = dict[str, bool]
+
+
+def look_at(root: str, path: str, behind_link: BehindLink) -> Sighting | None:
     """Return what lies at `path` within the inbox `root`, a real path; None for folders and whatever is none of ours.
+
+    `behind_link` is filled, and serves the paths looked at in the same moment: asking takes longer than the look itself.
 
     Raises:
         OSError: the file system does not say.
     """
-    if is_within_ignored(path) or is_behind_link(root, os.path.dirname(path)):  # noqa: PTH120
+    if is_within_ignored(path):
         return None
-    return look_at_entry(root, path)
+    folder = os.path.dirname(path)  # noqa: PTH120
+    if folder not in behind_link:
+        behind_link[folder] = is_behind_link(root, folder)
+    return None if behind_link[folder] else look_at_entry(root, path)
 
 
 def is_behind_link(root: str, folder: str) -> bool:

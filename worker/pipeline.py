@@ -9,15 +9,16 @@ from db.records import Classified, Outcome, Postponed, Refusal, Refused, WorkIte
 from models.classifier import Classifier
 from models.errors import ImageRefused
 from models.preprocessing import Pixels, decode_cell
-from worker.reading import read_image
+from worker.reading import RealFolders, read_image
 
 
 def classify(items: Sequence[WorkItem], classifier: Classifier) -> list[Outcome]:
     """Return one outcome per image; an image that cannot be classified never keeps the others from it."""
     outcomes: list[Outcome] = []
     decoded: list[tuple[int, str, Pixels]] = []
+    folders: RealFolders = {}
     for item in items:
-        data = read_image(item)
+        data = read_image(item, folders)
         if isinstance(data, Refused | Postponed):
             outcomes.append(data)
             continue

@@ -16,23 +16,29 @@ _TIME_PRECISION_NS = 2_000_000_000
 READ_ATTEMPTS = 3
 
 
-def read_image(item: WorkItem) -> bytes | Refused | Postponed:  # noqa: PLR0911 (one return per outcome)
-    """Return the bytes of the image as it was journalled, or why there are none."""
-    root = Path(from_text(item.root))
-    path = root / from_text(item.path)
+#: Where the folders of a batch really lie, and whether that is inside the inbox: by the path that they are known under.
+RealFolders = dict[str, tuple[str, bool]]
+
+
+def read_image(item: WorkItem, folders: RealFolders) -> bytes | Refused | Postponed:  # noqa: PLR0911 (one per outcome)
+    """Return the bytes of the image as it was journalled, or why there are none.
+
+    `folders` is filled, and serves the images of the same batch: resolving a path takes as long as reading a file.
+    """
+    root = from_text(item.root)
     try:
-        real = Path(os.path.realpath(path))
-        if not real.is_relative_to(os.path.realpath(root)):
+        path, is_inside = _real_path(root, from_text(item.path), folders)
+        if not is_inside:
             return _refused(item, "leaves-inbox", "a symbolic link leads out of the inbox; put the file itself there")
-        return _read_whole(item, real)
+        return _read_whole(item, path)
     except FileNotFoundError:
-        return _missing(item, root)
+        return _missing(item, Path(root))
     except PermissionError:
         return _refused(item, "unreadable", "the file may not be read (permission denied); allow it, then: retry")
     except OSError as error:
         if error.errno in {errno.ELOOP, errno.ENXIO}:
             return _refused(item, "not-a-file", "not an ordinary file")
-        if not _is_reachable(root):
+        if not _is_reachable(Path(root)):
             return _out_of_reach(item)
         reason = f"the file cannot be read: {error.strerror}"
         if item.attempts < READ_ATTEMPTS:
@@ -40,7 +46,22 @@ def read_image(item: WorkItem) -> bytes | Refused | Postponed:  # noqa: PLR0911 
         return _refused(item, "unreadable", f"{reason}; mend that, then: retry")
 
 
-def _read_whole(item: WorkItem, path: Path) -> bytes | Refused | Postponed:
+def _real_path(root: str, path: str, folders: RealFolders) -> tuple[str, bool]:
+    """Return where a file really lies, and whether that is inside the inbox."""
+    folder, name = os.path.split(os.path.join(root, path))  # noqa: PTH118 (once per image)
+    if folder not in folders:
+        folders[folder] = _resolved(root, folder)
+    real_folder, is_inside = folders[folder]
+    real = os.path.join(real_folder, name)  # noqa: PTH118
+    return _resolved(root, real) if os.path.islink(real) else (real, is_inside)  # noqa: PTH114
+
+
+def _resolved(root: str, path: str) -> tuple[str, bool]:
+    real = os.path.realpath(path)
+    return real, Path(real).is_relative_to(os.path.realpath(root))
+
+
+def _read_whole(item: WorkItem, path: str) -> bytes | Refused | Postponed:
     # Non-blocking, so that a pipe put in the file's place cannot hold the worker up; and `path` has been resolved, so
     # that a link there now was put there just now.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -53,7 +74,7 @@ def _read_whole(item: WorkItem, path: Path) -> bytes | Refused | Postponed:
                 item, "too-large", f"the file has {before.st_size:,} bytes; a cell image has at most {LARGEST_FILE:,}"
             )
         with os.fdopen(descriptor, "rb", closefd=False) as file:
-            data = file.read(LARGEST_FILE + 1)
+            data = file.read(item.version.size + 1)  # one more, to see a file that has grown
         after = os.fstat(descriptor)
     finally:
         os.close(descriptor)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+from PIL import Image
 
 from differential.classes import CellClass
 from models.card import load_card, verified_weights
@@ -15,7 +16,7 @@ from models.classifier import Classifier, load_classifier
 from models.dataset import labelled_files, load_pixels
 from models.evaluation import evaluate
 from models.litert import LiteRTNetwork
-from models.preprocessing import INPUT_SIDE, decode_cell
+from models.preprocessing import INPUT_SIDE, decode_cell, decode_half_size
 from models.settings import SHIPPED_MODEL, ModelSettings
 
 
@@ -42,6 +43,13 @@ def test_accuracy(pbc: Path, classifier: Classifier) -> None:
     assert result.images == card.validation.images
     assert result.accuracy == pytest.approx(card.validation.accuracy, abs=0.003)
     assert result.unidentified == pytest.approx(card.validation.unidentified, abs=0.005)
+
+
+def test_the_two_decoders_see_the_same_pixels(pbc: Path) -> None:
+    for file in labelled_files(pbc / "val"):
+        with Image.open(file.path) as image:
+            image.draft("RGB", (image.width // 2, image.height // 2))
+            assert np.array_equal(decode_half_size(file.path.read_bytes()), np.asarray(image))
 
 
 def test_every_class_is_found(pbc: Path, classifier: Classifier) -> None:

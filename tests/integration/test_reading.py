@@ -14,7 +14,7 @@ from working import work_item
 
 from db.records import Postponed, Refused, WorkItem
 from models.preprocessing import LARGEST_FILE
-from worker.reading import READ_ATTEMPTS, read_image
+from worker.reading import READ_ATTEMPTS, RealFolders, read_image
 
 CONTENT = b"the bytes of an image"
 
@@ -49,25 +49,25 @@ def _postponed(result: object) -> Postponed:
 
 
 def test_an_unchanged_file_is_read_whole(item: WorkItem) -> None:
-    assert read_image(item) == CONTENT
+    assert read_image(item, {}) == CONTENT
 
 
 def test_a_file_directly_in_the_inbox_is_read(inbox: Path) -> None:
     (inbox / "cell.jpg").write_bytes(CONTENT)
 
-    assert read_image(work_item(inbox, "cell.jpg")) == CONTENT
+    assert read_image(work_item(inbox, "cell.jpg"), {}) == CONTENT
 
 
 def test_an_inbox_that_is_itself_a_link_is_read(inbox: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(inbox)
 
-    assert read_image(work_item(tmp_path / "link", "S1/cell.jpg")) == CONTENT
+    assert read_image(work_item(tmp_path / "link", "S1/cell.jpg"), {}) == CONTENT
 
 
 def test_a_link_within_the_inbox_is_read(inbox: Path) -> None:
     (inbox / "S2" / "cell.jpg").symlink_to("../S1/cell.jpg")
 
-    assert read_image(work_item(inbox, "S2/cell.jpg")) == CONTENT
+    assert read_image(work_item(inbox, "S2/cell.jpg"), {}) == CONTENT
 
 
 @pytest.mark.parametrize(
@@ -76,44 +76,44 @@ def test_a_link_within_the_inbox_is_read(inbox: Path) -> None:
 def test_a_file_may_have_any_name(inbox: Path, name: str) -> None:
     (inbox / "S1" / name).write_bytes(CONTENT)
 
-    assert read_image(work_item(inbox, f"S1/{name}")) == CONTENT
+    assert read_image(work_item(inbox, f"S1/{name}"), {}) == CONTENT
 
 
 def test_a_file_that_is_gone_is_refused(inbox: Path, item: WorkItem) -> None:
     (inbox / "S1" / "cell.jpg").unlink()
 
-    assert _code(read_image(item)) == "gone"
+    assert _code(read_image(item, {})) == "gone"
 
 
 def test_a_file_whose_folder_is_gone_is_refused(inbox: Path, item: WorkItem) -> None:
     shutil.rmtree(inbox / "S1")
 
-    assert _code(read_image(item)) == "gone"
+    assert _code(read_image(item, {})) == "gone"
 
 
 def test_a_file_whose_folder_became_a_file_is_refused_in_the_end(inbox: Path, item: WorkItem) -> None:
     shutil.rmtree(inbox / "S1")
     (inbox / "S1").write_bytes(b"")
 
-    assert _postponed(read_image(item)).is_attempt
-    assert _code(read_image(replace(item, attempts=READ_ATTEMPTS))) == "unreadable"
+    assert _postponed(read_image(item, {})).is_attempt
+    assert _code(read_image(replace(item, attempts=READ_ATTEMPTS), {})) == "unreadable"
 
 
 def test_an_empty_inbox_may_be_an_unmounted_one_and_is_waited_for_but_not_for_ever(inbox: Path, item: WorkItem) -> None:
     shutil.rmtree(inbox)
     inbox.mkdir()
 
-    postponed = _postponed(read_image(item))
+    postponed = _postponed(read_image(item, {}))
 
     assert postponed.is_attempt
     assert "mounted" in postponed.reason
-    assert _code(read_image(replace(item, attempts=READ_ATTEMPTS))) == "gone"
+    assert _code(read_image(replace(item, attempts=READ_ATTEMPTS), {})) == "gone"
 
 
 def test_an_inbox_that_does_not_exist_here_is_waited_for(inbox: Path, item: WorkItem) -> None:
     shutil.rmtree(inbox)
 
-    assert not _postponed(read_image(replace(item, attempts=READ_ATTEMPTS))).is_attempt
+    assert not _postponed(read_image(replace(item, attempts=READ_ATTEMPTS), {})).is_attempt
 
 
 @pytest.mark.parametrize("changed", [CONTENT + b", grown", CONTENT[:-3], b"", CONTENT[::-1]])
@@ -122,7 +122,7 @@ def test_a_file_that_changed_since_is_left_to_the_watcher(inbox: Path, item: Wor
     path.write_bytes(changed)
     os.utime(path, ns=(0, item.version.mtime_ns + 3_000_000_000))
 
-    postponed = _postponed(read_image(item))
+    postponed = _postponed(read_image(item, {}))
 
     assert not postponed.is_attempt
     assert "changed" in postponed.reason
@@ -132,22 +132,22 @@ def test_a_file_that_changed_since_is_left_to_the_watcher(inbox: Path, item: Wor
 def test_a_share_may_show_times_less_precisely_here(inbox: Path, item: WorkItem, precision_ns: int) -> None:
     os.utime(inbox / "S1" / "cell.jpg", ns=(0, item.version.mtime_ns // precision_ns * precision_ns))
 
-    assert read_image(item) == CONTENT
+    assert read_image(item, {}) == CONTENT
 
 
 def test_a_file_of_the_largest_size_is_read_and_a_larger_one_refused(inbox: Path) -> None:
     path = inbox / "S1" / "cell.jpg"
     path.write_bytes(bytes(LARGEST_FILE))
-    assert read_image(work_item(inbox, "S1/cell.jpg")) == bytes(LARGEST_FILE)
+    assert read_image(work_item(inbox, "S1/cell.jpg"), {}) == bytes(LARGEST_FILE)
 
     path.write_bytes(bytes(LARGEST_FILE + 1))
-    assert _code(read_image(work_item(inbox, "S1/cell.jpg", image_id=7))) == "too-large"
+    assert _code(read_image(work_item(inbox, "S1/cell.jpg", image_id=7), {})) == "too-large"
 
 
 def test_an_enormous_file_is_refused_without_being_read(inbox: Path) -> None:
     os.truncate(inbox / "S1" / "cell.jpg", 1 << 42)
 
-    assert _code(read_image(work_item(inbox, "S1/cell.jpg", image_id=7))) == "too-large"
+    assert _code(read_image(work_item(inbox, "S1/cell.jpg", image_id=7), {})) == "too-large"
 
 
 def test_a_pipe_put_in_the_files_place_is_refused_at_once(inbox: Path, item: WorkItem) -> None:
@@ -155,7 +155,7 @@ def test_a_pipe_put_in_the_files_place_is_refused_at_once(inbox: Path, item: Wor
     path.unlink()
     os.mkfifo(path)
 
-    assert _code(read_image(item)) == "not-a-file"
+    assert _code(read_image(item, {})) == "not-a-file"
 
 
 def test_a_folder_put_in_the_files_place_is_refused(inbox: Path, item: WorkItem) -> None:
@@ -163,7 +163,7 @@ def test_a_folder_put_in_the_files_place_is_refused(inbox: Path, item: WorkItem)
     path.unlink()
     path.mkdir()
 
-    assert _code(read_image(item)) == "not-a-file"
+    assert _code(read_image(item, {})) == "not-a-file"
 
 
 def test_a_socket_put_in_the_files_place_is_refused(inbox: Path, item: WorkItem) -> None:
@@ -171,7 +171,23 @@ def test_a_socket_put_in_the_files_place_is_refused(inbox: Path, item: WorkItem)
     path.unlink()
     os.mknod(path, 0o140600)
 
-    assert _code(read_image(item)) == "not-a-file"
+    assert _code(read_image(item, {})) == "not-a-file"
+
+
+def test_images_of_one_batch_are_read_from_the_folders_they_are_in(inbox: Path, tmp_path: Path) -> None:
+    (inbox / "S2" / "other.jpg").write_bytes(b"another")
+    (inbox / "S1" / "inside.jpg").symlink_to(inbox / "S2" / "other.jpg")
+    (tmp_path / "secret.jpg").write_bytes(CONTENT)
+    (inbox / "S1" / "outside.jpg").symlink_to(tmp_path / "secret.jpg")
+    folders: RealFolders = {}
+
+    read = [
+        read_image(work_item(inbox, path, image_id=7), folders)
+        for path in ("S1/cell.jpg", "S1/outside.jpg", "S1/inside.jpg", "S2/other.jpg", "S1/cell.jpg")
+    ]
+
+    assert _code(read.pop(1)) == "leaves-inbox"
+    assert read == [CONTENT, b"another", b"another", CONTENT]
 
 
 def test_links_in_a_circle_are_refused(inbox: Path, item: WorkItem) -> None:
@@ -180,7 +196,7 @@ def test_links_in_a_circle_are_refused(inbox: Path, item: WorkItem) -> None:
     path.symlink_to("other.jpg")
     (inbox / "S1" / "other.jpg").symlink_to("cell.jpg")
 
-    assert _code(read_image(item)) == "not-a-file"
+    assert _code(read_image(item, {})) == "not-a-file"
 
 
 def test_a_link_out_of_the_inbox_put_in_the_files_place_is_refused(inbox: Path, item: WorkItem, tmp_path: Path) -> None:
@@ -190,20 +206,20 @@ def test_a_link_out_of_the_inbox_put_in_the_files_place_is_refused(inbox: Path, 
     path.unlink()
     path.symlink_to(tmp_path / "secret")
 
-    assert _code(read_image(item)) == "leaves-inbox"
+    assert _code(read_image(item, {})) == "leaves-inbox"
 
 
 def test_a_folder_replaced_by_a_link_out_of_the_inbox_is_refused(inbox: Path, item: WorkItem, tmp_path: Path) -> None:
     (inbox / "S1").rename(tmp_path / "elsewhere")
     (inbox / "S1").symlink_to(tmp_path / "elsewhere")
 
-    assert _code(read_image(item)) == "leaves-inbox"
+    assert _code(read_image(item, {})) == "leaves-inbox"
 
 
 def test_a_path_that_climbs_out_of_the_inbox_is_refused(item: WorkItem, tmp_path: Path) -> None:
     (tmp_path / "secret").write_bytes(CONTENT)
 
-    assert _code(read_image(replace(item, path="S1/../../secret"))) == "leaves-inbox"
+    assert _code(read_image(replace(item, path="S1/../../secret"), {})) == "leaves-inbox"
 
 
 def test_a_neighbour_whose_name_begins_like_the_inbox_is_outside(inbox: Path, item: WorkItem) -> None:
@@ -212,7 +228,7 @@ def test_a_neighbour_whose_name_begins_like_the_inbox_is_outside(inbox: Path, it
     (inbox / "S1").rename(beside / "S1")
     (inbox / "S1").symlink_to(beside / "S1")
 
-    assert _code(read_image(item)) == "leaves-inbox"
+    assert _code(read_image(item, {})) == "leaves-inbox"
 
 
 @pytest.fixture
@@ -232,9 +248,9 @@ def _read_as_other_user(item: WorkItem) -> object:
     reader = (
         "import pickle, sys; from worker.reading import read_image; import os; os.setgid(12345); os.setuid(12345); "
     )
-    reader += "pickle.dump(read_image(pickle.load(sys.stdin.buffer)), sys.stdout.buffer)"
+    reader += "pickle.dump(read_image(pickle.load(sys.stdin.buffer), {}), sys.stdout.buffer)"
     if os.geteuid() != 0:
-        return read_image(item)
+        return read_image(item, {})
     done = subprocess.run(
         [sys.executable, "-c", reader],
         input=pickle.dumps(item),
@@ -268,9 +284,9 @@ def test_a_file_in_a_folder_that_may_not_be_entered_is_refused(inbox: Path, item
 
 def test_the_reasons_name_no_file(inbox: Path, item: WorkItem) -> None:
     (inbox / "S1" / "cell.jpg").unlink()
-    gone = read_image(item)
+    gone = read_image(item, {})
     shutil.rmtree(inbox)
-    away = read_image(item)
+    away = read_image(item, {})
 
     assert isinstance(gone, Refused)
     assert isinstance(away, Postponed)

@@ -95,6 +95,31 @@ def test_every_way_of_writing_a_jpeg(options: dict[str, Any]) -> None:
     assert np.abs(difference).mean() < 2
 
 
+def by_pillow(data: bytes) -> np.ndarray[Any, Any]:
+    """The half-size image as Pillow alone decodes it."""
+    with Image.open(io.BytesIO(data)) as image:
+        image.draft("RGB", (image.width // 2, image.height // 2))
+        return np.asarray(image)
+
+
+@pytest.mark.parametrize("size", [(256, 256), (257, 259), (360, 363), (363, 361), (511, 512)])
+@pytest.mark.parametrize(
+    "options",
+    [
+        *({"subsampling": kind} for kind in ("4:4:4", "4:2:2", "4:2:0")),
+        {"progressive": True},
+        {"quality": 20},
+        {"quality": 100},
+        {"keep_rgb": True},
+        {"restart_marker_blocks": 3},
+        {"comment": b"a cell", "dpi": (72, 72)},
+    ],
+)
+def test_plain_jpegs_have_the_pixels_that_pillow_gives(size: tuple[int, int], options: dict[str, Any]) -> None:
+    data = encoded(cell(*size), **options)
+    assert np.array_equal(decode_half_size(data), by_pillow(data))
+
+
 @pytest.mark.parametrize("kind", ["TIFF", "PNG"])
 def test_opaque_alpha_and_palettes_are_their_colours(kind: str) -> None:
     assert np.array_equal(decode_cell(encoded(cell().convert("RGBA"), kind)), decode_cell(encoded(cell(), kind)))

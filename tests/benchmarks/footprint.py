@@ -1,0 +1,159 @@
+"""What the processes need: time to the first result, memory, and what a large inbox costs the watcher."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psutil
+from pipeline import BenchmarkFailed
+from sqlalchemy import create_engine, text
+
+from db import journal
+from db.database import Database
+from db.migration import migrate
+from watcher.assignment import seen_file
+from watcher.dispatch import Dispatch
+from watcher.layout import Layout
+from watcher.scan import unknown_files
+from watcher.settings import WatcherSettings
+from worker.queue import BatchQueue
+from worker.settings import WorkerSettings
+
+_PATIENCE_SECONDS = 600.0
+_LOOK_SECONDS = 0.01
+_MEGABYTE = 1e6
+
+
+@dataclass(frozen=True)
+class WorkerFootprint:
+    """What one `smearcount worker` needs."""
+
+    #: From the start of the process, with a batch waiting, to the first result stored.
+    first_result_seconds: float
+    #: Resident memory of the largest classifying process after its work, in MB.
+    process_megabytes: float
+    #: Memory of all processes of the worker together, shared pages counted once, per classifying process, in MB.
+    share_megabytes: float
+
+
+@dataclass(frozen=True)
+class WatcherFootprint:
+    """What one `smearcount watch` needs for an inbox full of files."""
+
+    files: int
+    #: Largest resident memory until all were journalled, in MB.
+    megabytes: float
+    #: From the start of the process until all were journalled.
+    first_scan_seconds: float
+    #: Another look through all of them, known by then.
+    rescan_seconds: float
+
+
+def worker_footprint(inbox: Path, scratch: Path, broker_url: str, *, workers: int) -> WorkerFootprint:
+    """Start a worker with the inbox waiting in its queue."""
+    url = f"sqlite:///{scratch / 'footprint.db'}"
+    environment = _environment(scratch, url, broker_url)
+    with Database(url) as database:
+        migrate(database)
+        inbox_id = journal.register_inbox(database, "footprint", str(inbox))
+        layout = Layout(WatcherSettings().pattern)
+        found = unknown_files(str(inbox), "", lambda _: {}, lambda _: None, set())
+        journal.record(database, inbox_id, [seen_file(one, layout) for one in found if one is not None])
+        queue = BatchQueue(WorkerSettings(), broker_url)
+        dispatch = Dispatch(database, queue, inbox_id, WatcherSettings())
+        dispatch.run()
+        started_at = datetime.now(UTC)
+        with _running(["worker", "--workers", str(workers)], environment, scratch / "worker.log") as process:
+            while journal.count_queued(database) or journal.has_pending(database, inbox_id):
+                dispatch.run()
+                _look(process, started_at)
+            family = psutil.Process(process.pid).children(recursive=True)
+            largest = max(one.memory_info().rss for one in family)
+            together = sum(one.memory_full_info().pss for one in [psutil.Process(process.pid), *family])
+        queue.close()
+    first = _first_result(url)
+    return WorkerFootprint((first - started_at).total_seconds(), largest / _MEGABYTE, together / workers / _MEGABYTE)
+
+
+def watcher_footprint(inbox: Path, scratch: Path, broker_url: str, *, files: int) -> WatcherFootprint:
+    """Let a watcher find the files of the inbox; no worker runs, so that it alone is measured."""
+    url = f"sqlite:///{scratch / 'watcher.db'}"
+    environment = _environment(scratch, url, broker_url) | {"SMEARCOUNT_SETTLE_SECONDS": "0"}
+    start = time.monotonic()
+    with Database(url) as database:
+        migrate(database)
+        with _running(["watch", str(inbox)], environment, scratch / "watcher.log") as process:
+            while _journalled(database) < files:
+                _look(process, since=None)
+                time.sleep(0.2)
+            first_scan = time.monotonic() - start
+            largest = _largest_memory(process.pid)
+        inbox_id = journal.register_inbox(database, str(inbox), str(inbox))
+        start = time.monotonic()
+        unknown = unknown_files(
+            str(inbox), "", lambda folder: journal.known_in_folder(database, inbox_id, folder), lambda _: None, set()
+        )
+        if any(sighting is not None for sighting in unknown):
+            raise BenchmarkFailed("the watcher did not journal every file")
+        rescan = time.monotonic() - start
+    return WatcherFootprint(files, largest / _MEGABYTE, first_scan, rescan)
+
+
+def _environment(scratch: Path, database_url: str, broker_url: str) -> dict[str, str]:
+    return {
+        "SMEARCOUNT_DATA": str(scratch / "data"),
+        "SMEARCOUNT_DATABASE_URL": database_url,
+        "SMEARCOUNT_BROKER_URL": broker_url,
+    }
+
+
+@contextmanager
+def _running(words: list[str], environment: Mapping[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cli.main", *words],
+            env={**os.environ, **environment},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait()
+
+
+def _look(process: subprocess.Popen[bytes], since: datetime | None) -> None:
+    if process.poll() is not None:
+        raise BenchmarkFailed(f"{process.args} ended with code {process.returncode}")
+    if since is not None and (datetime.now(UTC) - since).total_seconds() > _PATIENCE_SECONDS:
+        raise BenchmarkFailed(f"{process.args} did not end its work in {_PATIENCE_SECONDS:.0f} s")
+    time.sleep(_LOOK_SECONDS)
+
+
+def _first_result(database_url: str) -> datetime:
+    engine = create_engine(database_url)
+    with engine.connect() as connection:
+        first = connection.execute(text("SELECT min(finished_at) FROM images WHERE state = 'done'")).scalar_one()
+    engine.dispose()
+    return datetime.fromisoformat(first).replace(tzinfo=UTC)
+
+
+def _journalled(database: Database) -> int:
+    with database.reading() as connection:
+        return int(connection.execute(text("SELECT count(*) FROM images")).scalar_one())
+
+
+def _largest_memory(pid: int) -> int:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    raise BenchmarkFailed("this system does not tell a process's largest memory")
