@@ -1,31 +1,26 @@
 """What people ask: the tally of a slide or of all, where the images are, and why some were refused."""
 
-from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnClause, Connection, Row, and_, func, literal_column, not_, select, true
-from sqlalchemy import table as sql_table
+from sqlalchemy import Connection, Row, func, select, true
 from sqlalchemy.orm import aliased
 
+from db.calls import CALL, IS_CALL
 from db.database import Database
 from db.errors import UnknownSlide
 from db.names import joined
 from db.records import ImageLine, InboxLine, Progress
-from db.schema import IS_OPEN, OPEN_STATES, Classification, Image, ImageState, Inbox, Model, Slide
-from differential.classes import CellClass
-from differential.tally import ModelIdentity, SlideStatus, SlideTally
+from db.schema import IS_OPEN, Image, ImageState, Inbox, Model, Slide
+from db.tallies import SLIDE, SlideRow, tallies
+from differential.tally import Calls, SlideTally
 
 #: The span over which the rate is measured.
 RATE_SECONDS = 60
 
-# The view holds the rule of which call counts; see the first migration.
-_CALLS = sql_table("automatic_calls")
 _SLIDES_PER_QUERY = 500
-_SLIDE = (Slide.id, Slide.name, Slide.first_image_at, Slide.completed_at, Inbox.name.label("inbox"))
-_SlideRow = Row[int, str, datetime, datetime | None, str]
 
 
 @dataclass(frozen=True)
@@ -36,32 +31,39 @@ class InboxTally:
     tally: SlideTally
 
 
-def slide_tally(database: Database, slide: str, *, inbox: str | None = None) -> SlideTally:
-    """Return the tally of one slide.
+def slide_tally(
+    database: Database, slide: str, *, inbox: str | None = None, calls: Calls = Calls.AUTOMATIC
+) -> SlideTally:
+    """Return the tally of one slide, by the models' calls alone or with those of people.
 
     Raises:
         UnknownSlide: no slide has that name, or slides of several inboxes have it and `inbox` does not say which.
     """
     with database.reading() as connection:
         row = _find_slide(connection, slide, inbox)
-        return _tallies(connection, [row])[0].tally
+        return tallies(connection, [row])[0].by(calls)
 
 
 def slide_tallies(
-    database: Database, *, inbox: str | None = None, completed_after: datetime | None = None
+    database: Database,
+    *,
+    inbox: str | None = None,
+    completed_after: datetime | None = None,
+    calls: Calls = Calls.AUTOMATIC,
 ) -> list[InboxTally]:
     """Return the tallies of all slides, of one inbox, or completed after a moment, by the time their first image came."""
     with database.reading() as connection:
-        query = select(*_SLIDE).join(Inbox).order_by(Slide.first_image_at, Slide.name)
+        query = select(*SLIDE).join(Inbox).order_by(Slide.first_image_at, Slide.name)
         if inbox is not None:
             query = query.where(Inbox.name == inbox)
         if completed_after is not None:
             query = query.where(Slide.completed_at > completed_after)
         rows = connection.execute(query).all()
+        parts = [rows[start : start + _SLIDES_PER_QUERY] for start in range(0, len(rows), _SLIDES_PER_QUERY)]
         return [
-            line
-            for start in range(0, len(rows), _SLIDES_PER_QUERY)
-            for line in _tallies(connection, rows[start : start + _SLIDES_PER_QUERY])
+            InboxTally(row.inbox, both.by(calls))
+            for part in parts
+            for row, both in zip(part, tallies(connection, part), strict=True)
         ]
 
 
@@ -78,22 +80,19 @@ def image_lines(
     Raises:
         UnknownSlide: see `slide_tally`.
     """
-    call, newer, counted = aliased(Classification), aliased(Classification), aliased(Image)
+    counted = aliased(Image)
     query = (
         select(
-            Image.id, Slide.name.label("slide"), Image.folder, Image.filename, Image.state, call.cell_class,
-            call.confidence, call.identified, Model.threshold, call.unlikeness, Image.analyzer_label,
+            Image.id, Slide.name.label("slide"), Image.folder, Image.filename, Image.state, CALL.cell_class,
+            CALL.confidence, CALL.identified, Model.threshold, CALL.unlikeness, Image.analyzer_label,
             Image.attempts, Image.reason_code, Image.reason,
             counted.folder.label("counted_folder"), counted.filename.label("counted_filename"),
             Image.seen_at, Image.finished_at,
         )
         .join(Inbox, Inbox.id == Image.inbox_id)
         .outerjoin(Slide, Slide.id == Image.slide_id)
-        .outerjoin(call, and_(
-            call.image_id == Image.id,
-            not_(select(newer.id).where(newer.image_id == call.image_id, newer.id > call.id).exists()),
-        ))
-        .outerjoin(Model, Model.id == call.model_id)
+        .outerjoin(CALL, IS_CALL)
+        .outerjoin(Model, Model.id == CALL.model_id)
         .outerjoin(counted, counted.id == Image.duplicate_of)
         .order_by(Image.id)
     )  # fmt: skip
@@ -161,8 +160,8 @@ def find_slide_id(database: Database, slide: str, *, inbox: str | None = None) -
         return int(_find_slide(connection, slide, inbox).id)
 
 
-def _find_slide(connection: Connection, name: str, inbox: str | None) -> _SlideRow:
-    query = select(*_SLIDE).join(Inbox).where(Slide.name == name)
+def _find_slide(connection: Connection, name: str, inbox: str | None) -> SlideRow:
+    query = select(*SLIDE).join(Inbox).where(Slide.name == name)
     if inbox is not None:
         query = query.where(Inbox.name == inbox)
     rows = connection.execute(query).all()
@@ -172,57 +171,6 @@ def _find_slide(connection: Connection, name: str, inbox: str | None) -> _SlideR
         inboxes = ", ".join(row.inbox for row in rows)
         raise UnknownSlide(f"slides of several inboxes are named {name!r} ({inboxes}); say which with --inbox")
     return rows[0]
-
-
-def _tallies(connection: Connection, slides: Sequence[_SlideRow]) -> list[InboxTally]:
-    ids = [slide.id for slide in slides]
-    cells: dict[int, dict[CellClass, int]] = defaultdict(dict)
-    unidentified: dict[int, int] = defaultdict(int)
-    model_ids: dict[int, set[int]] = defaultdict(set)
-    columns: list[ColumnClause[Any]] = [
-        literal_column(name) for name in ("slide_id", "cell_class", "identified", "model_id")
-    ]
-    calls = connection.execute(
-        select(*columns, func.count()).select_from(_CALLS).where(columns[0].in_(ids)).group_by(*columns)
-    )
-    for slide_id, cell_class, identified, model_id, count in [tuple(row) for row in calls]:
-        model_ids[slide_id].add(model_id)
-        if identified:
-            of_slide = cells[slide_id]
-            of_slide[CellClass(cell_class)] = of_slide.get(CellClass(cell_class), 0) + count
-        else:
-            unidentified[slide_id] += count
-    states: dict[int, dict[str, int]] = defaultdict(dict)
-    for slide_id, state, count in connection.execute(
-        select(Image.slide_id, Image.state, func.count())
-        .where(Image.slide_id.in_(ids), Image.state != ImageState.DONE)
-        .group_by(Image.slide_id, Image.state)
-    ):
-        states[slide_id or 0][state] = count
-    models = _models(connection, set().union(*model_ids.values()))
-    return [
-        InboxTally(
-            slide.inbox,
-            SlideTally(
-                slide=slide.name,
-                status=SlideStatus.COMPLETE if slide.completed_at else SlideStatus.COUNTING,
-                models=tuple(models[key] for key in sorted(model_ids[slide.id], reverse=True)),
-                cells=cells[slide.id],
-                unidentified=unidentified[slide.id],
-                quarantined=states[slide.id].get(ImageState.QUARANTINED, 0),
-                duplicates=states[slide.id].get(ImageState.DUPLICATE, 0),
-                pending=sum(states[slide.id].get(state, 0) for state in OPEN_STATES),
-                first_image_at=slide.first_image_at,
-                completed_at=slide.completed_at,
-            ),
-        )
-        for slide in slides
-    ]
-
-
-def _models(connection: Connection, ids: set[int]) -> dict[int, ModelIdentity]:
-    rows = connection.execute(select(Model.id, Model.name, Model.version, Model.sha256).where(Model.id.in_(ids)))
-    return {model_id: ModelIdentity(name, version, sha256) for model_id, name, version, sha256 in rows}
 
 
 def _image_line(row: Row[*tuple[Any, ...]]) -> ImageLine:

@@ -13,3 +13,11 @@ class DatabaseUnavailable(DatabaseError):
 
 class UnknownSlide(DatabaseError):
     """No slide of that name, or more than one, has been seen."""
+
+
+class UnknownImage(DatabaseError):
+    """No image has that number."""
+
+
+class UnknownPage(DatabaseError):
+    """A page was asked for by something that no page before it named as the next."""

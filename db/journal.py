@@ -1,10 +1,10 @@
 """The watcher's side: every settled file becomes a row before anything else happens to it."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Connection, RowMapping, and_, func, or_, select, update
+from sqlalchemy import BindParameter, Connection, RowMapping, and_, bindparam, func, or_, select, update
 
 from db.database import Database, insert_new
 from db.locking import lock_images, lock_slides
@@ -16,6 +16,12 @@ from db.schema import IS_CURRENT, IS_OPEN, Image, ImageState, Inbox, Slide
 REVIVABLE = frozenset({"gone", "empty", "no-slide", "leaves-inbox"})
 
 _FILES_PER_STATEMENT = 500
+
+# Asked for every folder: made once, since making it anew takes longer than the answer.
+_NAMES: BindParameter[str] = bindparam("names", expanding=True)
+_CURRENT_ROWS = select(Image.id, Image.filename, Image.size, Image.mtime_ns, Image.reason_code).where(
+    Image.inbox_id == bindparam("inbox"), Image.folder == bindparam("in_folder"), Image.filename.in_(_NAMES), IS_CURRENT
+)
 
 
 def register_inbox(database: Database, name: str, root: str) -> int:
@@ -137,9 +143,12 @@ def count_queued(database: Database) -> int:
 
 
 def complete_slides(
-    database: Database, inbox_id: int, *, quiet: timedelta, arriving: Collection[str] = ()
+    database: Database, inbox_id: int, *, quiet: timedelta, arriving: Callable[[], Collection[str]] = tuple
 ) -> list[str]:
-    """Complete and return the slides of which nothing is open or `arriving`, and no image came for `quiet`."""
+    """Complete and return the slides of which nothing is open or arriving, and no image came for `quiet`.
+
+    `arriving` names the slides that files are arriving for; it is asked only where a slide would be complete otherwise.
+    """
     now = datetime.now(UTC)
     still_open = select(Image.id).where(Image.slide_id == Slide.id, IS_OPEN).exists()
     with database.reading() as connection:
@@ -151,7 +160,10 @@ def complete_slides(
                 ~still_open,
             )
         ).all()
-    complete = {slide_id: name for slide_id, name in due if name not in arriving}
+    if not due:
+        return []
+    still_arriving = arriving()
+    complete = {slide_id: name for slide_id, name in due if name not in still_arriving}
     if not complete:
         return []
     with database.writing() as connection:
@@ -192,15 +204,12 @@ def _current_rows(
     names: dict[str, list[str]] = defaultdict(list)
     for folder, filename in paths:
         names[folder].append(filename)
-    columns = (Image.id, Image.filename, Image.size, Image.mtime_ns, Image.reason_code)
     # One query per folder: for a list of pairs SQLite would read the whole inbox each time.
     return {
         (folder, row["filename"]): row
         for folder, filenames in names.items()
         for row in connection.execute(
-            select(*columns).where(
-                Image.inbox_id == inbox_id, Image.folder == folder, Image.filename.in_(filenames), IS_CURRENT
-            )
+            _CURRENT_ROWS, {"inbox": inbox_id, "in_folder": folder, "names": filenames}
         ).mappings()
     }
 
@@ -220,15 +229,15 @@ def _supersede(connection: Connection, ids: list[int]) -> None:
     lock_slides(connection, Slide.id.in_(before))
     lock_images(connection, or_(Image.id.in_(ids), Image.duplicate_of.in_(ids)))
     connection.execute(update(Image).where(Image.id.in_(ids)).values(state=ImageState.SUPERSEDED))
+    # A new version of the file may belong to another slide, should the pattern have changed; this one counts anew.
+    connection.execute(update(Slide).where(Slide.id.in_(before)).values(completed_at=None))
     # The same bytes elsewhere in the slide were left out because of this image; now they count.
     revived = (
         update(Image)
         .where(Image.duplicate_of.in_(ids), Image.state == ImageState.DUPLICATE)
         .values(state=ImageState.PENDING, duplicate_of=None, finished_at=None, attempts=0)
-        .returning(Image.slide_id)
     )
-    slides = {slide_id for slide_id in connection.execute(revived).scalars() if slide_id is not None}
-    connection.execute(update(Slide).where(Slide.id.in_(slides)).values(completed_at=None))
+    connection.execute(revived)
 
 
 def _slide_ids(connection: Connection, inbox_id: int, names: Collection[str], now: datetime) -> dict[str, int]:

@@ -103,6 +103,8 @@ class Classified:
     probabilities: tuple[float, ...]
     identified: bool
     unlikeness: float | None = None
+    #: Mean red, green and blue of the image, 0-255.
+    colour: tuple[float, float, float] | None = None
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,8 @@ from db.schema import IS_OPEN, Classification, Image, ImageState, Inbox, Model, 
 #: How long a postponed image waits before it is queued again.
 POSTPONED_SECONDS = 10
 
+_NO_COLOUR = (None, None, None)
+
 # The statements of every batch, made once: making them anew each time took longer than running them.
 _IDS: BindParameter[int] = bindparam("ids", expanding=True)
 _OPEN_ITEMS = (
@@ -147,6 +149,7 @@ def _store_classified(
             "probabilities": list(outcome.probabilities),
             "identified": outcome.identified,
             "unlikeness": outcome.unlikeness,
+            **dict(zip(("red", "green", "blue"), outcome.colour or _NO_COLOUR, strict=True)),
             "worker": worker,
             "classified_at": now,
         }

@@ -1,7 +1,8 @@
 """The tables: what is known of every inbox, slide, image, model and classification.
 
 Rows are never deleted. An image is one version of a file: when the file's content changes, its row is superseded and a
-new one begins. Changes of this file need a migration (see `db/migrations`).
+new one begins. What models and people say of an image is only ever added to. Changes of this file need a migration (see
+`db/migrations`).
 """
 
 from datetime import UTC, datetime
@@ -91,6 +92,8 @@ class Slide(Base):
         Index("ix_slides_counting", "last_image_at", sqlite_where=text("completed_at IS NULL"),
               postgresql_where=text("completed_at IS NULL")),
         Index("ix_slides_name", "name"),
+        Index("ix_slides_first_image", "first_image_at", "id"),
+        Index("ix_slides_completed", "completed_at"),
     )  # fmt: skip
 
     id: Mapped[int] = mapped_column(_Key, primary_key=True)
@@ -98,13 +101,15 @@ class Slide(Base):
     name: Mapped[str] = mapped_column(String)
     first_image_at: Mapped[datetime] = mapped_column(UtcDateTime)
     last_image_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    #: When nothing was pending and no image had come for the quiet period; a late image clears it.
+    #: When nothing was pending and no image had come for the quiet period. Whatever changes the count afterwards must
+    #: clear it, as a late image does: a signature holds only for the completion it was given for.
     completed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 _CURRENT = text("state <> 'superseded'")
 _OPEN = text("state IN ('pending', 'queued')")
 _COUNTED = text("state = 'done'")
+_QUARANTINED = text("state = 'quarantined'")
 
 
 class Image(Base):
@@ -122,6 +127,7 @@ class Image(Base):
         Index("ix_images_duplicate_of", "duplicate_of", sqlite_where=text("duplicate_of IS NOT NULL"),
               postgresql_where=text("duplicate_of IS NOT NULL")),
         Index("ix_images_finished", "finished_at"),
+        Index("ix_images_quarantined", "id", sqlite_where=_QUARANTINED, postgresql_where=_QUARANTINED),
     )  # fmt: skip
 
     id: Mapped[int] = mapped_column(_Key, primary_key=True)
@@ -152,6 +158,8 @@ class Image(Base):
 #: Conditions whose values are written into the statement: a partial index cannot be used for a parameter's sake.
 IS_OPEN = Image.state.in_([literal(state.value, literal_execute=True) for state in OPEN_STATES])
 IS_CURRENT = Image.state != literal(ImageState.SUPERSEDED.value, literal_execute=True)
+IS_COUNTED = Image.state == literal(ImageState.DONE.value, literal_execute=True)
+IS_QUARANTINED = Image.state == literal(ImageState.QUARANTINED.value, literal_execute=True)
 
 
 class Model(Base):
@@ -187,5 +195,71 @@ class Classification(Base):
     identified: Mapped[bool]
     #: How unlike the images that the model knows, about 1 for one of them; NULL where the model cannot tell.
     unlikeness: Mapped[float | None] = mapped_column(Float(53))
+    #: Mean colour of the cell's image, 0 to 255; NULL in results of earlier versions.
+    red: Mapped[float | None] = mapped_column(Float(53))
+    green: Mapped[float | None] = mapped_column(Float(53))
+    blue: Mapped[float | None] = mapped_column(Float(53))
     worker: Mapped[str] = mapped_column(String)
     classified_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class ReviewRow(Base):
+    """What one person says of one image; the newest of an image counts. Never changed, only added to."""
+
+    __tablename__ = "reviews"
+    __table_args__ = (
+        Index("ix_reviews_image", "image_id", "id"),
+        Index("ix_reviews_slide", "slide_id", "id"),
+        Index("ix_reviews_at", "reviewed_at"),
+        # Nothing is undone twice, whoever asks at the same moment.
+        Index("uq_reviews_undoes", "undoes", unique=True,
+              sqlite_where=text("undoes IS NOT NULL"), postgresql_where=text("undoes IS NOT NULL")),
+    )  # fmt: skip
+
+    id: Mapped[int] = mapped_column(_Key, primary_key=True)
+    #: What was done in one go has one number; it is also undone in one go.
+    action: Mapped[str] = mapped_column(String(32))
+    image_id: Mapped[int] = mapped_column(ForeignKey("images.id"))
+    #: The image's, which never changes: a slide's few reviews are found without looking at its many images.
+    slide_id: Mapped[int] = mapped_column(ForeignKey("slides.id"))
+    #: A `ReviewClass`; NULL goes back to the automatic call.
+    cell_class: Mapped[str | None] = mapped_column(String(16))
+    #: The `ReviewClass` that counted before.
+    was: Mapped[str] = mapped_column(String(16))
+    reviewer: Mapped[str] = mapped_column(String)
+    reason: Mapped[str | None] = mapped_column(String)
+    reviewed_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    #: Set where this row takes back another one of the same image.
+    undoes: Mapped[int | None] = mapped_column(ForeignKey("reviews.id"))
+
+
+class SlideEventKind(StrEnum):
+    """What a person can do with a whole slide."""
+
+    COMMENT = "comment"
+    SIGN_OFF = "sign-off"
+    REOPEN = "reopen"
+
+
+class SlideEventRow(Base):
+    """What one person did with one slide. Never changed, only added to.
+
+    A slide is signed while its last sign-off or reopening is a sign-off, and that was given for the completion that the
+    slide still has.
+    """
+
+    __tablename__ = "slide_events"
+    __table_args__ = (Index("ix_slide_events_slide", "slide_id", "id"), Index("ix_slide_events_at", "at"))
+
+    id: Mapped[int] = mapped_column(_Key, primary_key=True)
+    slide_id: Mapped[int] = mapped_column(ForeignKey("slides.id"))
+    kind: Mapped[str] = mapped_column(String(16))
+    reviewer: Mapped[str] = mapped_column(String)
+    text: Mapped[str | None] = mapped_column(String)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    #: What a sign-off was about: the completion, the number of cells counted, the models that called them, and the
+    #: newest review of the slide, if there was one.
+    completed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    counted: Mapped[int | None] = mapped_column(Integer)
+    model_ids: Mapped[list[int] | None] = mapped_column(JSON(none_as_null=True))
+    last_review_id: Mapped[int | None] = mapped_column(ForeignKey("reviews.id"))

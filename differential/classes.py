@@ -19,6 +19,25 @@ class CellClass(StrEnum):
     PLATELET = "platelet"
 
 
+class ReviewClass(StrEnum):
+    """What a person can call a cell: one of the eight classes, or none of them, which takes it out of the count."""
+
+    BASOPHIL = CellClass.BASOPHIL.value
+    EOSINOPHIL = CellClass.EOSINOPHIL.value
+    ERYTHROBLAST = CellClass.ERYTHROBLAST.value
+    IG = CellClass.IG.value
+    LYMPHOCYTE = CellClass.LYMPHOCYTE.value
+    MONOCYTE = CellClass.MONOCYTE.value
+    NEUTROPHIL = CellClass.NEUTROPHIL.value
+    PLATELET = CellClass.PLATELET.value
+    UNIDENTIFIED = "unidentified"  # also for what the classes do not hold: blasts, smudges, artefacts
+
+    @property
+    def cell_class(self) -> CellClass | None:
+        """The class in which the cell is counted, if in any."""
+        return None if self is ReviewClass.UNIDENTIFIED else CellClass(self.value)
+
+
 #: The leukocytes, in the order in which a differential is customarily written.
 #: Nucleated red cells (erythroblasts) and platelets are no leukocytes and stay out of the denominator.
 WBC_CLASSES: tuple[CellClass, ...] = (

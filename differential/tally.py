@@ -15,6 +15,13 @@ class SlideStatus(StrEnum):
     COMPLETE = "complete"
 
 
+class Calls(StrEnum):
+    """Whose calls are counted."""
+
+    AUTOMATIC = "automatic"  # the model's alone
+    REVIEWED = "reviewed"  # a person's where there is one, the model's elsewhere
+
+
 @dataclass(frozen=True, slots=True)
 class ModelIdentity:
     """The model file that made a call; two files with one SHA-256 (hex) are the same model."""
@@ -29,7 +36,9 @@ class SlideTally:
     """The images of one slide, counted; each image is in exactly one of the numbers.
 
     `cells` holds the identified cells; classes left out are zero, and reading it always finds all eight.
-    `models` lists every model whose calls are counted here, newest first; it is empty before the first call.
+    `models` lists every model that called an image counted here, newest first; it is empty before the first call.
+    `unidentified` has the cells that are in no class: the model was not sure and nobody has called them, or a person
+    took them out of the count.
 
     Raises:
         ValueError: a number is negative, a class or status is unknown, or a time has no time zone.
@@ -45,6 +54,7 @@ class SlideTally:
     pending: int
     first_image_at: datetime | None
     completed_at: datetime | None
+    calls: Calls = Calls.AUTOMATIC
 
     def __post_init__(self) -> None:
         given = {CellClass(name): count for name, count in self.cells.items()}

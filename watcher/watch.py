@@ -117,20 +117,23 @@ class Watcher:
 
     def _keep_books(self) -> None:
         self._take_lease()  # a connection that was lost took the lease with it
-        arriving_paths = self._lookout.arriving
-        places = (self._layout.place(to_text(path)) for path in arriving_paths)
-        arriving = {place.slide for place in places if not isinstance(place, Refusal)}
         quiet = timedelta(seconds=self._settings.quiet_seconds)
         if self._lookout.has_scanned:
-            completed = journal.complete_slides(self._database, self.inbox_id, quiet=quiet, arriving=arriving)
+            completed = journal.complete_slides(
+                self._database, self.inbox_id, quiet=quiet, arriving=self._arriving_slides
+            )
             if completed:
                 _log.info("%d slides complete", len(completed))
         journal.note_watch(
             self._database,
             self.inbox_id,
-            arriving=len(arriving_paths),
+            arriving=len(self._lookout.arriving),
             is_whole_scan=self._lookout.has_ended_full_scan(),
         )
+
+    def _arriving_slides(self) -> set[str]:
+        places = (self._layout.place(to_text(path)) for path in self._lookout.arriving)
+        return {place.slide for place in places if not isinstance(place, Refusal)}
 
     def _wait_out(self, seconds: float) -> None:
         """Wait whatever happens, but not when told to stop."""

@@ -215,7 +215,7 @@ def test_a_slide_completes_when_quiet_with_nothing_open_or_arriving(database: Da
     quiet = timedelta(0)
 
     assert journal.complete_slides(database, inbox, quiet=LATER) == []
-    assert journal.complete_slides(database, inbox, quiet=quiet, arriving={"S"}) == []
+    assert journal.complete_slides(database, inbox, quiet=quiet, arriving=lambda: {"S"}) == []
     assert journal.complete_slides(database, inbox, quiet=quiet) == ["S"]
     assert journal.complete_slides(database, inbox, quiet=quiet) == []
     assert counts.slide_tally(database, "S").status is SlideStatus.COMPLETE

@@ -75,6 +75,28 @@ def test_results_of_the_first_version_are_kept(bare_database: Database) -> None:
         assert "unlikeness" in {column["name"] for column in inspect(connection).get_columns("classifications")}
 
 
+def test_views_that_others_built_on_ours_go_on(bare_database: Database) -> None:
+    if bare_database.file is not None:
+        bare_database.file.parent.mkdir(parents=True, exist_ok=True)
+    with bare_database.writing() as connection:
+        config = _config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0002")
+        connection.execute(text("CREATE VIEW of_the_site AS SELECT slide, wbc_counted FROM slide_summary"))
+        before = {view: _columns(connection, view) for view in ("slide_summary", "slide_differential")}
+
+    migrate(bare_database)
+
+    with bare_database.reading() as connection:
+        assert connection.execute(text("SELECT * FROM of_the_site")).all() == []
+        for view, columns in before.items():
+            assert _columns(connection, view)[: len(columns)] == columns
+
+
+def _columns(connection: Connection, view: str) -> list[str]:
+    return list(connection.execute(text(f"SELECT * FROM {view}")).keys())  # noqa: S608 (one of ours)
+
+
 def test_several_processes_may_migrate_at_once(bare_database: Database, tmp_path: Path) -> None:
     urls = [bare_database.url.render_as_string(hide_password=False)]
     if bare_database.file is not None:  # making a new file is a race of its own, so it is run more often
