@@ -1,0 +1,214 @@
+"""The result of a slide in FHIR R4 (https://hl7.org/fhir/R4): a Bundle with a DiagnosticReport and all that it names.
+
+smearcount knows slides, not patients: no Patient is in it, and the slide is named as the specimen. Whoever takes a
+Bundle in adds the subject by the slide's name.
+"""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+from uuid import UUID
+
+from differential.classes import DISPLAY_NAMES
+from differential.forms import codes
+from differential.forms.codes import Code, Unit
+from differential.forms.examination import METHODS, ExaminationStatus, Export, SlideExamination, derived_id
+from differential.forms.observations import Observation, observations
+from differential.forms.wording import RESEARCH_USE, named, printable
+from differential.intervals import Interval
+from differential.ratios import RangeFlag
+from differential.tally import ModelIdentity
+from differential.times import utc_text
+
+Resource = dict[str, Any]
+
+#: The extension that FHIR has for it, on Quantity: https://hl7.org/fhir/extensions/StructureDefinition-quantity-confidenceInterval.html
+CONFIDENCE_INTERVAL = "http://hl7.org/fhir/StructureDefinition/quantity-confidenceInterval"
+
+#: Identifier systems of our own.
+SLIDE_SYSTEM = "urn:smearcount:slide"
+MODEL_SYSTEM = "urn:smearcount:model-sha256"
+FLAG_SYSTEM = "urn:smearcount:flags"
+
+_UCUM = "http://unitsofmeasure.org"
+_TERMINOLOGY = "http://terminology.hl7.org/CodeSystem"
+
+_INTERPRETATIONS = {RangeFlag.LOW: ("L", "Low"), RangeFlag.HIGH: ("H", "High"), None: ("N", "Normal")}
+
+
+def bundle(examination: SlideExamination, export: Export) -> Resource:
+    """Return one slide's result as a FHIR R4 Bundle (collection), JSON-ready.
+
+    The report is `partial` until it is signed, then `final`, and `amended` if an earlier signature was taken back. Its
+    id and those of what it names follow from the slide, the Bundle's from slide and export: a newer export replaces
+    an older one. Percentages are rounded to two decimals, the raw counts beside them are exact.
+    """
+    devices = _devices(examination.reported.model, export)
+    device = _reference_to(devices[-1], "Device")
+    results = [
+        _observation(observation, examination, export, device=device) for observation in observations(examination)
+    ]
+    bundle_id = str(derived_id("bundle", examination.report_id, export.key))
+    return {
+        "resourceType": "Bundle",
+        "id": bundle_id,
+        "identifier": {"system": "urn:ietf:rfc:3986", "value": f"urn:uuid:{bundle_id}"},
+        "type": "collection",
+        "timestamp": utc_text(export.at),
+        "entry": [
+            {"fullUrl": f"urn:uuid:{resource['id']}", "resource": resource}
+            for resource in (_report(examination, export, results), *results, *devices)
+        ],
+    }
+
+
+def bundles_ndjson(examinations: Iterable[SlideExamination], export: Export) -> str:
+    """Return the results of many slides, one Bundle per line (NDJSON, as FHIR's bulk data has it)."""
+    return "".join(json.dumps(bundle(each, export), allow_nan=False) + "\n" for each in examinations)
+
+
+def _report(examination: SlideExamination, export: Export, results: list[Resource]) -> Resource:
+    result = examination.reported
+    report: Resource = {
+        "resourceType": "DiagnosticReport",
+        "id": str(examination.report_id),
+        "identifier": [{"system": "urn:ietf:rfc:3986", "value": f"urn:uuid:{examination.report_id}"}],
+        "status": _status(examination, unsigned="partial"),
+        "category": [{"coding": [{"system": f"{_TERMINOLOGY}/v2-0074", "code": "HM", "display": "Hematology"}]}],
+        "code": _concept(codes.PANEL),
+        **_times(examination, export),
+        "specimen": [_specimen(examination)],
+        "result": [_reference_to(each, "Observation") for each in results],
+        "conclusion": "\n".join([*(printable(flag.message) for flag in result.flags), RESEARCH_USE]),
+    }
+    if examination.signed_by is not None:
+        report["resultsInterpreter"] = [{"display": named(examination.signed_by, "unnamed")}]
+    if result.flags:
+        report["conclusionCode"] = [
+            {"coding": [{"system": FLAG_SYSTEM, "code": flag.code}], "text": printable(flag.message)}
+            for flag in result.flags
+        ]
+    return report
+
+
+def _observation(
+    observation: Observation, examination: SlideExamination, export: Export, *, device: Resource
+) -> Resource:
+    resource: Resource = {
+        "resourceType": "Observation",
+        "id": str(derived_id("observation", examination.report_id, observation.code.code)),
+        "status": _status(examination, unsigned="preliminary"),
+        "category": [
+            {
+                "coding": [
+                    {"system": f"{_TERMINOLOGY}/observation-category", "code": "laboratory", "display": "Laboratory"}
+                ]
+            }
+        ],
+        "code": _concept(observation.code),
+        **_times(examination, export),
+        **_value(observation, examination),
+    }
+    if observation.reference is not None and observation.value is not None:
+        code, display = _INTERPRETATIONS[observation.flag]
+        system = f"{_TERMINOLOGY}/v3-ObservationInterpretation"
+        resource["interpretation"] = [{"coding": [{"system": system, "code": code, "display": display}]}]
+    if observation.basis is not None:
+        resource["note"] = [{"text": observation.basis}]
+    resource["method"] = {"text": METHODS[examination.method]}
+    resource["specimen"] = _specimen(examination)
+    resource["device"] = device
+    if observation.reference is not None:
+        resource["referenceRange"] = [_range(observation.reference, observation.unit)]
+    if observation.before_review is not None:
+        before = _quantity(observation.before_review, observation.unit)
+        resource["component"] = [{"code": _concept(codes.BEFORE_REVIEW), "valueQuantity": before}]
+    return resource
+
+
+def _value(observation: Observation, examination: SlideExamination) -> Resource:
+    if observation.value is None:
+        expected = examination.status is ExaminationStatus.COUNTING
+        reason = ("temp-unknown", "Temporarily Unknown") if expected else ("not-applicable", "Not Applicable")
+        coding = {"system": f"{_TERMINOLOGY}/data-absent-reason", "code": reason[0], "display": reason[1]}
+        return {"dataAbsentReason": {"coding": [coding], "text": "No WBC counted."}}
+    quantity = _quantity(observation.value, observation.unit)
+    if observation.interval is not None:
+        extension = {
+            "url": CONFIDENCE_INTERVAL,
+            "extension": [
+                {"url": "confidence", "valueDecimal": 95},
+                {"url": "interval", "valueRange": _range(observation.interval, observation.unit)},
+            ],
+        }
+        quantity = {"extension": [extension], **quantity}
+    return {"valueQuantity": quantity}
+
+
+def _devices(model: ModelIdentity | None, export: Export) -> list[Resource]:
+    """Return smearcount and, once it has made a call, the model; the last one made the calls."""
+    software: Resource = {
+        "resourceType": "Device",
+        "id": str(derived_id("software", export.version)),
+        "deviceName": [{"name": "smearcount", "type": "model-name"}],
+        "type": {"text": "Software that counts a blood smear's cell images"},
+        "version": [{"value": named(export.version, "unknown")}],
+        "note": [{"text": RESEARCH_USE}],
+    }
+    if model is None:
+        return [software]
+    return [
+        software,
+        {
+            "resourceType": "Device",
+            "id": str(derived_id("model", model.name, model.version, model.sha256)),
+            "identifier": [{"system": MODEL_SYSTEM, "value": model.sha256}],
+            "deviceName": [{"name": named(model.name, "unnamed"), "type": "model-name"}],
+            "type": {"text": "Neural network that classifies cell images"},
+            "version": [{"value": named(model.version, "unknown")}],
+            "parent": _reference_to(software, "Device"),
+        },
+    ]
+
+
+def _status(examination: SlideExamination, *, unsigned: str) -> str:
+    if examination.is_amended:
+        return "amended"
+    return "final" if examination.is_signed else unsigned
+
+
+def _times(examination: SlideExamination, export: Export) -> Resource:
+    """When the images came, for when the blood was drawn is not known; and when what is reported became so."""
+    first = examination.reported.first_image_at
+    times = {} if first is None else {"effectiveDateTime": utc_text(first)}
+    return times | {"issued": utc_text(examination.signed_at or export.at)}
+
+
+def _specimen(examination: SlideExamination) -> Resource:
+    name = named(examination.slide, f"slide {examination.slide_id}")
+    return {"type": "Specimen", "identifier": {"system": SLIDE_SYSTEM, "value": name}, "display": name}
+
+
+def _concept(code: Code) -> Resource:
+    coding = {"system": code.system, "code": code.code, "display": code.display}
+    return {"coding": [coding], "text": _TEXTS.get(code, code.display)}
+
+
+#: As a differential calls its classes; the names of LOINC are long.
+_TEXTS = {code: DISPLAY_NAMES[cell_class] for cell_class, code in codes.PERCENTS.items()} | {
+    codes.NRBC: "nRBC per 100 WBC",
+    codes.PANEL: "Differential count",
+}
+
+
+def _quantity(value: float, unit: Unit) -> Resource:
+    quantity: Resource = {"value": value, "unit": unit.display, "system": _UCUM, "code": unit.code}
+    return quantity if unit.display else {name: part for name, part in quantity.items() if name != "unit"}
+
+
+def _range(interval: Interval, unit: Unit) -> Resource:
+    return {"low": _quantity(interval.low, unit), "high": _quantity(interval.high, unit)}
+
+
+def _reference_to(resource: Resource, kind: str) -> Resource:
+    return {"reference": f"urn:uuid:{UUID(resource['id'])}", "type": kind}

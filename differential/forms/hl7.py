@@ -1,0 +1,172 @@
+r"""The result of a slide as an HL7 v2.5.1 message, ORU^R01, for a laboratory information system.
+
+Segments: MSH, SFT (smearcount), PID (empty), OBR, NTE (flags), an OBX with its NTEs per number, SPM (the slide). The
+patient is not known: the receiver finds the order by the slide's name in SPM-2. Segments end with a carriage return.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+
+from differential.forms import codes
+from differential.forms.codes import LOINC, Code
+from differential.forms.examination import METHODS, Export, SlideExamination, derived_id
+from differential.forms.observations import FACTOR_DIGITS, Observation, observations
+from differential.forms.wording import RESEARCH_USE, decimals, named, printable
+from differential.ratios import RangeFlag
+
+APPLICATION = "smearcount"
+
+#: What the standard calls a local code system: 99 and up to three characters (table 0396).
+LOCAL_SYSTEM = "99SMC"
+
+_SEPARATORS = r"^~\&"
+_ESCAPES = str.maketrans({"\\": "\\E\\", "|": "\\F\\", "^": "\\S\\", "~": "\\R\\", "&": "\\T\\"})
+_FLAGS = {RangeFlag.LOW: "L", RangeFlag.HIGH: "H", None: "N"}
+
+#: "Explicitly nothing" (chapter 2), in a field that may not be left empty.
+_NULL = '""'
+
+#: The name of a patient whose name is not known (chapter 3, PID-5): no legal name, and an unspecified one.
+_NO_NAME = "~^^^^^^U"
+
+
+def oru(examination: SlideExamination, export: Export) -> str:
+    """Return one slide's result as an ORU^R01 message, text in UTF-8.
+
+    Results are preliminary (P) until the slide is signed, then final (F), and corrections (C) if an earlier signature
+    was taken back; a percentage without any WBC cannot be obtained (X). OBR-3 follows from the slide: a newer message
+    replaces an older one. Percentages are rounded to two decimals, the raw counts beside them are exact.
+    """
+    control_id = derived_id("message", examination.report_id, export.key).hex[:20]
+    segments = [
+        _header("MSH", export, {9: _components("ORU", "R01", "ORU_R01"), 10: control_id, 11: "P", 12: "2.5.1"}),
+        _software(export),
+        _segment("PID", {1: "1", 3: _NULL, 5: _NO_NAME}),
+        _order(examination, export),
+        *_notes([*(flag.message for flag in examination.reported.flags), RESEARCH_USE]),
+    ]
+    for number, observation in enumerate(observations(examination), start=1):
+        segments.append(_result(number, observation, examination))
+        segments += _notes(_remarks(observation))
+    segments.append(_specimen(examination))
+    return "".join(segment + "\r" for segment in segments)
+
+
+def batch(examinations: Iterable[SlideExamination], export: Export) -> str:
+    """Return the results of many slides as one batch: a message each, between BHS and BTS."""
+    messages = [oru(examination, export) for examination in examinations]
+    control_id = derived_id("batch", export.key).hex[:20]
+    header = _header("BHS", export, {11: control_id})
+    return f"{header}\r{''.join(messages)}{_segment('BTS', {1: str(len(messages))})}\r"
+
+
+def escaped(text: str) -> str:
+    r"""Return text with the separators of a message as escape sequences, and nothing in it that ends a segment."""
+    return printable(text).translate(_ESCAPES)
+
+
+def _header(name: str, export: Export, fields: Mapping[int, str]) -> str:
+    """Return a segment whose first field is the field separator itself; batches and messages begin alike."""
+    common = {2: _SEPARATORS, 3: APPLICATION, 7: _time(export.at)}
+    charset = {18: "UNICODE UTF-8"} if name == "MSH" else {}
+    return _segment(name, common | dict(fields) | charset, first=2)
+
+
+def _software(export: Export) -> str:
+    version = escaped(named(export.version, "unknown"))
+    return _segment("SFT", {1: APPLICATION, 2: version, 3: APPLICATION, 4: version})
+
+
+def _order(examination: SlideExamination, export: Export) -> str:
+    result = examination.reported
+    fields = {
+        1: "1",
+        3: _components(str(examination.report_id), APPLICATION),
+        4: _coded(codes.PANEL),
+        7: _time(result.first_image_at),
+        22: _time(examination.signed_at or export.at),
+        24: "HM",
+        25: _status(examination),
+    }
+    if examination.signed_by is not None:
+        # A name within a field that is itself made of components: subcomponents, the first would be an id.
+        fields[32] = f"&{escaped(named(examination.signed_by, 'unnamed'))}"
+    return _segment("OBR", fields)
+
+
+def _result(number: int, observation: Observation, examination: SlideExamination) -> str:
+    result, value, reference = examination.reported, observation.value, observation.reference
+    judged = reference is not None and value is not None
+    fields = {
+        1: str(number),
+        2: "NM" if value is not None else "",
+        3: _coded(observation.code),
+        5: _number(observation, value),
+        6: _components(observation.unit.code, observation.unit.display, "UCUM"),
+        7: "" if reference is None else f"{reference.low:g}-{reference.high:g}",
+        8: _FLAGS[observation.flag] if judged else "",
+        11: _status(examination) if value is not None else "X",
+        14: _time(result.first_image_at),
+        16: "" if examination.signed_by is None else _components("", named(examination.signed_by, "unnamed")),
+        17: _components(examination.method.value, METHODS[examination.method], LOCAL_SYSTEM),
+        19: _time(result.completed_at),
+    }
+    if result.model is not None:
+        name = named(f"{result.model.name} {result.model.version}", "unnamed")
+        fields[18] = _components(name, APPLICATION, result.model.sha256, "L")
+    return _segment("OBX", fields)
+
+
+def _remarks(observation: Observation) -> Iterator[str]:
+    """Yield what stands below a result: how sure it is, of what it was made, and what it was before the review."""
+    unit = observation.unit.display
+    if observation.basis is not None:
+        yield observation.basis
+    if observation.interval is not None:
+        low, high = decimals(observation.interval.low), decimals(observation.interval.high)
+        yield f"95 % interval {low}-{high} {unit} (exact binomial)"
+    if observation.value is None:
+        yield "No WBC counted."
+    if observation.before_review is not None:
+        yield f"Before review: {_number(observation, observation.before_review)} {unit}".removesuffix(" cells")
+
+
+def _notes(texts: Iterable[str]) -> list[str]:
+    # L: from the laboratory, the sender (table 0105).
+    return [_segment("NTE", {1: str(number), 2: "L", 3: escaped(text)}) for number, text in enumerate(texts, start=1)]
+
+
+def _specimen(examination: SlideExamination) -> str:
+    name = escaped(named(examination.slide, f"slide {examination.slide_id}"))
+    return _segment("SPM", {1: "1", 2: f"^{name}&{APPLICATION}", 4: _components("BLD", "Whole blood", "HL70487")})
+
+
+def _status(examination: SlideExamination) -> str:
+    """Return the status of the report and of each result (tables 0123 and 0085)."""
+    if examination.is_amended:
+        return "C"
+    return "F" if examination.is_signed else "P"
+
+
+def _number(observation: Observation, value: float | None) -> str:
+    if value is None:
+        return ""
+    return decimals(value, FACTOR_DIGITS) if observation.unit is codes.FACTOR else decimals(value)
+
+
+def _coded(code: Code) -> str:
+    return _components(code.code, code.display, "LN" if code.system == LOINC else LOCAL_SYSTEM)
+
+
+def _components(*texts: str) -> str:
+    return "^".join(map(escaped, texts))
+
+
+def _time(moment: datetime | None) -> str:
+    return "" if moment is None else f"{moment.astimezone(UTC):%Y%m%d%H%M%S}+0000"
+
+
+def _segment(name: str, fields: Mapping[int, str], *, first: int = 1) -> str:
+    """Return a segment of fields by their numbers; those left out are empty, and none stands empty at the end."""
+    last = max(number for number, field in fields.items() if field)
+    return "|".join([name, *(fields.get(number, "") for number in range(first, last + 1))])

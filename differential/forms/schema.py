@@ -1,0 +1,20 @@
+"""The JSON Schema of an exported slide, for those who read it by program."""
+
+import json
+from importlib.resources import files
+from typing import Any
+
+from differential.schema import counts_schema
+
+SCHEMA_FILE = "examination.schema.json"
+
+
+def examination_schema() -> dict[str, Any]:
+    """Return the schema (JSON Schema, draft 2020-12) of `SlideExamination.as_json`, a new dictionary at each call.
+
+    The schema of the counts is within it, so that nothing needs to be fetched.
+    """
+    text = files("differential.forms").joinpath(SCHEMA_FILE).read_text(encoding="utf-8")
+    schema: dict[str, Any] = json.loads(text)
+    schema["$defs"]["counts"] = counts_schema()
+    return schema

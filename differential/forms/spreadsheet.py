@@ -1,0 +1,235 @@
+"""Results as CSV, which ends up in a spreadsheet: nothing is rounded, and nothing that anyone named is run.
+
+Names come from file names, which anyone may choose; a spreadsheet takes a cell that starts with "=" for a formula.
+"""
+
+import csv
+import dataclasses
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from enum import Enum
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+from differential.classes import WBC_CLASSES, CellClass
+from differential.forms.examination import SlideExamination
+from differential.line import SlideLine
+from differential.report import DifferentialRow, SlideReport
+from differential.times import utc_text
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    #: One row of a list: a dataclass, or a mapping of column names to values.
+    Row = DataclassInstance | Mapping[str, object]
+
+_CLASS_COLUMNS = (
+    "class",
+    "count",
+    "percent",
+    "ci95_low",
+    "ci95_high",
+    "reference_low",
+    "reference_high",
+    "flag",
+)
+
+#: Counts of slides, one row per slide and class.
+COUNTS_COLUMNS = ("slide", *_CLASS_COLUMNS)
+
+#: A list of slides, one row each.
+SLIDES_COLUMNS = (
+    "slide",
+    "inbox",
+    "status",
+    "images",
+    "wbc_counted",
+    *(f"{cell_class}_percent" for cell_class in WBC_CLASSES),
+    "nrbc_per_100_wbc",
+    "platelets",
+    "unidentified",
+    "quarantined",
+    "duplicates",
+    "pending",
+    "flags",
+    "first_image_at",
+    "completed_at",
+)
+
+#: Examinations, one row per slide, calls (automatic or reviewed) and class; what is known of the slide stands in each.
+EXAMINATION_COLUMNS = (
+    "report_id",
+    "slide_id",
+    "slide",
+    "inbox",
+    "status",
+    "calls",
+    *_CLASS_COLUMNS,
+    "wbc_counted",
+    "nrbc_per_100_wbc",
+    "wbc_correction_factor",
+    "unidentified",
+    "quarantined",
+    "duplicates",
+    "pending",
+    "flags",
+    "reviewed_cells",
+    "signed_by",
+    "signed_at",
+    "model_name",
+    "model_version",
+    "model_sha256",
+    "first_image_at",
+    "completed_at",
+)
+
+#: What makes a spreadsheet take a cell for a formula (OWASP, "CSV Injection"), full-width forms included.
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+
+#: In every count, but not part of the differential: they have a count alone.
+_OUTSIDE_THE_DIFFERENTIAL = (CellClass.ERYTHROBLAST, CellClass.PLATELET)
+
+
+def counts_csv(*reports: SlideReport) -> str:
+    """Return the counts of one or more slides as CSV, one row per slide and class, all eight classes.
+
+    Erythroblasts and platelets have a count alone: they are not part of the differential.
+    """
+    rows = ([report.slide, *cells] for report in reports for cells in _class_rows(report))
+    return csv_text(COUNTS_COLUMNS, rows)
+
+
+def examinations_csv(*examinations: SlideExamination) -> str:
+    """Return one or more slides as CSV: the eight classes as called automatically and, if reviewed, once more as reviewed.
+
+    The columns are EXAMINATION_COLUMNS. To have one result per slide, keep the last `calls` of each.
+    """
+    return csv_text(EXAMINATION_COLUMNS, (row for examination in examinations for row in _rows(examination)))
+
+
+def slides_csv(lines: Iterable[SlideLine]) -> str:
+    """Return a list of slides as CSV; the codes of the flags are separated by spaces."""
+    rows = []
+    for line in lines:
+        cells = line.as_json()
+        percents = cells.pop("percents")
+        cells |= {f"{name}_percent": percent for name, percent in percents.items()}
+        rows.append([cells[column] for column in SLIDES_COLUMNS])
+    return csv_text(SLIDES_COLUMNS, rows)
+
+
+def rows_csv(rows: "Sequence[Row]", columns: Sequence[str] | None = None) -> str:
+    """Return any list of dataclasses or mappings as CSV; give the columns for a heading even if there is no row."""
+    columns = columns_of(rows, columns)
+    return csv_text(columns, ([row[column] for column in columns] for row in map(by_column, rows)))
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
+    """Return a table as CSV with a line of headings: None as an empty cell, moments in UTC, lists joined by spaces."""
+    lines = [_csv_line(columns)] if columns else []
+    lines += [_csv_line([_csv_cell(value) for value in row]) for row in rows]
+    return "".join(lines)
+
+
+def plain(value: object) -> Any:
+    """Return a value as JSON knows it: moments in UTC, enumerations by value, paths as text, rows as objects."""
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, datetime):
+        return utc_text(value)
+    if isinstance(value, PurePath):
+        return str(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = by_column(value)
+    if isinstance(value, Mapping):
+        return {str(plain(name)): plain(content) for name, content in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(content) for content in value]
+    return value
+
+
+def by_column(row: "Row") -> Mapping[str, object]:
+    """Return the values of one row of a list by the names of their columns."""
+    if isinstance(row, Mapping):
+        return row
+    return {field.name: getattr(row, field.name) for field in dataclasses.fields(row)}
+
+
+def columns_of(rows: "Sequence[Row]", columns: Sequence[str] | None) -> Sequence[str]:
+    """Return the columns of a list: those given, else the fields of the first row."""
+    if columns is not None:
+        return columns
+    return list(by_column(rows[0])) if rows else []
+
+
+def cell_text(value: object) -> str:
+    """Return text as it is and everything else that is plain as JSON spells it: true, {"a": 1}."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _rows(examination: SlideExamination) -> Iterable[list[object]]:
+    for calls, report in examination.reports:
+        model = report.model
+        before = [
+            str(examination.report_id), examination.slide_id, examination.slide, examination.inbox, examination.status, calls,
+        ]  # fmt: skip
+        after = [
+            report.wbc_counted,
+            report.nrbc_per_100_wbc,
+            report.wbc_correction_factor,
+            report.unidentified,
+            report.quarantined,
+            report.duplicates,
+            report.pending,
+            [flag.code for flag in report.flags],
+            examination.reviewed_cells,
+            examination.signed_by,
+            examination.signed_at,
+            *((None, None, None) if model is None else (model.name, model.version, model.sha256)),
+            report.first_image_at,
+            report.completed_at,
+        ]
+        for of_class in _class_rows(report):
+            yield [*before, *of_class, *after]
+
+
+def _class_rows(report: SlideReport) -> Iterable[list[object]]:
+    for row in report.differential:
+        yield _class_cells(row)
+    for cell_class in _OUTSIDE_THE_DIFFERENTIAL:
+        yield [cell_class, report.cells[cell_class], *[None] * (len(_CLASS_COLUMNS) - 2)]
+
+
+def _class_cells(row: DifferentialRow) -> list[object]:
+    return [
+        row.cell_class,
+        row.count,
+        row.percent,
+        row.ci95_low,
+        row.ci95_high,
+        row.reference_low,
+        row.reference_high,
+        row.flag,
+    ]
+
+
+def _csv_line(values: Iterable[object]) -> str:
+    # csv quotes what stands in its line ending and nothing else: with "\n" alone, a carriage return in a name would
+    # begin a row of its own.
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\r\n").writerow(values)
+    return text.getvalue().removesuffix("\r\n") + "\n"
+
+
+def _csv_cell(value: object) -> object:
+    simple = plain(value)
+    if simple is None:
+        return ""
+    if isinstance(simple, int | float) and not isinstance(simple, bool):
+        return simple
+    cell = " ".join(map(cell_text, simple)) if isinstance(simple, list) else cell_text(simple)
+    # A file name that is no UTF-8 arrives with lone surrogates, which cannot be written as text.
+    cell = cell.encode("utf-8", errors="backslashreplace").decode("utf-8")
+    return "'" + cell if cell.startswith(_FORMULA_STARTS) else cell
