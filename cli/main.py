@@ -19,7 +19,7 @@ Exit codes: 0 done; 1 failed, the message says why; 2 the command line was not u
 #: In the order of the help: what a newcomer needs first.
 COMMANDS = (
     "up", "slides", "counts", "images", "status", "retry", "doctor", "config", "simulate", "model", "watch", "worker",
-    "migrate",
+    "web", "web-user", "migrate",
 )  # fmt: skip
 
 
@@ -34,7 +34,8 @@ class _Commands(click.Group):
         del ctx
         if cmd_name not in COMMANDS:
             return None
-        command = getattr(importlib.import_module(f"cli.commands.{cmd_name}"), cmd_name)
+        name = cmd_name.replace("-", "_")
+        command = getattr(importlib.import_module(f"cli.commands.{name}"), name)
         assert isinstance(command, click.Command)  # noqa: S101 (for the type checker)
         return command
 

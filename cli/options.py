@@ -21,6 +21,20 @@ broker = click.option(
     metavar="URL",
     help="Valkey or Redis, such as redis://host:6379/0.  [env: SMEARCOUNT_BROKER_URL]",
 )
+users = click.option(
+    "--users",
+    "web_users",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Users of the web server; default: users.json in the data folder.  [env: SMEARCOUNT_WEB_USERS]",
+)
+port = click.option(
+    "--port",
+    "web_port",
+    type=click.IntRange(0, 65535),
+    metavar="PORT",
+    help="Port of the web server; 0 takes any free one.  [env: SMEARCOUNT_WEB_PORT]",
+)
 workers = click.option(
     "--workers",
     type=click.IntRange(min=0),

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 from pydantic_settings import BaseSettings
 
 from cli.errors import CommandError
@@ -19,6 +19,7 @@ from differential.settings import CountSettings
 from models.choice import chosen
 from models.settings import ModelSettings
 from watcher.settings import WatcherSettings
+from web.settings import WebSettings
 from worker.broker import embedded_url
 from worker.settings import WorkerSettings
 
@@ -32,6 +33,7 @@ SETTINGS: tuple[type[BaseSettings], ...] = (
     WorkerSettings,
     ModelSettings,
     CountSettings,
+    WebSettings,
 )
 
 
@@ -67,7 +69,10 @@ class Site:
                 raise CommandError(first["msg"].removeprefix("Value error, ")) from None
             name = str(first["loc"][0])
             where = f"--{name.replace('_', '-')}" if name in given else variable(name)
-            raise CommandError(f"{where} cannot be {first['input']!r}: {first['msg'].lower()}") from None
+            is_secret = kind.model_fields[name].annotation is SecretStr
+            given_value = "what it is" if is_secret else repr(first["input"])
+            why = first["msg"].removeprefix("Value error, ").lower()
+            raise CommandError(f"{where} cannot be {given_value}: {why}") from None
         except ValueError as error:  # what pydantic-settings raises for values that are no JSON
             raise CommandError(f"a setting in the environment cannot be read: {error}") from None
 
@@ -110,6 +115,11 @@ class Site:
     def counts(self) -> CountSettings:
         """Settings of the differential."""
         return self._of(CountSettings)
+
+    @property
+    def web(self) -> WebSettings:
+        """Settings of the web server."""
+        return self._of(WebSettings)
 
     @property
     def database_url(self) -> str:
@@ -185,7 +195,12 @@ class Site:
 
     def _shown(self, settings: BaseSettings, name: str) -> str:
         """Return the value as it is in force, in the form in which the environment variable would be set."""
-        in_force = {"data": self.data, "database_url": self.database_url, "broker_url": self.broker_url}
+        in_force = {
+            "data": self.data,
+            "database_url": self.database_url,
+            "broker_url": self.broker_url,
+            "web_users": self.web.users_file(self.data),
+        }
         if isinstance(settings, ModelSettings):
             settings = self.models
         value = in_force.get(name, settings.model_dump(mode="json")[name])

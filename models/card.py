@@ -82,6 +82,13 @@ class LikenessFile(_Frozen):
     over_limit: Share
 
 
+class Colour(_Frozen):
+    """Colour of the training images: mean and standard deviation of their mean red, green and blue, 0-255."""
+
+    mean: tuple[float, float, float]
+    spread: tuple[float, float, float]
+
+
 class ModelCard(_Frozen):
     """Everything about one weights file."""
 
@@ -108,6 +115,8 @@ class ModelCard(_Frozen):
     likeness: LikenessFile | None
     parity: Parity
     training: TrainingData
+    #: None where the training images are not known.
+    colour: Colour | None = None
     validation: Metrics
     confusions: tuple[Confusion, ...]
     limits: tuple[str, ...]

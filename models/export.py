@@ -19,8 +19,9 @@ from pydantic import ValidationError
 
 from differential.classes import CellClass
 from models.calibration import THRESHOLD_RULE, choose_threshold, fit_temperature
-from models.card import Confusion, LikenessFile, Metrics, ModelCard, Parity, TrainingData
+from models.card import Colour, Confusion, LikenessFile, Metrics, ModelCard, Parity, TrainingData
 from models.classifier import Network, softmax
+from models.colour import mean_colours
 from models.conversion import litert_bytes
 from models.dataset import labelled_files, load_pixels
 from models.errors import ModelInvalid, ModelsError
@@ -195,6 +196,7 @@ def export(
             likeness=likeness,
             parity=parity,
             training=release.training,
+            colour=None if training is None else _colour(training.pixels),
             validation=metrics_of(scores),
             confusions=confusions_of(scores),
             limits=release.limits,
@@ -270,6 +272,13 @@ def convert(network: keras.Model, precision: Precision = "float32", typical: Pix
         return litert_bytes(with_features(network), shape)
     assert typical is not None  # noqa: S101 (a caller's mistake)
     return litert_bytes(with_features(network), shape, _in_tensors(typical))
+
+
+def _colour(pixels: Pixels) -> Colour:
+    colours = mean_colours(pixels)
+    red, green, blue = colours.mean(axis=0).round(1).tolist()
+    red_spread, green_spread, blue_spread = colours.std(axis=0).round(1).tolist()
+    return Colour(mean=(red, green, blue), spread=(red_spread, green_spread, blue_spread))
 
 
 def _in_tensors(pixels: Pixels) -> list[npt.NDArray[np.float32]]:

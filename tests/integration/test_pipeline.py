@@ -19,10 +19,11 @@ from db import journal, results
 from db.database import Database
 from db.errors import DatabaseUnavailable
 from db.records import Batch, Classified, Outcome, Postponed, Refused, WorkItem
-from db.schema import Classification
+from db.schema import Classification, Image
 from models.card import load_card
 from models.classifier import Classification as Call
 from models.classifier import Classifier, ModelIdentity, load_classifier
+from models.colour import mean_colours
 from models.preprocessing import decode_cell
 from models.settings import SHIPPED_MODEL, ModelSettings
 from worker.batches import MOST_ATTEMPTS, work_through
@@ -177,6 +178,24 @@ def test_a_batch_is_classified_and_stored(desk: Desk, classifier: Classifier) ->
     for row in rows:
         assert row["confidence"] == max(row["probabilities"])
         assert row["identified"] == (row["confidence"] >= card.threshold and row["unlikeness"] <= card.likeness.limit)
+
+
+def test_the_colour_of_each_image_is_stored(desk: Desk, classifier: Classifier) -> None:
+    desk.put("S1", 2)
+    (batch,) = _take(desk)
+    work_through(desk.database, classifier, "bench", batch.image_ids)
+
+    with desk.database.reading() as connection:
+        rows = connection.execute(
+            select(Image.filename, Classification.red, Classification.green, Classification.blue).join(
+                Image, Image.id == Classification.image_id
+            )
+        ).all()
+    expected = {
+        name: mean_colours(decode_cell(cell_image(number))[np.newaxis])[0].tolist()
+        for number, name in enumerate(("0000.jpg", "0001.jpg"))
+    }
+    assert {name: [red, green, blue] for name, red, green, blue in rows} == expected
 
 
 def test_working_through_a_batch_again_changes_nothing(desk: Desk, classifier: Classifier) -> None:

@@ -13,7 +13,8 @@ MAY_IMPORT = {
     "db": {"differential"},
     "watcher": {"db", "differential"},
     "worker": {"db", "models", "differential"},
-    "cli": {"db", "models", "differential", "watcher", "worker"},
+    "web": {"db", "differential"},
+    "cli": {"db", "models", "differential", "watcher", "worker", "web"},
 }
 
 #: Who may know which library.
@@ -31,6 +32,12 @@ KNOWN_BY = {
     "keras": {"models"},
     "ai_edge_litert": {"models"},
     "matplotlib": {"models"},
+    "fastapi": {"web"},
+    "starlette": {"web"},
+    "uvicorn": {"web"},
+    "jinja2": {"web"},
+    "prometheus_client": {"web"},
+    "argon2": {"web"},
     "click": {"cli"},
 }
 

@@ -1,0 +1,67 @@
+"""`smearcount web`."""
+
+from pathlib import Path
+
+import click
+
+from cli import options
+from cli.errors import ExitCode, ExitWith
+from cli.logs import log_to_stderr
+from cli.patience import migrate_patiently
+from cli.screen import say
+from cli.site import Site
+from cli.web_facilities import web_facilities
+from web.application import make_application
+from web.server import serve
+from web.settings import is_loopback
+
+
+@click.command()
+@click.option(
+    "--host",
+    "web_host",
+    metavar="ADDRESS",
+    help="Address to listen on; beyond this machine people must log in.  [env: SMEARCOUNT_WEB_HOST]",
+)
+@options.port
+@options.users
+@options.data
+@options.database
+@options.broker
+def web(
+    web_host: str | None,
+    web_port: int | None,
+    web_users: Path | None,
+    data: Path | None,
+    database_url: str | None,
+    broker_url: str | None,
+) -> None:
+    """Serve the pages and the HTTP API, so that people see, question and correct slides in a browser.
+
+    Without users it listens on this machine alone, and who corrects a slide says their name. To be reached from the
+    network it needs users (see web-user) or a token (SMEARCOUNT_WEB_TOKEN, which no option takes: others could read it in
+    the list of processes). It speaks HTTP: put a proxy with HTTPS in front. Ctrl-C or SIGTERM ends it.
+    """
+    log_to_stderr()
+    site = Site(
+        data=data,
+        database_url=database_url,
+        broker_url=broker_url,
+        web_host=web_host,
+        web_port=web_port,
+        web_users=web_users,
+    )
+    with site.database as database, web_facilities(site) as facilities:
+        application = make_application(facilities)  # refused before anything is waited for
+        migrate_patiently(database)
+        if not is_loopback(site.web.web_host):
+            say("names and passwords travel unencrypted unless a proxy with HTTPS stands in front")
+        serve(
+            application,
+            host=site.web.web_host,
+            port=site.web.web_port,
+            is_open=application.state.access.is_open,
+            say=lambda address: say(f"serving {address} ; Ctrl-C ends"),
+        )
+    say("ended")
+    raise ExitWith(ExitCode.INTERRUPTED)

@@ -1,0 +1,26 @@
+"""The mean colour of cell images."""
+
+import numpy as np
+import pytest
+
+from models.colour import mean_colours
+
+
+def test_each_image_has_its_own_colour() -> None:
+    pixels = np.zeros((2, 128, 128, 3), np.uint8)
+    pixels[0] = (200, 150, 100)
+    pixels[1, :64] = (255, 0, 10)
+
+    assert mean_colours(pixels).tolist() == [[200, 150, 100], [127.5, 0, 5]]
+
+
+def test_no_images_have_no_colours() -> None:
+    assert mean_colours(np.zeros((0, 128, 128, 3), np.uint8)).shape == (0, 3)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_the_sample_is_close_to_the_whole(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    blurred = np.repeat(np.repeat(rng.integers(0, 256, (5, 32, 32, 3), np.uint8), 4, axis=1), 4, axis=2)
+
+    assert np.abs(mean_colours(blurred) - blurred.mean(axis=(1, 2))).max() < 0.01

@@ -1,0 +1,93 @@
+"""One cell: what is known of it, what people said of it, and its picture."""
+
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from starlette.status import HTTP_304_NOT_MODIFIED
+
+from db.gallery import cell, image_file
+from db.reviews import history
+from web.answers.base import LARGEST_ID
+from web.answers.cells import CellAnswer
+from web.answers.reviews import History, ReviewAnswer
+from web.dependencies import TheDatabase, TheThumbnails, person
+from web.files import Picture, read_picture
+from web.problems import described
+from web.thumbnails import Side, ThumbnailKey
+
+router = APIRouter(prefix="/cells", tags=["cells"], dependencies=[Depends(person)])
+
+CellId = Annotated[int, Path(ge=1, le=LARGEST_ID, description="Id of the image.", examples=[3])]
+
+#: An id names one version of one file, so its picture never changes; kept by this browser alone, and not for long.
+_CACHE: Final = "private, max-age=3600, immutable"
+
+#: A picture is shown, whatever it may hold.
+_PICTURE_POLICY: Final = "default-src 'none'; sandbox"
+
+_BYTES: Final = {"schema": {"type": "string", "format": "binary"}}
+
+
+def _pictures(*types: str) -> dict[int | str, dict[str, Any]]:
+    etag = {"description": "SHA-256 of the file.", "schema": {"type": "string"}}
+    return {
+        200: {"description": "The picture.", "content": dict.fromkeys(types, _BYTES), "headers": {"ETag": etag}},
+        304: {"description": "The browser has it already."},
+        **described("unknown-cell", "no-image", "image-gone", "image-changed"),
+    }
+
+
+@router.get("/{cell_id}", summary="One image", responses=described("unknown-cell"))
+def get_cell(cell_id: CellId, database: TheDatabase) -> CellAnswer:
+    """Return everything that is known of an image, whatever its state."""
+    return CellAnswer.of(cell(database, cell_id))
+
+
+@router.get("/{cell_id}/history", summary="What people said of a cell", responses=described("unknown-cell"))
+def get_history(cell_id: CellId, database: TheDatabase) -> History:
+    """Return all reviews of an image, oldest first: who, when, from, to and why."""
+    return History(reviews=[ReviewAnswer.of(review) for review in history(database, cell_id)])
+
+
+@router.get(
+    "/{cell_id}/image",
+    summary="The image itself",
+    response_class=Response,
+    responses=_pictures("image/jpeg", "image/png", "image/bmp"),
+)
+def get_image(request: Request, cell_id: CellId, database: TheDatabase) -> Response:
+    """Return the very file that was counted, as long as it is in the inbox unchanged; a TIFF as PNG."""
+    return _shown(request, read_picture(image_file(database, cell_id)), f"cell-{cell_id}")
+
+
+@router.get(
+    "/{cell_id}/thumbnail",
+    summary="A small picture of the cell",
+    response_class=Response,
+    responses=_pictures("image/jpeg"),
+)
+def get_thumbnail(
+    request: Request,
+    cell_id: CellId,
+    database: TheDatabase,
+    thumbnails: TheThumbnails,
+    side: Annotated[Side, Query(description="Width and height in pixels.")] = Side.USUAL,
+) -> Response:
+    """Return the middle of the image, where the cell is, as a small JPEG."""
+    key = ThumbnailKey(cell_id, side)
+    picture = thumbnails.known(key) or thumbnails.make(key, image_file(database, cell_id))
+    return _shown(request, picture, f"cell-{cell_id}-{side}")
+
+
+def _shown(request: Request, picture: Picture, name: str) -> Response:
+    etag = f'"{picture.sha256}"'
+    headers = {
+        "ETag": etag,
+        "Cache-Control": _CACHE,
+        "Content-Security-Policy": _PICTURE_POLICY,
+        "Content-Disposition": f'inline; filename="{name}.{picture.media_type.removeprefix("image/")}"',
+    }
+    known = {one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "").split(",")}
+    if known & {etag, "*"}:
+        return Response(status_code=HTTP_304_NOT_MODIFIED, headers=headers)
+    return Response(picture.content, media_type=picture.media_type, headers=headers)

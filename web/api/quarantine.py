@@ -1,0 +1,56 @@
+"""Files that could not be used, of all slides, and another try for them."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+
+from db.gallery import quarantined
+from db.repair import retry
+from db.slides import slide
+from differential.forms.spreadsheet import csv_text
+from web.answers.cells import QUARANTINED_COLUMNS, QuarantinedAnswer, QuarantinedList, quarantined_rows
+from web.answers.reviews import Retried, RetryQuestion
+from web.dependencies import TheDatabase, TheReviewer, person
+from web.problems import described
+from web.tables import ALSO_CSV, Format, PageQuery, csv_answer, link_next
+
+router = APIRouter(tags=["quarantine"])
+
+
+@router.get(
+    "/quarantined",
+    summary="Files that could not be used",
+    dependencies=[Depends(person)],
+    responses={**ALSO_CSV, **described("unknown-page")},
+    response_model=QuarantinedList,
+)
+def list_quarantined(
+    request: Request,
+    response: Response,
+    database: TheDatabase,
+    query: Annotated[PageQuery, Query()],
+) -> QuarantinedList | Response:
+    """List the quarantined files of all slides, and those of which no slide could be told, newest first."""
+    page = quarantined(database, after=query.after, limit=query.limit)
+    if query.format is Format.CSV:
+        answer = csv_answer(csv_text(QUARANTINED_COLUMNS, quarantined_rows(page.files)), name="quarantined")
+        link_next(request, answer, page.next)
+        return answer
+    link_next(request, response, page.next)
+    return QuarantinedList(files=[QuarantinedAnswer.of(file) for file in page.files], next=page.next)
+
+
+@router.post(
+    "/retry",
+    summary="Try quarantined files again",
+    responses=described("bad-name", "not-allowed", "csrf", "foreign-origin", "unknown-slide"),
+)
+def retry_quarantined(question: RetryQuestion, _: TheReviewer, database: TheDatabase) -> Retried:
+    """Give the quarantined files of a slide, or of all slides, another try; the running watcher queues them.
+
+    Files of which no slide could be told stay: the watcher looks at them again whenever it starts.
+    """
+    if question.slide_id is None:
+        return Retried(images=retry(database))
+    one = slide(database, question.slide_id)
+    return Retried(images=retry(database, slide=one.name, inbox=one.inbox))

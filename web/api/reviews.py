@@ -1,0 +1,131 @@
+"""What people decide: reclassify, undo, comment, sign, reopen."""
+
+from collections.abc import Sequence
+
+from fastapi import APIRouter, status
+
+from db.database import Database
+from db.reviews import Review, reclassify, undo
+from db.signing import comment, reopen, sign, slide_events
+from db.slides import SlideFilter, slide, slide_page
+from differential.settings import CountSettings
+from web.answers.reviews import (
+    CommentQuestion,
+    ReopenQuestion,
+    ReviewAnswer,
+    Reviewed,
+    ReviewQuestion,
+    SignQuestion,
+)
+from web.answers.slides import DifferentialAnswer, SlideDetail
+from web.api.slides import SlideId
+from web.dependencies import TheCountSettings, TheDatabase, TheReviewer
+from web.problems import described
+
+router = APIRouter(
+    tags=["review"], responses=described("bad-name", "not-allowed", "csrf", "foreign-origin", "review-refused")
+)
+
+
+@router.post(
+    "/reviews",
+    summary="Reclassify cells",
+    status_code=status.HTTP_201_CREATED,
+    responses=described("review-conflict", "signed", "review-refused", "unknown-cell"),
+)
+def review(
+    question: ReviewQuestion, reviewer: TheReviewer, database: TheDatabase, settings: TheCountSettings
+) -> Reviewed:
+    """Say what one or many cells are, all or nothing; the model's calls stay as they are beside it.
+
+    Each change names the newest review of the cell that the reviewer saw. Where somebody else was faster, nothing is
+    written, and the answer is 409 with `conflicts`: who made it what, when, and what it was before.
+    """
+    changes = [change.change() for change in question.changes]
+    done = reclassify(database, changes, reviewer=reviewer, reason=question.reason)
+    return _reviewed(database, settings, done)
+
+
+@router.post(
+    "/slides/{slide_id}/undo",
+    summary="Undo",
+    status_code=status.HTTP_201_CREATED,
+    responses=described("review-conflict", "signed", "review-refused", "unknown-slide"),
+)
+def take_back(slide_id: SlideId, reviewer: TheReviewer, database: TheDatabase, settings: TheCountSettings) -> Reviewed:
+    """Take back the last thing that this reviewer did to the slide's cells and has not taken back yet.
+
+    It is a new review that restores what was before; nothing is removed. If somebody else has called one of these cells
+    since, nothing is written and the answer is 409.
+    """
+    return _reviewed(database, settings, undo(database, slide_id, reviewer=reviewer))
+
+
+@router.post(
+    "/slides/{slide_id}/comments",
+    summary="Comment on a slide",
+    status_code=status.HTTP_201_CREATED,
+    responses=described("unknown-slide", "review-refused"),
+)
+def add_comment(
+    slide_id: SlideId,
+    question: CommentQuestion,
+    reviewer: TheReviewer,
+    database: TheDatabase,
+    settings: TheCountSettings,
+) -> SlideDetail:
+    """Note something about a slide, signed or not."""
+    comment(database, slide_id, reviewer=reviewer, text=question.text)
+    return _slide(database, settings, slide_id)
+
+
+@router.post(
+    "/slides/{slide_id}/sign-off",
+    summary="Sign a slide",
+    status_code=status.HTTP_201_CREATED,
+    responses=described("unknown-slide", "signed", "review-conflict", "review-refused"),
+)
+def sign_off(
+    slide_id: SlideId,
+    question: SignQuestion,
+    reviewer: TheReviewer,
+    database: TheDatabase,
+    settings: TheCountSettings,
+) -> SlideDetail:
+    """Sign a complete slide: its result is final, and its cells cannot be reclassified until it is reopened.
+
+    An image that arrives or changes afterwards takes the signature away; the slide then needs signing again.
+    """
+    sign(database, slide_id, reviewer=reviewer, comment=question.comment, seen_review_id=question.seen_review)
+    return _slide(database, settings, slide_id)
+
+
+@router.post(
+    "/slides/{slide_id}/reopen",
+    summary="Reopen a signed slide",
+    status_code=status.HTTP_201_CREATED,
+    responses=described("unknown-slide", "review-refused"),
+)
+def take_back_signature(
+    slide_id: SlideId,
+    question: ReopenQuestion,
+    reviewer: TheReviewer,
+    database: TheDatabase,
+    settings: TheCountSettings,
+) -> SlideDetail:
+    """Take the signature back, saying why, so that cells can be reclassified again."""
+    reopen(database, slide_id, reviewer=reviewer, reason=question.reason)
+    return _slide(database, settings, slide_id)
+
+
+def _reviewed(database: Database, settings: CountSettings, reviews: Sequence[Review]) -> Reviewed:
+    slide_ids = sorted({one.slide_id for one in reviews})
+    page = slide_page(database, SlideFilter(ids=slide_ids), limit=max(len(slide_ids), 1))
+    return Reviewed(
+        reviews=[ReviewAnswer.of(one) for one in reviews],
+        differentials=[DifferentialAnswer.of(one, settings) for one in page.slides],
+    )
+
+
+def _slide(database: Database, settings: CountSettings, slide_id: int) -> SlideDetail:
+    return SlideDetail.made(slide(database, slide_id), settings, slide_events(database, slide_id))

@@ -1,0 +1,160 @@
+"""Slides: the list, one slide, its differentials and its cells."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from pydantic import AfterValidator, Field
+
+from db.gallery import cells
+from db.schema import ImageState
+from db.signing import slide_events
+from db.slides import SlideFilter, SlideSort, Status, slide
+from differential.classes import ReviewClass
+from differential.forms.spreadsheet import csv_text, examinations_csv, rows_csv
+from web.answers.base import LARGEST_ID
+from web.answers.cells import CELL_COLUMNS, CellAnswer, CellList, cell_rows
+from web.answers.slides import SLIDE_COLUMNS, DifferentialAnswer, SlideAnswer, SlideDetail, SlideList, slide_rows
+from web.days import Day, end_of, start_of
+from web.dependencies import TheCountSettings, TheDatabase, TheFacilities, person
+from web.examinations import examinations
+from web.listing import FLAG_CODES, Listing, listed
+from web.problems import described
+from web.tables import ALSO_CSV, Format, FormatQuery, PageQuery, csv_answer, link_next
+
+router = APIRouter(prefix="/slides", tags=["slides"], dependencies=[Depends(person)])
+
+LARGEST_PAGE, LARGEST_GALLERY = 200, 2000
+
+SlideId = Annotated[int, Path(ge=1, le=LARGEST_ID, description="Id of the slide.", examples=[1])]
+
+
+def _known_flag(code: str) -> str:
+    if code not in FLAG_CODES:
+        raise ValueError("no such flag; docs/reference.md lists them")
+    return code
+
+
+class SlidesQuery(PageQuery):
+    """Which slides, in which order."""
+
+    status: Status | None = Field(default=None, description="Only slides that have come so far.")
+    flag: Annotated[str, AfterValidator(_known_flag)] | None = Field(
+        default=None,
+        description="Only slides with this flag, by their reviewed numbers. A page may then hold fewer slides than `limit`, "
+        "even none, and still name a next one.",
+        json_schema_extra={"enum": [*FLAG_CODES, None]},
+    )
+    since: Day | None = Field(default=None, description="First image on this day (UTC) or later.")
+    until: Day | None = Field(default=None, description="First image on this day (UTC) or earlier.")
+    text: str | None = Field(default=None, max_length=200, description="Part of the slide's name, in capitals or not.")
+    inbox: str | None = Field(default=None, max_length=4096, description="Name of an inbox.")
+    sort: SlideSort = Field(default=SlideSort.NEWEST, description="By the time of the first image, or by name.")
+    limit: int = Field(default=50, ge=1, le=LARGEST_PAGE, description="Most slides on the page.")
+
+    @property
+    def listing(self) -> Listing:
+        """What is asked for."""
+        where = SlideFilter(
+            status=self.status,
+            since=start_of(self.since) if self.since is not None else None,
+            until=end_of(self.until) if self.until is not None else None,
+            text=self.text,
+            inbox=self.inbox,
+        )
+        return Listing(where, self.sort, self.flag)
+
+
+class CellsQuery(PageQuery):
+    """Which images of a slide."""
+
+    cell_class: ReviewClass | None = Field(
+        default=None,
+        alias="class",
+        description="Only counted cells that are now in this class, or `unidentified`.",
+    )
+    state: list[ImageState] = Field(
+        default=[], max_length=6, description="Only images in these states; may be given more than once."
+    )
+    below: float | None = Field(
+        default=None, ge=0, le=1, description="Only cells that the model called with less confidence than this."
+    )
+    reviewed: bool = Field(default=False, description="Only cells that a person has called.")
+    limit: int = Field(default=200, ge=1, le=LARGEST_GALLERY, description="Most images on the page.")
+
+
+@router.get("", summary="List slides", responses={**ALSO_CSV, **described("unknown-page")}, response_model=SlideList)
+def list_slides(
+    request: Request,
+    response: Response,
+    database: TheDatabase,
+    settings: TheCountSettings,
+    query: Annotated[SlidesQuery, Query()],
+) -> SlideList | Response:
+    """List slides with their reviewed numbers, newest first unless asked otherwise; follow `next` for more."""
+    page = listed(database, query.listing, settings, after=query.after, limit=query.limit)
+    if query.format is Format.CSV:
+        answer = csv_answer(rows_csv(slide_rows(page.slides, settings), SLIDE_COLUMNS), name="slides")
+        link_next(request, answer, page.next)
+        return answer
+    link_next(request, response, page.next)
+    return SlideList(slides=[SlideAnswer.of(one, settings) for one in page.slides], next=page.next)
+
+
+@router.get("/{slide_id}", summary="One slide", responses=described("unknown-slide"))
+def get_slide(slide_id: SlideId, database: TheDatabase, settings: TheCountSettings) -> SlideDetail:
+    """Return a slide with both differentials, its flags, and what people did with it."""
+    return SlideDetail.made(slide(database, slide_id), settings, slide_events(database, slide_id))
+
+
+@router.get(
+    "/{slide_id}/differential",
+    summary="The differentials of a slide",
+    responses={**ALSO_CSV, **described("unknown-slide")},
+    response_model=DifferentialAnswer,
+)
+def get_differential(
+    slide_id: SlideId, given: TheFacilities, query: Annotated[FormatQuery, Query()]
+) -> DifferentialAnswer | Response:
+    """Return the automatic and the reviewed differential side by side, with exact 95 % intervals.
+
+    As CSV, a row per class: the automatic count, and once more the reviewed one where a person has called a cell.
+    """
+    if query.format is Format.CSV:
+        table = examinations_csv(*examinations(given.database, [slide_id], given.counts))
+        return csv_answer(table, name=f"slide-{slide_id}-differential")
+    return DifferentialAnswer.of(slide(given.database, slide_id), given.counts)
+
+
+@router.get(
+    "/{slide_id}/cells",
+    summary="The images of a slide",
+    responses={**ALSO_CSV, **described("unknown-slide", "unknown-page")},
+    response_model=CellList,
+)
+def list_cells(
+    request: Request,
+    response: Response,
+    slide_id: SlideId,
+    database: TheDatabase,
+    query: Annotated[CellsQuery, Query()],
+) -> CellList | Response:
+    """List a slide's images: what is unidentified first, then class by class, the least certain first in each.
+
+    Overwritten files are listed only when asked for with `state=superseded`.
+    """
+    page = cells(
+        database,
+        slide_id,
+        cell_class=query.cell_class,
+        states=query.state,
+        below=query.below,
+        reviewed_only=query.reviewed,
+        after=query.after,
+        limit=query.limit,
+    )
+    if query.format is Format.CSV:
+        answer = csv_answer(csv_text(CELL_COLUMNS, cell_rows(page.cells)), name=f"slide-{slide_id}-cells")
+        link_next(request, answer, page.next)
+        return answer
+    link_next(request, response, page.next)
+    return CellList(cells=[CellAnswer.of(cell) for cell in page.cells], next=page.next)

@@ -1,0 +1,39 @@
+"""How the cells of each day looked, so that a change of stain shows before it hurts."""
+
+from datetime import UTC, date, datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Response
+from pydantic import Field
+
+from db.trends import per_day
+from differential.forms.spreadsheet import rows_csv
+from web.answers.system import DAY_COLUMNS, ColourAnswer, DayAnswer, Trends, day_rows
+from web.days import Day, end_of, start_of
+from web.dependencies import TheFacilities, person
+from web.tables import ALSO_CSV, Format, FormatQuery, csv_answer
+
+router = APIRouter(tags=["system"], dependencies=[Depends(person)])
+
+
+class TrendsQuery(FormatQuery):
+    """Which days."""
+
+    until: Day | None = Field(default=None, description="Last day (UTC); today if left out.")
+    days: int = Field(default=30, ge=1, le=400, description="How many days, the last one included.")
+
+
+@router.get("/trends", summary="The cells of each day", responses=ALSO_CSV, response_model=Trends)
+def get_trends(given: TheFacilities, query: Annotated[TrendsQuery, Query()]) -> Trends | Response:
+    """Return per day: files, cells, unidentified ones, mean confidence and mean colour of the cells."""
+    last = query.until or datetime.now(UTC).date()
+    first = date.fromordinal(max(last.toordinal() - query.days + 1, 1))
+    lines = per_day(given.database, start_of(first), end_of(last))
+    if query.format is Format.CSV:
+        return csv_answer(rows_csv(day_rows(lines), DAY_COLUMNS), name="trends")
+    model = given.model()
+    colour = model.training_colour if model is not None else None
+    return Trends(
+        days=[DayAnswer.of(line) for line in lines],
+        training_colour=None if colour is None else ColourAnswer.of(colour),
+    )

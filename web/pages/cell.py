@@ -1,0 +1,40 @@
+"""The page of one cell: its picture, what the model said of it, and what people said."""
+
+from fastapi import APIRouter, Request
+from starlette.responses import HTMLResponse
+
+from db.gallery import cell
+from db.reviews import history
+from db.schema import ImageState
+from differential.classes import CellClass, ReviewClass
+from web.api.cells import CellId
+from web.dependencies import TheDatabase
+from web.pages.rendering import page
+from web.pages.visiting import TheViewer
+from web.pages.words import CLASSES
+
+router = APIRouter(include_in_schema=False)
+
+_WITH_PICTURE = (ImageState.DONE, ImageState.DUPLICATE)
+
+
+@router.get("/cells/{cell_id}")
+def show_cell(request: Request, cell_id: CellId, viewer: TheViewer, database: TheDatabase) -> HTMLResponse:
+    """Show a cell; the slide's page shows the same in a window of its own."""
+    found = cell(database, cell_id)
+    call = found.automatic
+    # The likeliest first, so that what it was nearly called stands next to what it was called.
+    likely = sorted(call.probabilities.items(), key=lambda item: -item[1]) if call is not None else []
+    return page(
+        request,
+        "cell.html",
+        viewer,
+        cell=found,
+        probabilities=[(CLASSES[_code(cell_class)], probability) for cell_class, probability in likely],
+        reviews=history(database, cell_id),
+        has_picture=found.state in _WITH_PICTURE,
+    )
+
+
+def _code(cell_class: CellClass) -> ReviewClass:
+    return ReviewClass(cell_class.value)

@@ -1,0 +1,181 @@
+"""Lines over days, as numbers for an SVG drawn by a template."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Final
+
+WIDTH: Final = 560
+HEIGHT: Final = 190
+LEFT: Final = 46
+RIGHT: Final = 16
+TOP: Final = 12
+BOTTOM: Final = 26
+
+#: Steps between the lines of a grid, times a power of ten.
+_STEPS: Final = (1, 2, 2.5, 5, 10)
+_GRID_LINES: Final = 4
+_MOST_DATES: Final = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Within:
+    """What a scale has to hold or keep to, so that a small change does not look like a large one."""
+
+    #: Its ends are at least so far from each other.
+    least_span: float
+    begins_at_zero: bool = False
+    #: The values cannot be above it.
+    most: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """From which value to which the chart reaches, and where lines are drawn."""
+
+    low: float
+    high: float
+    ticks: tuple[float, ...]
+
+    def place(self, value: float) -> float:
+        """Return how far down a value is drawn."""
+        within = min(max(value, self.low), self.high)
+        return round(TOP + (HEIGHT - TOP - BOTTOM) * (self.high - within) / (self.high - self.low), 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One day's value, where it is drawn."""
+
+    x: float
+    y: float
+    day: date
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """What the value was in training: its mean, and the spread about it."""
+
+    middle: float
+    top: float
+    bottom: float
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One quantity over the days that have it."""
+
+    name: str
+    points: tuple[Point, ...]
+    band: Band | None
+
+    @property
+    def path(self) -> str:
+        """The line as the points of an SVG polyline."""
+        return " ".join(f"{point.x:g},{point.y:g}" for point in self.points)
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A mark on an axis."""
+
+    at: float
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Chart:
+    """One chart; `code` is unique on its page."""
+
+    code: str
+    title: str
+    unit: str
+    lines: tuple[Line, ...]
+    rows: tuple[Tick, ...]
+    columns: tuple[Tick, ...]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no value at all."""
+        return not any(line.points for line in self.lines)
+
+
+def chart(
+    code: str,
+    title: str,
+    unit: str,
+    series: Mapping[str, Sequence[tuple[date, float]]],
+    *,
+    days: tuple[date, date],
+    within: Within,
+    training: Mapping[str, tuple[float, float]] | None = None,
+) -> Chart:
+    """Lay a chart out.
+
+    Args:
+        code: names it in the page.
+        title: its heading.
+        unit: of all values.
+        series: by name, the days that have a value, in order.
+        days: the first and the last day shown, whether they have a value or not.
+        within: what the scale has to hold or keep to.
+        training: by name of a series, mean and spread in the training data.
+    """
+    training = training or {}
+    values = [value for line in series.values() for _, value in line]
+    edges = [mean + side * spread for mean, spread in training.values() for side in (-1, 1)] if values else []
+    scale = _scale(values + edges, within)
+    return Chart(
+        code=code,
+        title=title,
+        unit=unit,
+        lines=tuple(
+            Line(
+                name,
+                tuple(Point(_across(day, days), scale.place(value), day, value) for day, value in line),
+                _band(training.get(name), scale),
+            )
+            for name, line in series.items()
+        ),
+        rows=tuple(Tick(scale.place(tick), f"{tick:g}") for tick in scale.ticks),
+        columns=tuple(Tick(_across(day, days), f"{day:%d %b}") for day in _dates(days)),
+    )
+
+
+def _scale(values: Sequence[float], within: Within) -> Scale:
+    """Return a scale with round ends that holds all values."""
+    low, high = (min(values), max(values)) if values else (0.0, 0.0)
+    if within.begins_at_zero:
+        low = 0.0
+    # What hardly changes must not look as if it changed a lot.
+    missing = max(within.least_span - (high - low), 0)
+    above = missing if within.begins_at_zero else min(missing / 2, (within.most or math.inf) - high)
+    low, high = low - (missing - above), high + above
+    wanted = (high - low) / _GRID_LINES
+    power = 10.0 ** math.floor(math.log10(wanted))
+    step = next(power * factor for factor in _STEPS if power * factor >= wanted * (1 - 1e-9))
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    ticks = tuple(round(number * step, 10) for number in range(first, last + 1))
+    return Scale(ticks[0], ticks[-1], ticks)
+
+
+def _across(day: date, days: tuple[date, date]) -> float:
+    first, last = days
+    share = (day - first).days / max((last - first).days, 1)
+    return round(LEFT + (WIDTH - LEFT - RIGHT) * share, 1)
+
+
+def _band(training: tuple[float, float] | None, scale: Scale) -> Band | None:
+    if training is None:
+        return None
+    mean, spread = training
+    return Band(scale.place(mean), scale.place(mean + spread), scale.place(mean - spread))
+
+
+def _dates(days: tuple[date, date]) -> list[date]:
+    first, last = days
+    span = (last - first).days
+    step = max(math.ceil(span / _MOST_DATES), 1)
+    return [date.fromordinal(last.toordinal() - back) for back in range(0, span + 1, step)][::-1]

@@ -1,0 +1,17 @@
+"""The page to log in at; the browser's script sends what is typed to the API."""
+
+from fastapi import APIRouter, Request
+from starlette.responses import RedirectResponse, Response
+
+from web.dependencies import TheAccess, TheVisitor
+from web.pages.rendering import page
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/login")
+def show_login(request: Request, known: TheVisitor, rule: TheAccess) -> Response:
+    """Ask for name and password, or for a name and a token where there are no users."""
+    if rule.is_open:
+        return RedirectResponse("/", status_code=303)
+    return page(request, "login.html", known, has_users=rule.has_users)

@@ -1,0 +1,63 @@
+"""Making a page of a template: everything in it is escaped, and a name that the template was not given is an error."""
+
+from pathlib import Path
+from typing import Any, Final
+
+from fastapi import Request
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.responses import HTMLResponse
+
+from differential.forms.wording import RESEARCH_USE
+from web.access import Access, Person
+from web.facilities import Facilities
+from web.pages import assets, words
+
+#: The pages that the navigation names: their path and what they are called.
+NAVIGATION: Final = (("/", "Slides"), ("/trends", "Trends"), ("/system", "System"), ("/help", "Help"))
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parents[1] / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    environment.filters |= {
+        name: getattr(words, name)
+        for name in ("percent", "share", "bounds", "reference", "number", "signed", "counted", "moment")
+    }
+    environment.globals |= {
+        "static": assets.prefix(),
+        "navigation": NAVIGATION,
+        "research_use": RESEARCH_USE,
+        "classes": words.CLASSES,
+        "status_words": words.STATUS_WORDS,
+    }
+    return environment
+
+
+_ENVIRONMENT: Final = _environment()
+
+
+def fill(template: str, **values: Any) -> str:
+    """Return a filled-in part of a page."""
+    return _ENVIRONMENT.get_template(template).render(values)
+
+
+def page(request: Request, template: str, person: Person | None, *, status: int = 200, **values: Any) -> HTMLResponse:
+    """Return a whole page for who is asking; None if they have not logged in."""
+    state = request.app.state
+    given, rule = state.facilities, state.access
+    assert isinstance(given, Facilities)  # noqa: S101 (for the type checker: make_application sets it)
+    assert isinstance(rule, Access)  # noqa: S101 (for the type checker: make_application sets it)
+    common = {
+        "path": request.url.path,
+        "person": person,
+        "is_open": rule.is_open,
+        "reviewers": given.settings.web_reviewers if rule.is_open else (),
+        "version": given.version,
+    }
+    return HTMLResponse(fill(template, **(common | values)), status_code=status)

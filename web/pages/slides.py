@@ -1,0 +1,94 @@
+"""The page that lists the slides."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Query, Request
+from pydantic import Field, model_validator
+from starlette.responses import HTMLResponse
+
+from db.slides import SlideSort, SlideSummary, Status
+from differential.classes import WBC_CLASSES, ReviewClass
+from differential.flags import Flag, slide_flags
+from differential.settings import CountSettings
+from web.api.slides import SlidesQuery
+from web.dependencies import TheCountSettings, TheDatabase
+from web.listing import FLAG_CODES, listed
+from web.pages.bars import StackedBar, stacked_bar
+from web.pages.rendering import page
+from web.pages.summary import progress
+from web.pages.visiting import TheViewer
+from web.pages.words import CLASSES
+
+router = APIRouter(include_in_schema=False)
+
+_SORTS = {
+    SlideSort.NEWEST: "newest first",
+    SlideSort.OLDEST: "oldest first",
+    SlideSort.NAME: "by name",
+    SlideSort.NAME_BACKWARDS: "by name, backwards",
+}
+
+
+class SlidesPageQuery(SlidesQuery):
+    """Which slides, as the page's form asks: what is left empty does not matter."""
+
+    limit: int = Field(default=50, ge=1, le=200)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_out_empty(cls, values: Any) -> Any:
+        return {name: value for name, value in values.items() if value not in {"", None}}
+
+    def address(self, after: str | None) -> str:
+        """Return the query of a page of the same list."""
+        given = self.model_dump(mode="json", exclude_defaults=True, exclude={"after"})
+        return "?" + urlencode(given | ({} if after is None else {"after": after}))
+
+    @property
+    def is_filtered(self) -> bool:
+        """Whether some slides are left out."""
+        return any((self.status, self.flag, self.since, self.until, self.text, self.inbox))
+
+
+@dataclass(frozen=True, slots=True)
+class SlideLine:
+    """One slide of the list."""
+
+    slide: SlideSummary
+    bar: StackedBar
+    flags: tuple[Flag, ...]
+    #: Images dealt with, and all of them.
+    progress: tuple[int, int]
+
+    @classmethod
+    def of(cls, slide: SlideSummary, settings: CountSettings) -> "SlideLine":
+        """Prepare a slide for its line; that it is being counted stands in the status already."""
+        flags = tuple(flag for flag in slide_flags(slide.reviewed, settings) if flag.code != "incomplete")
+        return cls(slide, stacked_bar(slide.reviewed.cells), flags, progress(slide.reviewed))
+
+
+@router.get("/")
+def show_slides(
+    request: Request,
+    viewer: TheViewer,
+    database: TheDatabase,
+    settings: TheCountSettings,
+    query: Annotated[SlidesPageQuery, Query()],
+) -> HTMLResponse:
+    """Show the slides, newest first unless asked otherwise."""
+    found = listed(database, query.listing, settings, after=query.after, limit=query.limit)
+    return page(
+        request,
+        "slides.html",
+        viewer,
+        query=query,
+        lines=[SlideLine.of(slide, settings) for slide in found.slides],
+        older=None if found.next is None else query.address(found.next),
+        statuses=list(Status),
+        flag_codes=FLAG_CODES,
+        sorts=_SORTS,
+        legend=[CLASSES[ReviewClass(one.value)] for one in WBC_CLASSES],
+        ids=",".join(str(slide.id) for slide in found.slides),
+    )

@@ -1,0 +1,44 @@
+"""The page that shows how the installation is doing, and the files that it could not use."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import HTMLResponse
+
+from db.gallery import quarantined
+from db.usage import cells_per_model
+from web.api.system import get_system
+from web.dependencies import TheCheckup, TheFacilities
+from web.pages.rendering import page
+from web.pages.visiting import TheViewer
+
+router = APIRouter(prefix="/system", include_in_schema=False)
+
+_FILES = 100
+
+
+@router.get("")
+def show_system(
+    request: Request,
+    viewer: TheViewer,
+    given: TheFacilities,
+    after: Annotated[str | None, Query(max_length=1000)] = None,
+) -> HTMLResponse:
+    """Show what the command `status` shows, and the quarantined files of all slides."""
+    return page(
+        request,
+        "system.html",
+        viewer,
+        system=get_system(given),
+        models=cells_per_model(given.database),
+        files=quarantined(given.database, after=after, limit=_FILES),
+        is_first=after is None,
+        now=datetime.now(UTC),
+    )
+
+
+@router.get("/checks")
+def show_checks(request: Request, viewer: TheViewer, checkup: TheCheckup) -> HTMLResponse:
+    """Look at everything that a count depends on, as the command `doctor` does, and show it; takes seconds."""
+    return page(request, "checks.html", viewer, findings=checkup.latest())

@@ -1,0 +1,96 @@
+"""Where the web server listens, and who may ask it."""
+
+import ipaddress
+import re
+from pathlib import Path
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+#: A shorter token could be guessed.
+SHORTEST_TOKEN = 20
+
+#: The names by which a browser on this machine asks for it.
+LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+
+USERS_FILE = "users.json"
+
+_HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.:-]*[A-Za-z0-9])?")
+
+
+class WebSettings(BaseSettings):
+    """Settings of the web server, from the environment."""
+
+    model_config = SettingsConfigDict(env_prefix="SMEARCOUNT_", frozen=True, extra="ignore")
+
+    web: bool = Field(default=True, description="Whether `up` also serves the pages; with --once it never does.")
+    web_host: str = Field(
+        default="127.0.0.1",
+        description="Address to listen on. The default is reachable from this machine alone; 0.0.0.0 is reachable from "
+        "the network and needs users or a token.",
+    )
+    web_port: int = Field(default=8765, ge=0, le=65535, description="Port to listen on; 0 takes any free one.")
+    web_users: Path | None = Field(
+        default=None,
+        description="File with the users' names, roles and hashed passwords, written by the command web-user. "
+        "Default: users.json in the data folder, where there is one.",
+    )
+    web_token: SecretStr = Field(
+        default=SecretStr(""),
+        description="Bearer token of a program that may read and review; at least 20 characters.",
+    )
+    web_viewer_token: SecretStr = Field(
+        default=SecretStr(""),
+        description="Bearer token of a program that may only read; at least 20 characters.",
+    )
+    web_hosts: tuple[str, ...] = Field(
+        default=(),
+        description='Names by which the server is asked for, as JSON: ["smears.lab.example"]. Empty: on loopback the '
+        "names of this machine alone, beyond it any. A name given here counts as beyond loopback, since a proxy must be "
+        "behind it.",
+    )
+    web_reviewers: tuple[str, ...] = Field(
+        default=(),
+        description='Names that the page offers to a reviewer where nobody logs in, as JSON: ["A. Lab", "B. Lab"].',
+    )
+    web_session_hours: float = Field(
+        default=12, gt=0, le=24 * 7, description="Hours without a request after which a login ends."
+    )
+    web_listeners: int = Field(
+        default=100, ge=1, le=10_000, description="Most pages and programs that follow the live changes at a time."
+    )
+
+    @field_validator("web_token", "web_viewer_token")
+    @classmethod
+    def _hard_to_guess(cls, token: SecretStr) -> SecretStr:
+        value = token.get_secret_value()
+        if value and (len(value) < SHORTEST_TOKEN or not value.isascii() or not value.isprintable() or " " in value):
+            raise ValueError(f"a token is {SHORTEST_TOKEN} or more printable ASCII characters without a space")
+        return token
+
+    @field_validator("web_hosts")
+    @classmethod
+    def _names_alone(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if not _HOST_NAME.fullmatch(name):
+                raise ValueError(f"{name!r} is no host name; give the name alone, without scheme and path")
+        return tuple(name.lower() for name in names)
+
+    def users_file(self, data: Path) -> Path:
+        """Return the file of the users: the one set, or the one in the data folder."""
+        return self.web_users if self.web_users is not None else data / USERS_FILE
+
+    @property
+    def is_reachable_from_outside(self) -> bool:
+        """Whether anyone but this machine's own users can ask."""
+        return not is_loopback(self.web_host) or any(not is_loopback(name) for name in self.web_hosts)
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether an address or name surely leads to this machine alone."""
+    if host.lower() in LOOPBACK_NAMES:
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

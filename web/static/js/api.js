@@ -1,0 +1,71 @@
+// Asking the server to change something, as the API describes it.
+
+import { reviewer } from "./reviewer.js";
+
+/**
+ * @typedef {object} Review what one person said of one cell
+ * @property {number} id
+ * @property {number} cell
+ * @property {string | null} class
+ * @property {string} was
+ * @property {string} became
+ * @property {string} reviewer
+ * @property {string | null} reason
+ * @property {string} reviewed_at
+ */
+
+/**
+ * @typedef {object} Details a problem as RFC 9457 describes it
+ * @property {string} type
+ * @property {string} title
+ * @property {number} status
+ * @property {string} [detail]
+ * @property {{cell: number, reviews: Review[]}[]} [conflicts]
+ */
+
+/** The server could not do what it was asked. */
+export class Problem extends Error {
+  /** @param {Details} details */
+  constructor(details) {
+    super(details.detail ? `${details.title}: ${details.detail}` : details.title);
+    this.details = details;
+  }
+
+  /** @param {string} kind */
+  is(kind) {
+    return this.details.type === `/problems/${kind}`;
+  }
+}
+
+/** Nothing was sent, since whoever was asked for a name gave none. */
+export class Cancelled extends Error {}
+
+/**
+ * Send something and return the answer.
+ * @param {"POST" | "DELETE"} method
+ * @param {string} path
+ * @param {unknown} [body]
+ * @returns {Promise<any>}
+ */
+export async function send(method, path, body) {
+  const name = await reviewer();
+  if (name === null) throw new Cancelled("no name");
+  const token = document.querySelector('meta[name="csrf-token"]')?.getAttribute("content");
+  /** @type {Record<string, string>} */
+  const headers = { Accept: "application/json" };
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  // A header holds no letters beyond Latin-1.
+  if (name) headers["X-Reviewer"] = encodeURIComponent(name);
+  if (token) headers["X-CSRF-Token"] = token;
+  let answer;
+  try {
+    answer = await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
+  } catch {
+    throw new Problem({ type: "", title: "The server does not answer", status: 0, detail: "nothing was changed" });
+  }
+  if (answer.status === 401 && token) location.assign(`/login?next=${encodeURIComponent(location.pathname)}`);
+  if (answer.status === 204) return null;
+  const content = await answer.json();
+  if (!answer.ok) throw new Problem(content);
+  return content;
+}

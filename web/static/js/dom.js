@@ -1,0 +1,111 @@
+// Short ways to find, make and replace parts of a page.
+
+/**
+ * Return the one element that a selector finds; a page without it is a defect.
+ * @param {string} selector
+ * @param {ParentNode} [within]
+ * @returns {HTMLElement}
+ */
+export function one(selector, within = document) {
+  const found = within.querySelector(selector);
+  if (!(found instanceof HTMLElement)) throw new Error(`the page has no ${selector}`);
+  return found;
+}
+
+/**
+ * @param {string} selector
+ * @param {ParentNode} [within]
+ * @returns {HTMLElement[]}
+ */
+export function all(selector, within = document) {
+  return /** @type {HTMLElement[]} */ ([...within.querySelectorAll(selector)]);
+}
+
+/**
+ * Make an element; text is never markup.
+ * @param {string} tag
+ * @param {Record<string, string>} [attributes]
+ * @param {...(Node | string)} children
+ * @returns {HTMLElement}
+ */
+export function make(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.append(...children);
+  return element;
+}
+
+/**
+ * Read a page of this server and return it, not shown. Login pages and errors are errors.
+ * @param {string} address
+ * @returns {Promise<Document>}
+ */
+export async function readPage(address) {
+  const answer = await fetch(address, { headers: { Accept: "text/html" } });
+  if (answer.redirected && new URL(answer.url).pathname === "/login") location.assign(answer.url);
+  if (!answer.ok || answer.redirected) throw new Error(`${answer.status} instead of a page`);
+  return new DOMParser().parseFromString(await answer.text(), "text/html");
+}
+
+/**
+ * Put new elements in the place of their namesakes; whoever had the focus keeps it.
+ * @param {Iterable<Element>} elements each with an id
+ */
+export function replaceById(elements) {
+  const focused = document.activeElement?.id;
+  const open = all("details[open][id]").map((details) => details.id);
+  for (const element of [...elements]) document.getElementById(element.id)?.replaceWith(element);
+  for (const id of open) document.getElementById(id)?.setAttribute("open", "");
+  if (focused && document.activeElement?.id !== focused) document.getElementById(focused)?.focus();
+  localTimes();
+}
+
+/** Show the times of a page as those of the reader's place, which are written in UTC. */
+export function localTimes(within = document) {
+  for (const time of /** @type {NodeListOf<HTMLTimeElement>} */ (within.querySelectorAll("time:not([title])"))) {
+    const at = new Date(time.dateTime);
+    const two = (/** @type {number} */ number) => String(number).padStart(2, "0");
+    time.title = time.textContent ?? "";
+    const day = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
+    time.textContent = `${day} ${two(at.getHours())}:${two(at.getMinutes())}`;
+  }
+}
+
+/** How long a notice stays, in milliseconds. */
+const NOTICE = 6000;
+
+/**
+ * Tell the user something, also by voice.
+ * @param {string} text
+ * @param {"own" | "news" | "trouble"} [kind] what they did themselves is told until they do the next thing
+ */
+export function say(text, kind = "news") {
+  for (const earlier of kind === "own" ? all("#notices .own") : []) earlier.remove();
+  const notice = make("p", { class: `notice ${kind}`, role: kind === "trouble" ? "alert" : "none" }, text);
+  const close = make("button", { type: "button", class: "quiet", "aria-label": "Close" }, "×");
+  close.addEventListener("click", () => notice.remove());
+  notice.append(close);
+  const notices = one("#notices");
+  notices.append(notice);
+  while (notices.childElementCount > 4) notices.firstElementChild?.remove();
+  setTimeout(() => notice.remove(), kind === "trouble" ? 3 * NOTICE : NOTICE);
+}
+
+/**
+ * Show a dialog with a form in it and return what was chosen: the value of the button; empty if it was closed.
+ * @param {HTMLDialogElement} dialog
+ * @returns {Promise<string>}
+ */
+export function ask(dialog) {
+  dialog.returnValue = "";
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.addEventListener("close", () => resolve(dialog.returnValue), { once: true });
+  });
+}
+
+/** Whether keys now go to something that is typed into or chosen from. */
+export function isTyping(/** @type {Event} */ event) {
+  const target = event.target;
+  return target instanceof HTMLElement && target.matches("input, textarea, select, [contenteditable]");
+}

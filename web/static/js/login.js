@@ -1,0 +1,28 @@
+// Logging in: what is typed goes to the API as JSON.
+
+import { one } from "./dom.js";
+
+const form = /** @type {HTMLFormElement} */ (one("#login"));
+
+/** Where to go afterwards: a page of this server alone, whatever the address says. */
+function target() {
+  const wanted = new URL(new URLSearchParams(location.search).get("next") ?? "/", location.origin);
+  return wanted.origin === location.origin ? wanted.pathname + wanted.search : "/";
+}
+
+form.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const problem = one("#login-problem");
+  problem.hidden = true;
+  const answer = await fetch("/api/v1/session", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(Object.fromEntries(new FormData(form))),
+  }).catch(() => null);
+  if (answer?.ok) {
+    location.assign(target());
+    return;
+  }
+  problem.textContent = answer ? (await answer.json()).title : "The server does not answer";
+  problem.hidden = false;
+});

@@ -1,0 +1,3 @@
+// The printed report: the button that prints it.
+
+document.getElementById("print")?.addEventListener("click", () => print());

@@ -1,0 +1,75 @@
+// Signing a slide off, reopening it, and commenting on it.
+
+import { send } from "./api.js";
+import { all, ask, one } from "./dom.js";
+import { reviewer } from "./reviewer.js";
+
+/** @typedef {import("./review.js").Reviewing} Reviewing */
+
+/**
+ * Sign or reopen, whichever the slide allows now.
+ * @param {Reviewing} reviewing
+ */
+export async function signOrReopen(reviewing) {
+  const button = /** @type {HTMLButtonElement | null} */ (document.getElementById("sign"));
+  if (!button || button.disabled) return;
+  await (button.dataset.action === "reopen" ? reopen(reviewing) : sign(reviewing));
+}
+
+/** @param {Reviewing} reviewing */
+async function sign(reviewing) {
+  // What is signed is what is shown when the dialog opens.
+  await reviewing.last;
+  const seen = Number(one("#headline").dataset.lastReview);
+  const flags = all("#differential .flag-list li").map((flag) => flag.cloneNode(true));
+  one("#sign-flags").replaceChildren(...flags);
+  const comment = await fill("#sign-dialog", "comment");
+  if (comment === null) return;
+  await reviewing.next(async () => {
+    await send("POST", `${path(reviewing)}/sign-off`, { comment: comment || null, seen_review: seen });
+    await reviewing.refresh();
+  });
+}
+
+/** @param {Reviewing} reviewing */
+async function reopen(reviewing) {
+  const reason = await fill("#reopen-dialog", "reason");
+  if (reason === null) return;
+  await reviewing.next(async () => {
+    await send("POST", `${path(reviewing)}/reopen`, { reason });
+    await reviewing.refresh();
+  });
+}
+
+/**
+ * @param {Reviewing} reviewing
+ * @param {HTMLInputElement} input
+ */
+export async function comment(reviewing, input) {
+  await reviewing.next(async () => {
+    await send("POST", `${path(reviewing)}/comments`, { text: input.value });
+    input.value = "";
+    await reviewing.refresh();
+  });
+}
+
+/**
+ * Show a dialog with one field and return what was typed; null if it was closed, or nobody said their name.
+ * @param {string} selector
+ * @param {string} field
+ * @returns {Promise<string | null>}
+ */
+async function fill(selector, field) {
+  const name = await reviewer();
+  if (name === null) return null;
+  const dialog = /** @type {HTMLDialogElement} */ (one(selector));
+  const input = /** @type {HTMLInputElement} */ (one(`[name=${field}]`, dialog));
+  one("[data-who]", dialog).textContent = name || (document.body.dataset.me ?? "");
+  input.value = "";
+  return (await ask(dialog)) === "ok" ? input.value.trim() : null;
+}
+
+/** @param {Reviewing} reviewing */
+function path(reviewing) {
+  return `/api/v1/slides/${reviewing.slide}`;
+}

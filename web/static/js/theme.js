@@ -1,0 +1,6 @@
+// Sets the colours before anything is drawn. Not a module, so that the page waits for it.
+"use strict";
+{
+  const chosen = localStorage.getItem("smearcount-theme");
+  if (chosen === "light" || chosen === "dark") document.documentElement.dataset.theme = chosen;
+}
