@@ -7,7 +7,7 @@ INBOX ?= inbox
 BIN = $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lock train clean
+.PHONY: help run test check bench lock train clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ check: $(VENV)/.test ## run ruff, mypy and the unit tests alone (seconds)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pytest tests/unit
+
+bench: $(VENV)/.test ## measure how fast it is, and hold it against what it has to reach (half an hour)
+	$(BIN)/python tests/benchmarks $(BENCH)
 
 train: $(VENV)/.train ## train the network anew: make train IMAGES=folder RUN=folder [VALIDATION=folder]
 	$(BIN)/smearcount model train $(IMAGES) $(RUN) $(if $(VALIDATION),--validation $(VALIDATION))

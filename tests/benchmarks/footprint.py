@@ -16,6 +16,7 @@ from pipeline import BenchmarkFailed
 from sqlalchemy import create_engine, text
 
 from db import journal
+from db.counts import progress
 from db.database import Database
 from db.migration import migrate
 from watcher.assignment import seen_file
@@ -71,7 +72,7 @@ def worker_footprint(inbox: Path, scratch: Path, broker_url: str, *, workers: in
         dispatch.run()
         started_at = datetime.now(UTC)
         with _running(["worker", "--workers", str(workers)], environment, scratch / "worker.log") as process:
-            while journal.count_queued(database) or journal.has_pending(database, inbox_id):
+            while progress(database).open:
                 dispatch.run()
                 _look(process, started_at)
             family = psutil.Process(process.pid).children(recursive=True)

@@ -123,7 +123,7 @@ def _send(cells: Sequence[Path]) -> None:
 
 
 def _wait(engine: Any, worker: subprocess.Popen[bytes], results: int) -> None:
-    patience = time.monotonic() + 300 + results
+    patience = time.monotonic() + 60 + results
     while True:
         with engine.connect() as connection:
             if connection.execute(select(func.count()).select_from(Result)).scalar_one() >= results:

@@ -1,0 +1,76 @@
+"""What smearcount has to reach, and whether a run of the benchmarks did."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Figures = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Bound:
+    """One line of the table: a figure, and what it must not fall below or exceed."""
+
+    what: str
+    #: How the figure comes from the measurements; KeyError where they were not made.
+    figure: Callable[[Figures], float]
+    at_least: float | None = None
+    at_most: float | None = None
+    unit: str = ""
+
+    @property
+    def wanted(self) -> str:
+        """The bound in words."""
+        limit, word = (self.at_least, "at least") if self.at_least is not None else (self.at_most, "at most")
+        return f"{word} {limit:g}{self.unit}"
+
+    def holds(self, figure: float) -> bool:
+        """Say whether the figure keeps to the bound."""
+        return (self.at_least is None or figure >= self.at_least) and (self.at_most is None or figure <= self.at_most)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A bound beside what was measured."""
+
+    what: str
+    wanted: str
+    #: None: not measured in this run.
+    measured: float | None
+    holds: bool | None
+
+
+def _slowest(figures: Figures, question: str) -> float:
+    return float(max(answers[question]["p99"] for answers in figures["queries"].values()))
+
+
+BOUNDS = (
+    Bound("pipeline / floor, all cores", lambda f: f["speed"]["pipeline_all"] / f["speed"]["floor_all"], at_least=0.85),
+    Bound("pipeline / floor, one core", lambda f: f["speed"]["pipeline_one"] / f["speed"]["floor_one"], at_least=0.85),
+    Bound("pipeline / peer", lambda f: f["speed"]["pipeline_all"] / f["peer"]["images_per_second"], at_least=20),
+    Bound("pipeline / script with the seed network", lambda f: f["speed"]["pipeline_all"] / f["script"]["seed"], at_least=5),
+    Bound("2 workers / 1 worker", lambda f: f["speed"]["pipeline_all"] / f["speed"]["pipeline_one_worker"], at_least=1.8),
+    Bound("throughput at the most images / at the fewest", lambda f: f["growth"][-1]["images_per_second"]
+          / f["growth"][0]["images_per_second"], at_least=0.95),
+    Bound("worker start to first stored result", lambda f: f["worker"]["first_result_seconds"], at_most=2, unit=" s"),
+    Bound("memory per worker", lambda f: max(f["worker"]["process_megabytes"], f["worker"]["share_megabytes"]), at_most=200,
+          unit=" MB"),
+    Bound("differential of one slide in the archive, p99", lambda f: _slowest(f, "one slide's differential"), at_most=10,
+          unit=" ms"),
+    Bound("a page of slides of the archive, p99", lambda f: _slowest(f, "a page of slides"), at_most=50, unit=" ms"),
+    Bound("file complete to row stored, beyond settling, p50", lambda f: f["latency"]["alone"]["p50"] * 1000, at_most=150,
+          unit=" ms"),
+)  # fmt: skip
+
+
+def verdicts(figures: Figures) -> list[Verdict]:
+    """Hold the figures of a run against the bounds."""
+    lines = []
+    for bound in BOUNDS:
+        try:
+            measured = bound.figure(figures)
+        except KeyError:
+            lines.append(Verdict(bound.what, bound.wanted, None, None))
+        else:
+            lines.append(Verdict(bound.what, bound.wanted, measured, bound.holds(measured)))
+    return lines
