@@ -17,6 +17,9 @@ _log = logging.getLogger("smearcount.watcher")
 #: Pause after the broker did not answer, in seconds; doubles up to the second figure.
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 15.0
 
+#: A queue that is not empty is filled up when there is room for so many batches, or when it is half empty.
+_REFILL_BATCHES = 8
+
 #: How often the queue is asked what it still holds, in seconds.
 _CHECK_SECONDS = 2.0
 
@@ -79,8 +82,11 @@ class Dispatch:
             self._pause = 0.0
 
     def _fill(self) -> None:
-        room = self._settings.queue_images - journal.count_queued(self._database)
-        if room <= 0:
+        queued = journal.count_queued(self._database)
+        room = self._settings.queue_images - queued
+        # A queue topped up image by image holds small batches, which cost the workers as much as whole ones.
+        worthwhile = min(_REFILL_BATCHES * self._settings.batch_images, self._settings.queue_images // 2)
+        if room <= 0 or (queued and room < worthwhile):
             return
         batches = journal.take_batches(
             self._database, self._inbox_id, at_most=room, batch_size=self._settings.batch_images
