@@ -19,8 +19,7 @@ test: $(VENV)/.test ## run the checks and all tests: unit, integration, acceptan
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest --numprocesses 2 --dist loadfile tests/unit tests/integration
-	$(BIN)/pytest tests/acceptance
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 check: $(VENV)/.test ## run ruff, mypy and the unit tests alone (seconds)
 	$(BIN)/ruff format --check .

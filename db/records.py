@@ -93,6 +93,16 @@ class ModelUsed:
 
 
 @dataclass(frozen=True)
+class TimeSpent:
+    """What the time of a batch of images went into, in seconds."""
+
+    images: int
+    reading: float
+    decoding: float
+    network: float
+
+
+@dataclass(frozen=True)
 class Classified:
     """A result: what the model said of an image of these bytes."""
 

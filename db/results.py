@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import BindParameter, Connection, bindparam, func, literal, select, update
+from sqlalchemy import BindParameter, Connection, bindparam, func, insert, literal, select, update
 
 from db.database import Database, insert_new
 from db.locking import lock_images, lock_slides
 from db.names import joined
-from db.records import Classified, FileVersion, ModelUsed, Outcome, Postponed, Refused, WorkItem
-from db.schema import IS_OPEN, Classification, Image, ImageState, Inbox, Model, Slide
+from db.records import Classified, FileVersion, ModelUsed, Outcome, Postponed, Refused, TimeSpent, WorkItem
+from db.schema import IS_OPEN, Classification, Image, ImageState, Inbox, Model, Slide, Work
 
 #: How long a postponed image waits before it is queued again.
 POSTPONED_SECONDS = 10
@@ -79,10 +79,13 @@ def give_up_attempt(database: Database, image_ids: Sequence[int]) -> None:
         )
 
 
-def store(database: Database, model: ModelUsed, worker: str, outcomes: Sequence[Outcome]) -> None:
+def store(
+    database: Database, model: ModelUsed, worker: str, outcomes: Sequence[Outcome], spent: TimeSpent | None = None
+) -> None:
     """Store the outcomes of images of one slide, all or nothing; storing the same ones again changes nothing.
 
-    An image that was superseded meanwhile, or finished by another worker, stays as it is.
+    An image that was superseded meanwhile, or finished by another worker, stays as it is. The time spent is added up
+    however often the work was done.
     """
     now = datetime.now(UTC)
     with database.writing() as connection:
@@ -95,6 +98,10 @@ def store(database: Database, model: ModelUsed, worker: str, outcomes: Sequence[
                 _quarantine(connection, outcome, now)
             elif isinstance(outcome, Postponed):
                 _postpone(connection, outcome, now)
+        if spent is not None:
+            row = {"worker": worker, "at": now, "images": spent.images, "reading_seconds": spent.reading}
+            row |= {"decoding_seconds": spent.decoding, "network_seconds": spent.network}
+            connection.execute(insert(Work), row)
 
 
 def _work_items(connection: Connection, ids: Sequence[int]) -> list[WorkItem]:

@@ -203,6 +203,20 @@ class Classification(Base):
     classified_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
+class Work(Base):
+    """What the time of one batch went into; never changed, only added to."""
+
+    __tablename__ = "work"
+
+    id: Mapped[int] = mapped_column(_Key, primary_key=True)
+    worker: Mapped[str] = mapped_column(String)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    images: Mapped[int] = mapped_column(Integer)
+    reading_seconds: Mapped[float] = mapped_column(Float(53))
+    decoding_seconds: Mapped[float] = mapped_column(Float(53))
+    network_seconds: Mapped[float] = mapped_column(Float(53))
+
+
 class ReviewRow(Base):
     """What one person says of one image; the newest of an image counts. Never changed, only added to."""
 

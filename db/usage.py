@@ -1,11 +1,12 @@
-"""How much each model has been used."""
+"""How much each model has been used, and what the workers' time went into."""
 
 from dataclasses import dataclass
 
 from sqlalchemy import func, select
 
 from db.database import Database
-from db.schema import Classification, Model
+from db.records import TimeSpent
+from db.schema import Classification, Model, Work
 from differential.tally import ModelIdentity
 
 
@@ -31,3 +32,12 @@ def cells_per_model(database: Database) -> list[ModelUse]:
             ModelUse(ModelIdentity(name, version, sha256), int(count))
             for name, version, sha256, count in connection.execute(query)
         ]
+
+
+def time_spent(database: Database) -> TimeSpent:
+    """Return what the time of all batches of all workers went into."""
+    columns = (Work.images, Work.reading_seconds, Work.decoding_seconds, Work.network_seconds)
+    with database.reading() as connection:
+        images, *seconds = connection.execute(select(*(func.coalesce(func.sum(column), 0) for column in columns))).one()
+    reading, decoding, network = map(float, seconds)
+    return TimeSpent(int(images), reading, decoding, network)

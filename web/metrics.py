@@ -9,8 +9,8 @@ from prometheus_client.registry import Collector
 
 from db.counts import progress
 from db.errors import DatabaseError
-from db.records import Progress
-from db.usage import cells_per_model
+from db.records import Progress, TimeSpent
+from db.usage import cells_per_model, time_spent
 from differential.errors import SmearcountError
 from web.facilities import Facilities
 from web.feed import ChangeFeed
@@ -36,6 +36,7 @@ class SmearcountCollector(Collector):
         try:
             state = progress(self._facilities.database)
             models = cells_per_model(self._facilities.database)
+            spent = time_spent(self._facilities.database)
         except DatabaseError:
             yield _gauge("smearcount_database_up", "Whether the database answers.", 0)
             return
@@ -47,6 +48,7 @@ class SmearcountCollector(Collector):
         for used in models:
             cells.add_metric((used.model.name, used.model.version, used.model.sha256[:12]), used.calls)
         yield cells
+        yield from _of_the_time(spent)
 
     def _of_the_queue(self) -> Iterator[Metric]:
         try:
@@ -93,6 +95,17 @@ def _of_the_images(state: Progress) -> Iterator[Metric]:
     yield _gauge(
         "smearcount_images_per_second", "Images finished per second over the last minute.", state.rate_per_second
     )
+
+
+def _of_the_time(spent: TimeSpent) -> Iterator[Metric]:
+    yield CounterMetricFamily("smearcount_worked_images", "Images that workers have worked on.", spent.images)
+    seconds = CounterMetricFamily(
+        "smearcount_worked_seconds", "What the workers' time went into, in seconds.", labels=("stage",)
+    )
+    seconds.add_metric(("reading",), spent.reading)
+    seconds.add_metric(("decoding",), spent.decoding)
+    seconds.add_metric(("network",), spent.network)
+    yield seconds
 
 
 def _gauge(name: str, meaning: str, value: float) -> Metric:

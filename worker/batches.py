@@ -34,9 +34,9 @@ def work_through(database: Database, classifier: Classifier, worker: str, image_
 
 
 def _attempt(database: Database, classifier: Classifier, worker: str, begun: Sequence[WorkItem]) -> None:
-    outcomes = classify(begun, classifier)
+    outcomes, spent = classify(begun, classifier)
     try:
-        results.store(database, _model_used(classifier), worker, outcomes)
+        results.store(database, _model_used(classifier), worker, outcomes, spent)
     except DatabaseUnavailable:
         # Not the images' fault. If even this cannot be written, they are tried alone next time, which is only slower.
         results.give_up_attempt(database, [item.image_id for item in begun])

@@ -1,11 +1,12 @@
 """From images to outcomes: read, check, decode, classify as one tensor. Knows neither queue nor database."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from time import perf_counter
 
 import numpy as np
 
-from db.records import Classified, Outcome, Postponed, Refusal, Refused, WorkItem
+from db.records import Classified, Outcome, Postponed, Refusal, Refused, TimeSpent, WorkItem
 from models.classifier import Classifier
 from models.colour import mean_colours
 from models.errors import ImageRefused
@@ -13,13 +14,17 @@ from models.preprocessing import Pixels, decode_cell
 from worker.reading import RealFolders, read_image
 
 
-def classify(items: Sequence[WorkItem], classifier: Classifier) -> list[Outcome]:
-    """Return one outcome per image; an image that cannot be classified never keeps the others from it."""
+def classify(items: Sequence[WorkItem], classifier: Classifier) -> tuple[list[Outcome], TimeSpent]:
+    """Return one outcome per image, and what it took; one that cannot be classified never keeps the others from it."""
     outcomes: list[Outcome] = []
     decoded: list[tuple[int, str, Pixels]] = []
     folders: RealFolders = {}
+    reading = decoding = network = 0.0
     for item in items:
+        started = perf_counter()
         data = read_image(item, folders)
+        read = perf_counter()
+        reading += read - started
         if isinstance(data, Refused | Postponed):
             outcomes.append(data)
             continue
@@ -28,22 +33,27 @@ def classify(items: Sequence[WorkItem], classifier: Classifier) -> list[Outcome]
             decoded.append((item.image_id, sha256, decode_cell(data)))
         except ImageRefused as refused:
             outcomes.append(Refused(item.image_id, Refusal(refused.code, str(refused)), sha256))
+        decoding += perf_counter() - read
     if decoded:
-        pixels = np.stack([one for _, _, one in decoded])
-        calls = classifier.classify(pixels)
-        outcomes += [
-            Classified(
-                image_id=image_id,
-                sha256=sha256,
-                cell_class=call.cell_class,
-                confidence=call.confidence,
-                probabilities=call.probabilities,
-                identified=call.identified,
-                unlikeness=call.unlikeness,
-                colour=(red, green, blue),
-            )
-            for (image_id, sha256, _), call, (red, green, blue) in zip(
-                decoded, calls, mean_colours(pixels).tolist(), strict=True
-            )
-        ]
-    return outcomes
+        started = perf_counter()
+        outcomes += _calls(decoded, classifier)
+        network = perf_counter() - started
+    return outcomes, TimeSpent(len(items), reading, decoding, network)
+
+
+def _calls(decoded: Sequence[tuple[int, str, Pixels]], classifier: Classifier) -> Iterator[Classified]:
+    pixels = np.stack([one for _, _, one in decoded])
+    calls = classifier.classify(pixels)
+    for (image_id, sha256, _), call, (red, green, blue) in zip(
+        decoded, calls, mean_colours(pixels).tolist(), strict=True
+    ):
+        yield Classified(
+            image_id=image_id,
+            sha256=sha256,
+            cell_class=call.cell_class,
+            confidence=call.confidence,
+            probabilities=call.probabilities,
+            identified=call.identified,
+            unlikeness=call.unlikeness,
+            colour=(red, green, blue),
+        )

@@ -4,6 +4,7 @@ import hashlib
 import io
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,8 +19,9 @@ from working import Desk, cell_image, work_item
 from db import journal, results
 from db.database import Database
 from db.errors import DatabaseUnavailable
-from db.records import Batch, Classified, Outcome, Postponed, Refused, WorkItem
+from db.records import Batch, Classified, Outcome, Postponed, Refused, TimeSpent, WorkItem
 from db.schema import Classification, Image
+from db.usage import time_spent
 from models.card import load_card
 from models.classifier import Classification as Call
 from models.classifier import Classifier, ModelIdentity, load_classifier
@@ -107,7 +109,7 @@ def test_each_image_of_a_mixed_batch_gets_its_own_outcome(tmp_path: Path, classi
     items += [pipe, gone, changed]
     expected |= {pipe.image_id: "not-a-file", gone.image_id: "gone", changed.image_id: "postponed"}
 
-    outcomes = _by_id(classify(items, classifier))
+    outcomes = _by_id(classify(items, classifier)[0])
 
     kinds = {
         image_id: outcome.refusal.code
@@ -121,7 +123,7 @@ def test_each_image_of_a_mixed_batch_gets_its_own_outcome(tmp_path: Path, classi
     for item in items:
         outcome = outcomes[item.image_id]
         if isinstance(outcome, Classified):
-            assert [outcome] == classify([item], classifier), "an image's result depends on its neighbours"
+            assert [outcome] == classify([item], classifier)[0], "an image's result depends on its neighbours"
             assert outcome.sha256 == hashlib.sha256((tmp_path / item.path).read_bytes()).hexdigest()
 
 
@@ -138,25 +140,25 @@ def test_real_cells_come_out_the_same_alone_and_among_bad_ones(
         (tmp_path / name).write_bytes(data)
         items.insert(len(items) // 2, work_item(tmp_path, name, image_id=len(items)))
 
-    together = _by_id(classify(items, classifier))
+    together = _by_id(classify(items, classifier)[0])
 
     calls = [outcome for outcome in together.values() if isinstance(outcome, Classified)]
     assert len(calls) == good == 8
     for item in items:
-        assert classify([item], classifier) == [together[item.image_id]]
+        assert classify([item], classifier)[0] == [together[item.image_id]]
 
 
 def test_a_refused_image_keeps_the_checksum_of_its_bytes(tmp_path: Path, classifier: Classifier) -> None:
     (tmp_path / "text.jpg").write_bytes(b"not an image at all")
 
-    (outcome,) = classify([work_item(tmp_path, "text.jpg")], classifier)
+    (outcome,), _ = classify([work_item(tmp_path, "text.jpg")], classifier)
 
     assert isinstance(outcome, Refused)
     assert outcome.sha256 == hashlib.sha256(b"not an image at all").hexdigest()
 
 
 def test_no_images_give_no_outcomes(classifier: Classifier) -> None:
-    assert classify([], classifier) == []
+    assert classify([], classifier)[0] == []
 
 
 def _take(desk: Desk) -> list[Batch]:
@@ -196,6 +198,20 @@ def test_the_colour_of_each_image_is_stored(desk: Desk, classifier: Classifier) 
         for number, name in enumerate(("0000.jpg", "0001.jpg"))
     }
     assert {name: [red, green, blue] for name, red, green, blue in rows} == expected
+
+
+def test_what_a_batch_takes_is_added_up(desk: Desk, classifier: Classifier) -> None:
+    desk.put("S1", 100)
+    assert time_spent(desk.database) == TimeSpent(0, 0.0, 0.0, 0.0)
+    started = time.perf_counter()
+
+    for batch in _take(desk):
+        work_through(desk.database, classifier, "bench", batch.image_ids)
+
+    spent = time_spent(desk.database)
+    assert spent.images == 100
+    assert 0 < spent.reading < spent.decoding < spent.network
+    assert spent.reading + spent.decoding + spent.network < time.perf_counter() - started
 
 
 def test_working_through_a_batch_again_changes_nothing(desk: Desk, classifier: Classifier) -> None:

@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+from journalling import MODEL
 from prometheus_client.parser import text_string_to_metric_families
 from serving import MIXED, make_lab
 
+from db import results
 from db.database import Database
+from db.records import TimeSpent
 
 
 def values(text: str) -> dict[tuple[str, ...], float]:
@@ -21,6 +24,8 @@ def test_metrics_count_what_is_there_and_name_nothing(database: Database, tmp_pa
     lab = make_lab(database, tmp_path / "Doe-inbox")
     lab.add_slide("Doe, Jane", unidentified=1, damaged=2)
     lab.write("Doe, John", {"Doe.jpg": b"\xff\xd8\xff"})
+    for _ in range(2):
+        results.store(database, MODEL, "bench", [], TimeSpent(32, 0.125, 0.75, 1.5))
     with lab.client() as client:
         answer = client.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain; version=")
@@ -34,6 +39,10 @@ def test_metrics_count_what_is_there_and_name_nothing(database: Database, tmp_pa
     assert found["smearcount_oldest_pending_seconds",] >= 0
     assert found["smearcount_queue_messages", "waiting"] == 3
     assert found["smearcount_classifications_total", "test-cnn", "a" * 12, "1.0.0"] == len(MIXED) + 1
+    assert found["smearcount_worked_images_total",] == 64
+    assert found["smearcount_worked_seconds_total", "reading"] == 0.25
+    assert found["smearcount_worked_seconds_total", "decoding"] == 1.5
+    assert found["smearcount_worked_seconds_total", "network"] == 3
     assert found["smearcount_database_up",] == found["smearcount_broker_up",] == 1
     assert found["process_resident_memory_bytes",] > 0
 
