@@ -1,5 +1,6 @@
 """The cells of a slide as its page shows them: in groups by class, the least certain first, and the files beside them."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -100,18 +101,19 @@ def gallery(database: Database, slide_id: int, query: GalleryQuery) -> Gallery:
     )
 
 
-def contact_sheet(groups: Sequence[Group], room: int) -> list[Group]:
+def contact_sheet(groups: Sequence[Group], *, rows: int, per_row: int) -> list[Group]:
     """Return as many cells of each group as there is room for on paper: small groups whole, large ones shortened.
 
-    Every group gets the same number, and what small ones leave over goes to the others.
+    Every group gets a row at least and the same number of rows; what small ones leave over goes to the others.
     """
     shown: dict[ReviewClass, int] = {}
-    left = room
+    left = rows
     by_size = sorted((group for group in groups if group.cells), key=lambda group: len(group.cells))
     for place, group in enumerate(by_size):
-        shown[group.words.code] = min(len(group.cells), left // (len(by_size) - place))
+        fair = max(left // (len(by_size) - place), 1)
+        shown[group.words.code] = min(math.ceil(len(group.cells) / per_row), fair)
         left -= shown[group.words.code]
-    return [Group(group.words, group.cells[: shown[group.words.code]]) for group in groups if group.cells]
+    return [Group(group.words, group.cells[: per_row * shown[group.words.code]]) for group in groups if group.cells]
 
 
 def _cells(database: Database, slide_id: int, query: GalleryQuery) -> CellPage:

@@ -42,6 +42,12 @@ def _environment() -> Environment:
 _ENVIRONMENT: Final = _environment()
 
 
+def prepare() -> None:
+    """Read and compile all templates, so that a mistake in one shows at the start and no page waits for it."""
+    for name in _ENVIRONMENT.list_templates():
+        _ENVIRONMENT.get_template(name)
+
+
 def fill(template: str, **values: Any) -> str:
     """Return a filled-in part of a page."""
     return _ENVIRONMENT.get_template(template).render(values)

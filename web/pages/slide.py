@@ -1,5 +1,6 @@
 """The page of one slide: its differential, its cells, and what people did with it; and the same on paper."""
 
+import math
 import uuid
 from datetime import UTC, datetime
 from typing import Annotated
@@ -27,8 +28,8 @@ from web.pages.visiting import TheViewer
 
 router = APIRouter(prefix="/slides/{slide_id}", include_in_schema=False)
 
-#: Cells that fit on the printed page below the table.
-_SHEET_ROOM = 150
+#: Rows of cells that fit on the printed page below the table where there are no flags, and cells in a row.
+_SHEET_ROWS, _CELLS_PER_ROW = 15, 16
 
 
 class News(Answer):
@@ -92,12 +93,15 @@ def show_report(request: Request, slide_id: SlideId, viewer: TheViewer, given: T
     (examined,) = examinations(given.database, [slide_id], given.counts)
     export = Export(key=uuid.uuid4().hex, at=datetime.now(UTC), version=given.version)
     result = examined.reported
+    # Each flag takes about half a row.
+    rows = _SHEET_ROWS - math.ceil(len(result.flags) / 2)
+    groups = gallery(given.database, slide_id, GalleryQuery()).groups
     return page(
         request,
         "report.html",
         viewer,
         report=report_page(examined, export),
         bars_of=[range_bar(row) for row in result.differential],
-        sheet=contact_sheet(gallery(given.database, slide_id, GalleryQuery()).groups, _SHEET_ROOM),
+        sheet=contact_sheet(groups, rows=rows, per_row=_CELLS_PER_ROW),
         totals={**result.cells, ReviewClass.UNIDENTIFIED: result.unidentified},
     )

@@ -34,7 +34,7 @@ CLASSES: Final[Mapping[ReviewClass, ClassWords]] = {
         ReviewClass(one.value): ClassWords(ReviewClass(one.value), DISPLAY_NAMES[one], SHORT_NAMES[one], str(key))
         for key, one in enumerate(_KEYED, start=1)
     },
-    ReviewClass.UNIDENTIFIED: ClassWords(ReviewClass.UNIDENTIFIED, "Unidentified", "None", "0"),
+    ReviewClass.UNIDENTIFIED: ClassWords(ReviewClass.UNIDENTIFIED, "Unidentified", "Unid", "0"),
 }
 
 #: The same in the order of the gallery: what waits for a person's call first.

@@ -36,15 +36,36 @@ export function make(tag, attributes = {}, ...children) {
 }
 
 /**
- * Read a page of this server and return it, not shown. Login pages and errors are errors.
+ * Read something from this server; whoever has to log in again is led there, and back here afterwards.
+ * @param {string} address
+ * @param {string} type the media type that is wanted
+ * @returns {Promise<Response>}
+ */
+export async function read(address, type) {
+  const answer = await fetch(address, { headers: { Accept: type } });
+  if (answer.redirected && new URL(answer.url).pathname === "/login") {
+    location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
+  }
+  if (!answer.ok || answer.redirected) throw new Error(`the server answers ${answer.status}`);
+  return answer;
+}
+
+/**
+ * Make a document of a page's text. Nothing in it runs or loads before it is put into the page that is shown.
+ * @param {string} text
+ * @returns {Document}
+ */
+export function parsed(text) {
+  return new DOMParser().parseFromString(text, "text/html");
+}
+
+/**
+ * Read a page of this server and return it, not shown.
  * @param {string} address
  * @returns {Promise<Document>}
  */
 export async function readPage(address) {
-  const answer = await fetch(address, { headers: { Accept: "text/html" } });
-  if (answer.redirected && new URL(answer.url).pathname === "/login") location.assign(answer.url);
-  if (!answer.ok || answer.redirected) throw new Error(`${answer.status} instead of a page`);
-  return new DOMParser().parseFromString(await answer.text(), "text/html");
+  return parsed(await (await read(address, "text/html")).text());
 }
 
 /**
@@ -60,7 +81,10 @@ export function replaceById(elements) {
   localTimes();
 }
 
-/** Show the times of a page as those of the reader's place, which are written in UTC. */
+/**
+ * Show the times of a page as those of the reader's place, which are written in UTC.
+ * @param {ParentNode} [within]
+ */
 export function localTimes(within = document) {
   for (const time of /** @type {NodeListOf<HTMLTimeElement>} */ (within.querySelectorAll("time:not([title])"))) {
     const at = new Date(time.dateTime);

@@ -170,7 +170,8 @@ export class Gallery {
   mark(cell, called) {
     const auto = cell.dataset.auto ?? "";
     const text = called === null ? "" : called === auto ? "✎ agreed" : `✎ was ${this.group(auto).dataset.short}`;
-    one(".was", cell).textContent = text;
+    cell.querySelector(".was")?.remove();
+    if (text) cell.append(make("span", { class: "was" }, text));
   }
 
   /**

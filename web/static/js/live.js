@@ -1,11 +1,15 @@
 // Following the changes while the page can be seen. A hidden page lets go: a browser has six connections to a server
 // for all its pages together.
 
+/** Time until another try where the server refused the connection, in milliseconds. */
+const RETRY = 10_000;
+
 /**
  * Call back with the ids of slides that changed; with null when anything may have, such as after a lost connection.
  * @param {(slides: Set<number> | null) => Promise<void>} changed called again only when it has finished
+ * @param {number} [pause] and not within this time, in milliseconds: what costs the server much is shown less often
  */
-export function follow(changed) {
+export function follow(changed, pause = 300) {
   const sign = document.getElementById("live");
   /** @type {EventSource | null} */
   let source = null;
@@ -30,6 +34,7 @@ export function follow(changed) {
         waiting = new Set();
         everything = false;
         await changed(told);
+        await new Promise((resolve) => setTimeout(resolve, pause));
       }
     } catch {
       show("off", "not live");
@@ -51,7 +56,13 @@ export function follow(changed) {
       for (const slide of JSON.parse(event.data).slides) waiting.add(slide);
       void work();
     });
-    source.addEventListener("error", () => show("off", "not live"));
+    source.addEventListener("error", () => {
+      show("off", "not live");
+      // A browser tries again by itself only where a connection was lost, not where none was given.
+      if (source?.readyState !== EventSource.CLOSED) return;
+      close();
+      setTimeout(look, RETRY);
+    });
   };
 
   const close = () => {

@@ -1,7 +1,7 @@
 // The page of a slide: keys, mouse and live changes, and what they do.
 
 import { BigView } from "./bigview.js";
-import { all, isTyping, one, readPage, replaceById, say } from "./dom.js";
+import { all, isTyping, one, parsed, read, readPage, replaceById, say } from "./dom.js";
 import { Gallery, SELECTED } from "./gallery.js";
 import { follow } from "./live.js";
 import { Reviewing } from "./review.js";
@@ -42,16 +42,14 @@ async function showUntilFresh() {
 
 async function showNews() {
   const before = one("#headline").dataset;
-  const answer = await fetch(`/slides/${slide}/news?seen=${before.lastReview}`, { headers: { Accept: "application/json" } });
-  if (!answer.ok) throw new Error("the server does not answer");
+  const answer = await read(`/slides/${slide}/news?seen=${before.lastReview}`, "application/json");
   /** @type {{html: string, reviews: Review[], last_review: number, images: string}} */
   const news = await answer.json();
   const images = before.images;
   const unknown = news.reviews.filter((review) => Number(gallery.cell(review.cell)?.dataset.review) < review.id);
   gallery.apply(news.reviews);
   tell(unknown);
-  // Parsed apart from the page: nothing in it runs or loads before it is put there.
-  replaceById(new DOMParser().parseFromString(news.html, "text/html").body.children);
+  replaceById(parsed(news.html).body.children);
   if (news.images !== images) await readGallery();
   await bigView.again();
 }

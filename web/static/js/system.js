@@ -39,4 +39,4 @@ document.addEventListener("click", (event) => {
   }
 });
 
-follow(refresh);
+follow(refresh, 5000);
