@@ -26,7 +26,7 @@ from differential.tally import SlideTally
 #: How often a line is printed where the output is no terminal, in seconds.
 _PLAIN_SECONDS = 5.0
 #: Share of the time that may go into looking: counting many images takes long, and the workers need the cores.
-_LOOKING_SHARE = 0.02
+_LOOKING_SHARE = 0.01
 #: Most quarantined files that are listed at the end; the command images lists them all.
 _MOST_LISTED = 50
 

@@ -90,10 +90,10 @@ class Bench:
         with self._servers() as (database_urls, broker_url):
             ways: dict[str, Callable[[], float]] = {
                 "floor_one": lambda: floor.images_per_second(self._warm(), processes=1),
-                "floor_all": lambda: floor.images_per_second(self._warm(), processes=self._cores),
                 "pipeline_one": lambda: self._pipeline(workers=1, cores=1),
                 "pipeline_one_worker": lambda: self._pipeline(workers=1),
                 "pipeline_all": lambda: self._pipeline(workers=self._cores),
+                "floor_all": lambda: floor.images_per_second(self._warm(), processes=self._cores),
                 "pipeline_servers_all": lambda: self._pipeline(
                     workers=self._cores,
                     environment={"SMEARCOUNT_DATABASE_URL": next(database_urls), "SMEARCOUNT_BROKER_URL": broker_url},

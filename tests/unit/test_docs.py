@@ -30,6 +30,7 @@ def test_every_setting_is_documented(name: str) -> None:
 def test_no_setting_is_documented_that_does_not_exist() -> None:
     known = {variable(name) for kind in SETTINGS for name in kind.model_fields}
     known |= {"SMEARCOUNT_TEST_POSTGRESQL", "SMEARCOUNT_TEST_BROKER", "SMEARCOUNT_TEST_IMAGES"}
+    known |= {"SMEARCOUNT_TEST_CHROMIUM", "SMEARCOUNT_TEST_ARTEFACTS"}
     for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
         assert set(re.findall(r"SMEARCOUNT_[A-Z0-9_]+[A-Z0-9]", page.read_text())) <= known, page
 
