@@ -253,14 +253,15 @@ def main() -> int:
                 say.print(f"measuring: {part} ...")
                 start = time.monotonic()
                 figures[part] = getattr(bench, part)()
+                # After each part: an interruption costs no more than the part under way.
+                options.json.write_text(json.dumps(figures, indent=2) + "\n")
                 say.print(f"           {part} took {time.monotonic() - start:.0f} s")
     except (SmearcountError, pipeline.BenchmarkFailed, ServerCannotStart, OSError) as error:
         say.print(f"error: {error}", markup=False)
         return 1
     except KeyboardInterrupt:
-        say.print("ended; nothing was written")
+        say.print(f"ended; what was measured until now is in {options.json}")
         return 130
-    options.json.write_text(json.dumps(figures, indent=2) + "\n")
     with options.table.open("w") as file:
         for console in (Console(width=None if sys.stdout.isatty() else 110), Console(file=file, width=110)):
             for table in _tables(figures):
