@@ -73,13 +73,20 @@ def _read_whole(item: WorkItem, path: str) -> bytes | Refused | Postponed:
             return _refused(
                 item, "too-large", f"the file has {before.st_size:,} bytes; a cell image has at most {LARGEST_FILE:,}"
             )
-        with os.fdopen(descriptor, "rb", closefd=False) as file:
-            data = file.read(item.version.size + 1)  # one more, to see a file that has grown
+        data = _read_up_to(descriptor, item.version.size + 1)  # one more, to see a file that has grown
         after = os.fstat(descriptor)
     finally:
         os.close(descriptor)
     unchanged = _same(item.version, before) and _same(item.version, after) and len(data) == item.version.size
     return data if unchanged else Postponed(item.image_id, "the file changed after it was seen")
+
+
+def _read_up_to(descriptor: int, size: int) -> bytes:
+    data = os.read(descriptor, size)
+    # A share may hand a file over in parts.
+    while len(data) < size and (more := os.read(descriptor, size - len(data))):
+        data += more
+    return data
 
 
 def _same(version: FileVersion, status: os.stat_result) -> bool:
