@@ -18,6 +18,7 @@ from models.settings import ModelSettings
 from worker.acknowledging import free_places_always
 from worker.application import CLASSIFY, QUEUE, make_application
 from worker.batches import work_through
+from worker.memory import keep_freed_memory
 from worker.settings import WorkerSettings
 
 _log = logging.getLogger("smearcount.worker")
@@ -115,6 +116,7 @@ def _register(application: Celery, bench: Bench) -> None:
             _log.warning("%s; the watcher will queue these %d images again", error, len(image_ids))
 
     def load(**_: object) -> None:
+        keep_freed_memory()
         # Loading while the child waits for its first batch, not after it came.
         bench.classifier  # noqa: B018
 
