@@ -19,6 +19,7 @@ _FILES_PER_STATEMENT = 500
 
 # Asked for every folder: made once, since making it anew takes longer than the answer.
 _NAMES: BindParameter[str] = bindparam("names", expanding=True)
+_ARE_OPEN = Image.id.in_(bindparam("ids", expanding=True)) & IS_OPEN
 _CURRENT_ROWS = select(Image.id, Image.filename, Image.size, Image.mtime_ns, Image.reason_code).where(
     Image.inbox_id == bindparam("inbox"), Image.folder == bindparam("in_folder"), Image.filename.in_(_NAMES), IS_CURRENT
 )
@@ -274,6 +275,5 @@ def _set_open_state(
     connection: Connection, ids: Sequence[int], state: ImageState, *, queued_at: datetime | None
 ) -> None:
     if ids:
-        are_open = Image.id.in_(ids) & IS_OPEN
-        lock_images(connection, are_open)
-        connection.execute(update(Image).where(are_open).values(state=state, queued_at=queued_at))
+        lock_images(connection, _ARE_OPEN, {"ids": ids})
+        connection.execute(update(Image).where(_ARE_OPEN).values(state=state, queued_at=queued_at), {"ids": ids})

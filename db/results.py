@@ -1,7 +1,7 @@
 """The worker's side: beginning with a batch, and storing what came of it in one transaction."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import BindParameter, Connection, bindparam, func, insert, literal, select, update
@@ -19,14 +19,16 @@ _NO_COLOUR = (None, None, None)
 
 # The statements of every batch, made once: making them anew each time took longer than running them.
 _IDS: BindParameter[int] = bindparam("ids", expanding=True)
+_ARE_OPEN = Image.id.in_(_IDS) & IS_OPEN
 _OPEN_ITEMS = (
     select(Image.id, Inbox.root, Image.folder, Image.filename, Image.size, Image.mtime_ns, Image.attempts)
     .join(Inbox, Inbox.id == Image.inbox_id)
-    .where(Image.id.in_(_IDS), IS_OPEN)
+    .where(_ARE_OPEN)
     .order_by(Image.id)
 )
-_OPEN_SLIDES = select(Image.id, Image.slide_id).where(Image.id.in_(_IDS), IS_OPEN)
-_COUNT_ATTEMPT = update(Image).where(Image.id.in_(_IDS), IS_OPEN).values(attempts=Image.attempts + 1)
+_OF_IMAGES = Slide.id.in_(select(Image.slide_id).where(Image.id.in_(_IDS)))
+_OPEN_SLIDES = select(Image.id, Image.slide_id).where(_ARE_OPEN)
+_COUNT_ATTEMPT = update(Image).where(_ARE_OPEN).values(attempts=Image.attempts + 1)
 _COUNTED_BYTES = select(Image.slide_id, Image.sha256, Image.id).where(
     Image.slide_id.in_(bindparam("slides", expanding=True)),
     Image.state == literal(ImageState.DONE.value, literal_execute=True),
@@ -44,6 +46,12 @@ _FINISH = (
         reason_code=None,
     )
 )
+_MODEL_ID = select(Model.id).where(
+    Model.sha256 == bindparam("sha256"),
+    Model.preprocessing == bindparam("preprocessing"),
+    Model.threshold == bindparam("threshold"),
+)
+_SPEND = insert(Work)
 
 
 def begin(database: Database, image_ids: Sequence[int]) -> list[WorkItem]:
@@ -101,7 +109,7 @@ def store(
         if spent is not None:
             row = {"worker": worker, "at": now, "images": spent.images, "reading_seconds": spent.reading}
             row |= {"decoding_seconds": spent.decoding, "network_seconds": spent.network}
-            connection.execute(insert(Work), row)
+            connection.execute(_SPEND, row)
 
 
 def _work_items(connection: Connection, ids: Sequence[int]) -> list[WorkItem]:
@@ -112,12 +120,12 @@ def _work_items(connection: Connection, ids: Sequence[int]) -> list[WorkItem]:
 
 
 def _lock_open_images(connection: Connection, ids: Sequence[int]) -> None:
-    lock_images(connection, Image.id.in_(ids) & IS_OPEN)
+    lock_images(connection, _ARE_OPEN, {"ids": ids})
 
 
 def _lock_open(connection: Connection, ids: Sequence[int]) -> dict[int, int]:
     """Return the slide of each image that is still open, and keep other workers from storing for these slides."""
-    lock_slides(connection, Slide.id.in_(select(Image.slide_id).where(Image.id.in_(ids))))
+    lock_slides(connection, _OF_IMAGES, {"ids": ids})
     _lock_open_images(connection, ids)
     rows = connection.execute(_OPEN_SLIDES, {"ids": ids})
     return {image_id: slide_id for image_id, slide_id in rows if slide_id is not None}
@@ -174,23 +182,12 @@ def _counted_bytes(
 
 
 def _model_id(connection: Connection, model: ModelUsed) -> int:
-    wanted = (
-        (Model.sha256 == model.sha256)
-        & (Model.preprocessing == model.preprocessing)
-        & (Model.threshold == model.threshold)
-    )
-    known = connection.execute(select(Model.id).where(wanted)).scalar_one_or_none()
+    row = asdict(model)
+    known = connection.execute(_MODEL_ID, row).scalar_one_or_none()
     if known is not None:
         return known
-    row = {
-        "name": model.name,
-        "version": model.version,
-        "sha256": model.sha256,
-        "preprocessing": model.preprocessing,
-        "threshold": model.threshold,
-    }
     insert_new(connection, Model, [row])
-    return connection.execute(select(Model.id).where(wanted)).scalar_one()
+    return connection.execute(_MODEL_ID, row).scalar_one()
 
 
 def _quarantine(connection: Connection, refused: Refused, now: datetime) -> None:
