@@ -7,7 +7,7 @@ INBOX ?= inbox
 BIN = $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench lock train clean
+.PHONY: help run test check bench fuzz lock train clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ check: $(VENV)/.test ## run ruff, mypy and the unit tests alone (seconds)
 
 bench: $(VENV)/.test ## measure how fast it is, and hold it against what it has to reach (half an hour)
 	$(BIN)/python tests/benchmarks $(BENCH)
+
+fuzz: $(VENV)/.test ## decode a hundred thousand spoiled image files in a child process (two minutes)
+	$(BIN)/python tests/fuzzing $(FUZZ)
 
 train: $(VENV)/.train ## train the network anew: make train IMAGES=folder RUN=folder [VALIDATION=folder]
 	$(BIN)/smearcount model train $(IMAGES) $(RUN) $(if $(VALIDATION),--validation $(VALIDATION))
