@@ -7,7 +7,7 @@ INBOX ?= inbox
 BIN = $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench fuzz lock train clean
+.PHONY: help run test check bench fuzz sbom lock train clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,15 +36,24 @@ fuzz: $(VENV)/.test ## decode a hundred thousand spoiled image files in a child 
 train: $(VENV)/.train ## train the network anew: make train IMAGES=folder RUN=folder [VALIDATION=folder]
 	$(BIN)/smearcount model train $(IMAGES) $(RUN) $(if $(VALIDATION),--validation $(VALIDATION))
 
+sbom: $(VENV)-sbom/.done ## write sbom.json (CycloneDX) and licences.md: all that an installation consists of
+	@$(VENV)-sbom/tools/bin/cyclonedx-py environment --output-reproducible --pyproject pyproject.toml \
+	  --output-file sbom.json $(VENV)-sbom/base/bin/python
+	@$(VENV)-sbom/tools/bin/pip-licenses --python $(VENV)-sbom/base/bin/python --format markdown --order license \
+	  --output-file licences.md
+	@echo "written: sbom.json, licences.md"
+
 lock: ## pin the dependencies anew (needs uv)
 	for set in "base" "train --extra train" "test --group test --extra train"; do \
 	  set -- $$set; name=$$1; shift; \
 	  uv pip compile pyproject.toml --group build $$@ --universal --python-version 3.11 --generate-hashes --quiet \
 	    --no-header --no-annotate --no-emit-index-url --no-emit-find-links --output-file requirements/$$name.txt; \
 	done
+	uv pip compile --group audit --universal --python-version 3.11 --generate-hashes --quiet \
+	  --no-header --no-annotate --no-emit-index-url --no-emit-find-links --output-file requirements/audit.txt
 
 clean: ## remove the virtual environment and the caches, never the data
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(VENV) $(VENV)-sbom .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
 
 # One stamp per set of packages: the larger sets hold the smaller.
 $(VENV)/.base $(VENV)/.test $(VENV)/.train: $(VENV)/.%: requirements/%.txt pyproject.toml
@@ -54,4 +63,13 @@ $(VENV)/.base $(VENV)/.test $(VENV)/.train: $(VENV)/.%: requirements/%.txt pypro
 	@echo "Installing pinned packages ($*) into $(VENV) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements/$*.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# Two environments: the tools that look are no part of what they look at.
+$(VENV)-sbom/.done: requirements/base.txt requirements/audit.txt
+	@echo "Installing pinned packages (base, and the tools) into $(VENV)-sbom ..."
+	@for set in base:base tools:audit; do \
+	  $(PYTHON) -m venv --clear $(VENV)-sbom/$${set%:*} && $(VENV)-sbom/$${set%:*}/bin/python -m pip install --quiet \
+	    --disable-pip-version-check --require-hashes --only-binary :all: -r requirements/$${set#*:}.txt || exit 1; \
+	done
 	@touch $@
