@@ -1,12 +1,61 @@
-# One image for the watcher and the workers; the command says which. No TensorFlow in it.
-FROM python:3.13-slim
+# The parts as images: docker build --target worker . (or worker-gpu, web, watcher); docker-compose.yml builds them all.
+#
+# They write to /data and /tmp alone, so that their root may be read-only, and never run as root. To hold the base to the
+# byte, build with --build-arg BASE=python:3.13.14-slim-trixie@sha256:... of an image that your site has examined.
+# deployment/check_build.py carries these steps out in a folder, where there is no container engine.
+ARG BASE=python:3.13.14-slim-trixie
 
+FROM ${BASE} AS packages
+RUN python -m venv /opt/venv
 WORKDIR /opt/smearcount
 COPY requirements/base.txt requirements/
-RUN pip install --no-cache-dir --require-hashes --only-binary :all: -r requirements/base.txt
+RUN /opt/venv/bin/pip install --no-cache-dir --require-hashes --only-binary :all: -r requirements/base.txt
 COPY . .
-RUN pip install --no-cache-dir --no-deps --no-build-isolation --editable . \
-    && useradd --create-home smearcount
-USER smearcount
+# Compiled here, since nothing can be written next to a module later.
+RUN /opt/venv/bin/pip install --no-cache-dir --no-deps --no-build-isolation --editable . \
+    && /opt/venv/bin/python -m compileall -q cli db differential models watcher web worker
+
+FROM packages AS packages-gpu
+COPY requirements/gpu.txt requirements/
+RUN /opt/venv/bin/pip install --no-cache-dir --require-hashes --only-binary :all: -r requirements/gpu.txt
+
+FROM ${BASE} AS bare
+RUN groupadd --gid 10001 smearcount \
+    && useradd --uid 10001 --gid smearcount --no-create-home --home-dir /data --shell /usr/sbin/nologin smearcount \
+    && install --directory --owner smearcount --group smearcount --mode 0700 /data
+ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    MPLCONFIGDIR=/tmp/matplotlib \
+    SMEARCOUNT_DATA=/data \
+    SMEARCOUNT_INBOX_NAME=inbox
+WORKDIR /data
+USER 10001:10001
 ENTRYPOINT ["smearcount"]
-CMD ["--help"]
+
+FROM bare AS small
+COPY --from=packages /opt /opt
+
+FROM bare AS worker-gpu
+COPY --from=packages-gpu /opt /opt
+ENV SMEARCOUNT_MODEL=/opt/smearcount/models/weights/smearcount-2-keras.json
+# Loads TensorFlow, so not often.
+HEALTHCHECK --interval=10m --timeout=2m --start-period=3m --start-interval=30s CMD smearcount doctor
+CMD ["worker"]
+
+FROM small AS web
+ENV SMEARCOUNT_WEB_HOST=0.0.0.0
+HEALTHCHECK --interval=30s --timeout=10s --start-period=1m --start-interval=2s \
+    CMD python -c "import urllib.request as r; r.urlopen('http://127.0.0.1:8765/readyz', timeout=5)"
+EXPOSE 8765
+CMD ["web"]
+
+FROM small AS watcher
+HEALTHCHECK --interval=1m --timeout=20s --start-period=1m --start-interval=5s \
+    CMD smearcount status --inbox "$SMEARCOUNT_INBOX_NAME" --format json | grep -q '"watcher": "running"'
+CMD ["watch", "/inbox"]
+
+FROM small AS worker
+# Database, broker, model, and whether the inbox is where it should be; takes two seconds of a core.
+HEALTHCHECK --interval=5m --timeout=1m --start-period=2m --start-interval=10s CMD smearcount doctor
+CMD ["worker"]

@@ -44,7 +44,7 @@ sbom: $(VENV)-sbom/.done ## write sbom.json (CycloneDX) and licences.md: all tha
 	@echo "written: sbom.json, licences.md"
 
 lock: ## pin the dependencies anew (needs uv)
-	for set in "base" "train --extra train" "test --group test --extra train"; do \
+	for set in "base" "train --extra train" "gpu --extra gpu" "test --group test --extra train"; do \
 	  set -- $$set; name=$$1; shift; \
 	  uv pip compile pyproject.toml --group build $$@ --universal --python-version 3.11 --generate-hashes --quiet \
 	    --no-header --no-annotate --no-emit-index-url --no-emit-find-links --output-file requirements/$$name.txt; \

@@ -19,7 +19,7 @@ Exit codes: 0 done; 1 failed, the message says why; 2 the command line was not u
 #: In the order of the help: what a newcomer needs first.
 COMMANDS = (
     "up", "slides", "counts", "images", "status", "retry", "doctor", "config", "simulate", "model", "watch", "worker",
-    "web", "web-user", "migrate",
+    "web", "web-user", "migrate", "backup", "restore",
 )  # fmt: skip
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import SecretStr, ValidationError
-from pydantic_settings import BaseSettings
+from pydantic_settings import BaseSettings, EnvSettingsSource
 
 from cli.errors import CommandError
-from cli.settings import CliSettings
+from cli.settings import AlertSettings, CliSettings, LogForm
 from db.database import Database, without_password
 from db.migration import require_current
 from db.settings import DatabaseSettings
@@ -34,6 +34,7 @@ SETTINGS: tuple[type[BaseSettings], ...] = (
     ModelSettings,
     CountSettings,
     WebSettings,
+    AlertSettings,
 )
 
 
@@ -57,12 +58,22 @@ class Site:
             CommandError: a setting has a value that it cannot have; says which and why.
         """
         self._options = {name: value for name, value in options.items() if value is not None}
-        self._read = {kind: self._make(kind) for kind in SETTINGS}
+        self._read: dict[type[BaseSettings], BaseSettings] = {CliSettings: self._make(CliSettings, None)}
+        secrets = self._secrets_folder()
+        self._read |= {kind: self._make(kind, secrets) for kind in SETTINGS if kind is not CliSettings}
 
-    def _make(self, kind: type[BaseSettings]) -> BaseSettings:
+    def _secrets_folder(self) -> Path | None:
+        folder = self._of(CliSettings).secrets
+        if folder is not None and not folder.is_dir():
+            raise CommandError(f"SMEARCOUNT_SECRETS: there is no folder {folder}; make it, or do not set it")
+        return folder
+
+    def _make(self, kind: type[BaseSettings], secrets: Path | None) -> BaseSettings:
         given = {name: value for name, value in self._options.items() if name in kind.model_fields}
         try:
-            return kind(**given)
+            return kind(_secrets_dir=secrets, **given)
+        except OSError as error:
+            raise CommandError(f"a file in the folder {secrets} cannot be read: {error.strerror}") from None
         except ValidationError as error:
             first = error.errors()[0]
             if not first["loc"]:  # two settings that do not go together
@@ -80,6 +91,16 @@ class Site:
     def data(self) -> Path:
         """The data folder."""
         return self._of(CliSettings).data.expanduser().absolute()
+
+    @property
+    def log(self) -> LogForm:
+        """How the long-running commands write their logs."""
+        return self._of(CliSettings).log
+
+    @property
+    def alerts(self) -> AlertSettings:
+        """From when on something needs attention."""
+        return self._of(AlertSettings)
 
     @property
     def watcher(self) -> WatcherSettings:
@@ -191,7 +212,9 @@ class Site:
             return "option"
         if isinstance(settings, ModelSettings) and getattr(settings, name) != getattr(self.models, name):
             return "model use"
-        return "environment" if name in settings.model_fields_set else "default"
+        if name not in settings.model_fields_set:
+            return "default"
+        return "environment" if name in EnvSettingsSource(type(settings))() else "secrets"
 
     def _shown(self, settings: BaseSettings, name: str) -> str:
         """Return the value as it is in force, in the form in which the environment variable would be set."""

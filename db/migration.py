@@ -27,12 +27,12 @@ def migrate(database: Database) -> None:
         except OSError as error:
             raise DatabaseError(f"cannot make the data folder {database.file.parent}: {error.strerror}") from error
     with database.reading() as connection:
-        if _revision(connection) == latest_revision():
+        if revision_in(connection) == latest_revision():
             return
     with database.writing() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
-        _refuse_newer(_revision(connection))
+        refuse_newer(revision_in(connection))
         config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
@@ -51,10 +51,10 @@ def require_current(database: Database) -> None:
     if database.file is not None and not database.file.exists():
         raise nothing_yet
     with database.reading() as connection:
-        revision = _revision(connection)
+        revision = revision_in(connection)
     if revision is None:
         raise nothing_yet
-    _refuse_newer(revision)
+    refuse_newer(revision)
     if revision != latest_revision():
         raise DatabaseError(
             f"the database {database.shown} is of an older version ({revision}); upgrade it with: smearcount migrate"
@@ -69,15 +69,21 @@ def latest_revision() -> str:
     return head
 
 
-def _revision(connection: Connection) -> str | None:
+def revision_in(connection: Connection) -> str | None:
+    """Name of the migration that a database is at; None where it holds no tables of ours."""
     return MigrationContext.configure(connection).get_current_revision()
 
 
-def _refuse_newer(revision: str | None) -> None:
+def refuse_newer(revision: str | None, what: str = "the database") -> None:
+    """Check that this version knows a migration.
+
+    Raises:
+        DatabaseError: it does not, so `what` was made by a newer version.
+    """
     known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
     if revision is not None and revision not in known:
         raise DatabaseError(
-            f"the database was made by a newer version of smearcount (schema {revision}); upgrade this installation"
+            f"{what} was made by a newer version of smearcount (schema {revision}); upgrade this installation"
         )
 
 

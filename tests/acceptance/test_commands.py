@@ -30,6 +30,8 @@ COMMANDS = (
     "web",
     "web-user",
     "migrate",
+    "backup",
+    "restore",
 )
 
 
