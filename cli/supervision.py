@@ -30,7 +30,8 @@ class Child:
         self.name = name
         self.log = prepare_log(log)
         self._command = [sys.executable, "-m", "cli.main", *command]
-        self._environment = {**os.environ, **environment}
+        # People read these files, on a machine without a log collector; whoever sets another form gets it.
+        self._environment = {"SMEARCOUNT_LOG": "plain", **os.environ, **environment}
         self._process: subprocess.Popen[bytes] | None = None
         self._deaths: deque[float] = deque(maxlen=_MOST_DEATHS)
 

@@ -79,6 +79,7 @@ class WorkItem:
     version: FileVersion
     #: How often a worker has begun with it, this time included.
     attempts: int
+    slide_id: int | None = None
 
 
 @dataclass(frozen=True)

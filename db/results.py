@@ -21,7 +21,9 @@ _NO_COLOUR = (None, None, None)
 _IDS: BindParameter[int] = bindparam("ids", expanding=True)
 _ARE_OPEN = Image.id.in_(_IDS) & IS_OPEN
 _OPEN_ITEMS = (
-    select(Image.id, Inbox.root, Image.folder, Image.filename, Image.size, Image.mtime_ns, Image.attempts)
+    select(
+        Image.id, Inbox.root, Image.folder, Image.filename, Image.size, Image.mtime_ns, Image.attempts, Image.slide_id
+    )
     .join(Inbox, Inbox.id == Image.inbox_id)
     .where(_ARE_OPEN)
     .order_by(Image.id)
@@ -88,12 +90,18 @@ def give_up_attempt(database: Database, image_ids: Sequence[int]) -> None:
 
 
 def store(
-    database: Database, model: ModelUsed, worker: str, outcomes: Sequence[Outcome], spent: TimeSpent | None = None
+    database: Database,
+    model: ModelUsed,
+    worker: str,
+    outcomes: Sequence[Outcome],
+    spent: TimeSpent | None = None,
+    trace: str | None = None,
 ) -> None:
     """Store the outcomes of images of one slide, all or nothing; storing the same ones again changes nothing.
 
     An image that was superseded meanwhile, or finished by another worker, stays as it is. The time spent is added up
-    however often the work was done.
+    however often the work was done. The row of it is of the very moment at which its images are finished: that is how an
+    image is followed back to the message it came with, `trace`.
     """
     now = datetime.now(UTC)
     with database.writing() as connection:
@@ -108,14 +116,16 @@ def store(
                 _postpone(connection, outcome, now)
         if spent is not None:
             row = {"worker": worker, "at": now, "images": spent.images, "reading_seconds": spent.reading}
-            row |= {"decoding_seconds": spent.decoding, "network_seconds": spent.network}
+            row |= {"decoding_seconds": spent.decoding, "network_seconds": spent.network, "trace": trace}
             connection.execute(_SPEND, row)
 
 
 def _work_items(connection: Connection, ids: Sequence[int]) -> list[WorkItem]:
     return [
-        WorkItem(image_id, root, joined(folder, filename), FileVersion(size, mtime_ns), attempts)
-        for image_id, root, folder, filename, size, mtime_ns, attempts in connection.execute(_OPEN_ITEMS, {"ids": ids})
+        WorkItem(image_id, root, joined(folder, filename), FileVersion(size, mtime_ns), attempts, slide_id)
+        for image_id, root, folder, filename, size, mtime_ns, attempts, slide_id in connection.execute(
+            _OPEN_ITEMS, {"ids": ids}
+        )
     ]
 
 

@@ -215,6 +215,9 @@ class Work(Base):
     reading_seconds: Mapped[float] = mapped_column(Float(53))
     decoding_seconds: Mapped[float] = mapped_column(Float(53))
     network_seconds: Mapped[float] = mapped_column(Float(53))
+    #: Id of the message that the batch came with, as the logs of watcher and worker have it; NULL in rows of earlier
+    #: versions.
+    trace: Mapped[str | None] = mapped_column(String(36))
 
 
 class ReviewRow(Base):

@@ -37,9 +37,12 @@ class Depth(Protocol):
 
 
 class Queue(Protocol):
-    """What the watcher needs of a queue; both calls raise a SmearcountError while the broker does not answer."""
+    """What the watcher needs of a queue; both calls raise a SmearcountError while the broker does not answer.
 
-    def send(self, batch: Batch) -> None: ...  # noqa: D102
+    What `send` returns names the batch from here to the row that its worker writes.
+    """
+
+    def send(self, batch: Batch) -> str: ...  # noqa: D102
     def depth(self) -> Depth: ...  # noqa: D102
 
 
@@ -93,10 +96,15 @@ class Dispatch:
         )
         for position, batch in enumerate(batches):
             try:
-                self._queue.send(batch)
+                trace = self._queue.send(batch)
             except SmearcountError:
                 journal.put_back(self._database, batches[position:])
                 raise
+            _log.info(
+                "batch of %d images sent",
+                len(batch.image_ids),
+                extra={"trace": trace, "slide": batch.slide_id, "images": batch.image_ids},
+            )
 
     def _take_back_lost(self) -> None:
         """Queue again what the journal says is in the queue but is not.

@@ -1,11 +1,12 @@
 """Working through a batch: count the attempt, classify, store; and find the image that kills its worker."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from db import results
 from db.database import Database
 from db.errors import DatabaseUnavailable
-from db.records import ModelUsed, Refusal, Refused, WorkItem
+from db.records import Classified, ModelUsed, Outcome, Postponed, Refusal, Refused, WorkItem
 from models.classifier import Classifier
 from worker.pipeline import classify
 
@@ -13,8 +14,29 @@ from worker.pipeline import classify
 MOST_ATTEMPTS = 3
 
 
-def work_through(database: Database, classifier: Classifier, worker: str, image_ids: Sequence[int]) -> None:
-    """Classify and store what is still open of a batch.
+@dataclass(frozen=True)
+class Worked:
+    """What a worker made of a batch; images that were not open any more are in none of the numbers."""
+
+    slide_id: int | None = None
+    classified: int = 0
+    refused: int = 0
+    postponed: int = 0
+
+    def __add__(self, other: "Worked") -> "Worked":
+        """Sum up."""
+        return Worked(
+            self.slide_id or other.slide_id,
+            self.classified + other.classified,
+            self.refused + other.refused,
+            self.postponed + other.postponed,
+        )
+
+
+def work_through(
+    database: Database, classifier: Classifier, worker: str, image_ids: Sequence[int], trace: str | None = None
+) -> Worked:
+    """Classify and store what is still open of a batch; `trace` is the id of the message that it came with.
 
     A batch comes again after its worker died or hung. Then any of its images may be the cause, so each is tried alone:
     the one at fault is known after the next death, and the others are counted. An image is given up after
@@ -24,23 +46,36 @@ def work_through(database: Database, classifier: Classifier, worker: str, image_
         DatabaseUnavailable: nothing of what was under way was stored; the batch should come again.
     """
     fresh, tried_before = results.begin_fresh(database, image_ids)
-    if fresh:
-        _attempt(database, classifier, worker, fresh)
+    worked = _attempt(database, classifier, worker, fresh, trace) if fresh else Worked()
     for item in sorted(tried_before, key=lambda item: item.attempts):
         if item.attempts >= MOST_ATTEMPTS:
             results.store(database, _model_used(classifier), worker, [_given_up(item)])
+            worked += Worked(item.slide_id, refused=1)
         else:
-            _attempt(database, classifier, worker, results.begin(database, [item.image_id]))
+            worked += _attempt(database, classifier, worker, results.begin(database, [item.image_id]), trace)
+    return worked
 
 
-def _attempt(database: Database, classifier: Classifier, worker: str, begun: Sequence[WorkItem]) -> None:
+def _attempt(
+    database: Database, classifier: Classifier, worker: str, begun: Sequence[WorkItem], trace: str | None
+) -> Worked:
     outcomes, spent = classify(begun, classifier)
     try:
-        results.store(database, _model_used(classifier), worker, outcomes, spent)
+        results.store(database, _model_used(classifier), worker, outcomes, spent, trace)
     except DatabaseUnavailable:
         # Not the images' fault. If even this cannot be written, they are tried alone next time, which is only slower.
         results.give_up_attempt(database, [item.image_id for item in begun])
         raise
+    return _worked(begun, outcomes)
+
+
+def _worked(begun: Sequence[WorkItem], outcomes: Sequence[Outcome]) -> Worked:
+    return Worked(
+        begun[0].slide_id if begun else None,
+        classified=sum(isinstance(outcome, Classified) for outcome in outcomes),
+        refused=sum(isinstance(outcome, Refused) for outcome in outcomes),
+        postponed=sum(isinstance(outcome, Postponed) for outcome in outcomes),
+    )
 
 
 def _given_up(item: WorkItem) -> Refused:

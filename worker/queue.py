@@ -36,16 +36,17 @@ class BatchQueue:
         """Close the connections."""
         self._application.close()
 
-    def send(self, batch: Batch) -> None:
-        """Put a batch into the queue.
+    def send(self, batch: Batch) -> str:
+        """Put a batch into the queue; return the message's id, by which workers name it in their logs.
 
         Raises:
             BrokerUnavailable: the broker does not answer; the batch may or may not be in the queue.
         """
         try:
-            self._application.send_task(CLASSIFY, args=[list(batch.image_ids)], queue=QUEUE, retry=False)
+            sent = self._application.send_task(CLASSIFY, args=[list(batch.image_ids)], queue=QUEUE, retry=False)
         except (OperationalError, redis.RedisError, OSError) as error:
             raise _unavailable(error) from error
+        return str(sent.id)
 
     def depth(self) -> QueueDepth:
         """Return how many messages are there.

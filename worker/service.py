@@ -6,9 +6,11 @@ import socket
 import warnings
 from dataclasses import dataclass
 from functools import cached_property
+from time import perf_counter
 
 from billiard import pool
-from celery import Celery, signals
+from billiard import util as billiard_util
+from celery import Celery, Task, signals
 from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
 
 from db.database import Database
@@ -17,7 +19,7 @@ from models.classifier import Classifier, load_classifier
 from models.settings import ModelSettings
 from worker.acknowledging import free_places_always
 from worker.application import CLASSIFY, QUEUE, make_application
-from worker.batches import work_through
+from worker.batches import Worked, work_through
 from worker.memory import keep_freed_memory
 from worker.settings import WorkerSettings
 
@@ -78,7 +80,11 @@ def run_worker(settings: WorkerSettings, model_settings: ModelSettings, *, broke
 
 
 def _speak_plainly() -> None:
-    """Keep out of the log what would frighten without cause."""
+    """Keep out of the log what would frighten without cause, and what is said better elsewhere."""
+    signals.setup_logging.connect(_leave_log_alone, weak=False)
+    # One line each when a message is received and when it is done with, which our own two say better.
+    for name in ("celery.worker.strategy", "celery.app.trace"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     # Celery warns root of pickled messages; ours are JSON.
     warnings.filterwarnings("ignore", category=SecurityWarning)
     if os.geteuid() == 0:
@@ -86,6 +92,13 @@ def _speak_plainly() -> None:
     # A process that died or hung, or a broker that went away, is said in one line; where in Celery it was noticed
     # helps nobody. What goes wrong within a batch is logged elsewhere, with its traceback.
     logging.getLogger("celery.worker.request").addFilter(_without_traceback)
+
+
+def _leave_log_alone(**_: object) -> None:
+    """Keep Celery from adding handlers: its lines come out in the form of all others, and billiard's with them."""
+    log = billiard_util.get_logger()
+    log.setLevel(logging.ERROR)
+    log.propagate = True
 
 
 def _without_traceback(record: logging.LogRecord) -> bool:
@@ -108,17 +121,35 @@ def _note_warm_shutdown() -> list[str]:
 
 
 def _register(application: Celery, bench: Bench) -> None:
-    def classify(image_ids: list[int]) -> None:
+    def classify(task: Task, image_ids: list[int]) -> None:
+        begun_at = perf_counter()
+        trace = str(task.request.id)
+        _log.info("batch of %d images begun", len(image_ids), extra={"trace": trace})
         try:
-            work_through(bench.database, bench.classifier, bench.name, image_ids)
+            worked = work_through(bench.database, bench.classifier, bench.name, image_ids, trace)
         except DatabaseUnavailable as error:
             # The message is gone after this, the images are not: the watcher queues again what the queue has lost.
-            _log.warning("%s; the watcher will queue these %d images again", error, len(image_ids))
+            _log.warning(
+                "%s; the watcher will queue these %d images again", error, len(image_ids), extra={"trace": trace}
+            )
+            return
+        _log.info("batch stored", extra=_facts(worked, trace, perf_counter() - begun_at))
 
     def load(**_: object) -> None:
         keep_freed_memory()
         # Loading while the child waits for its first batch, not after it came.
         bench.classifier  # noqa: B018
 
-    application.task(name=CLASSIFY)(classify)
+    application.task(name=CLASSIFY, bind=True)(classify)
     signals.worker_process_init.connect(load, weak=False)
+
+
+def _facts(worked: Worked, trace: str, seconds: float) -> dict[str, object]:
+    return {
+        "trace": trace,
+        "slide": worked.slide_id,
+        "classified": worked.classified,
+        "refused": worked.refused,
+        "postponed": worked.postponed,
+        "milliseconds": round(seconds * 1000),
+    }

@@ -25,8 +25,8 @@ def watch(inbox: Path, poll: bool | None, data: Path | None, database_url: str |
     One watcher per inbox. It needs the database and the broker that the workers use. Ctrl-C or SIGTERM ends it; nothing is
     lost, the next one goes on.
     """
-    log_to_stderr()
     site = Site(data=data, database_url=database_url, broker_url=broker_url, poll=poll)
+    log_to_stderr(site.log)
     with site.database as database:
         migrate_patiently(database)
         queue = BatchQueue(site.worker, site.broker_url)

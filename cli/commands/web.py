@@ -42,7 +42,6 @@ def web(
     network it needs users (see web-user) or a token (SMEARCOUNT_WEB_TOKEN, which no option takes: others could read it in
     the list of processes). It speaks HTTP: put a proxy with HTTPS in front. Ctrl-C or SIGTERM ends it.
     """
-    log_to_stderr()
     site = Site(
         data=data,
         database_url=database_url,
@@ -51,6 +50,7 @@ def web(
         web_port=web_port,
         web_users=web_users,
     )
+    log_to_stderr(site.log)
     with site.database as database, web_facilities(site) as facilities:
         application = make_application(facilities)  # refused before anything is waited for
         migrate_patiently(database)

@@ -24,8 +24,8 @@ def worker(workers: int | None, data: Path | None, database_url: str | None, bro
     It needs the database and the broker that the watcher uses, and must see the inbox at the watcher's path. Ctrl-C or
     SIGTERM ends it after the batch under way.
     """
-    log_to_stderr()
     site = Site(data=data, database_url=database_url, broker_url=broker_url, workers=workers)
+    log_to_stderr(site.log)
     check_model(site.models)  # refused here once, not in every child
     with site.database as database:
         migrate_patiently(database)

@@ -117,7 +117,7 @@ def fuzz(
                     yield outcome
             if not child.is_alive():
                 ends = f"dies with code {child.exitcode}"
-            elif 0 < (begun_at := begun.value) < time.monotonic() - seconds:
+            elif 0 < begun.value < time.monotonic() - seconds:
                 child.kill()
                 ends = f"hangs for over {seconds:g} s"
         child.join()

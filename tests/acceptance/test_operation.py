@@ -1,0 +1,200 @@
+"""What an operator goes by: logs that name no one, one trace from file to row, and a status that says what is wrong."""
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from exports import cell_bytes, drop, exports
+from running import Smearcount
+from sqlalchemy import select, update
+from waiting import wait_until
+
+from db import journal
+from db.database import Database
+from db.migration import migrate
+from db.schema import Image, Inbox, Work
+
+CELLS = 30
+#: What lies so far ahead does not grow old while a test runs.
+AHEAD = timedelta(hours=1)
+
+
+@contextmanager
+def opened(smearcount: Smearcount) -> Iterator[Database]:
+    """Yield the command's database, made if there is none."""
+    with Database(f"sqlite:///{smearcount.data / 'smearcount.db'}") as database:
+        migrate(database)
+        yield database
+
+
+@contextmanager
+def logging_to(log: Path, smearcount: Smearcount, *arguments: object) -> Iterator[None]:
+    """Run a command while the context lasts; what it writes to standard error is in `log` afterwards."""
+    command = [sys.executable, "-m", "cli.main", *map(str, arguments)]
+    with log.open("wb") as file:
+        process = subprocess.Popen(command, env=smearcount.all_environment(), stdout=subprocess.DEVNULL, stderr=file)
+        try:
+            yield
+            process.terminate()
+            process.wait(40)
+        finally:
+            process.kill()
+            process.wait()
+
+
+def test_a_trace_leads_from_the_watcher_to_the_row_and_nothing_names_a_patient(
+    smearcount: Smearcount, inbox: Path, broker_url: str
+) -> None:
+    smearcount.environment["SMEARCOUNT_BROKER_URL"] = broker_url
+    files = {f"Doe, Jane {name}": content for name, content in exports(slides=2, cells=CELLS).items()}
+    drop(inbox, files | {"Doe, Jane S00/Doe.jpg": b"no image"})
+    logs = inbox.parent / "worker.log", inbox.parent / "watcher.log"
+    with (
+        logging_to(logs[0], smearcount, "worker", "--workers", 1),
+        logging_to(logs[1], smearcount, "watch", inbox),
+    ):
+        wait_until(lambda: smearcount.is_counted(2 * CELLS + 1), 60, what="all images")
+    said = "".join(log.read_text() for log in logs)
+    assert "Doe" not in said
+    assert str(inbox) not in said
+
+    lines: list[dict[str, Any]] = [json.loads(line) for line in said.splitlines()]
+    assert all(line.keys() >= {"time", "level", "logger", "message"} for line in lines)
+    assert any(line["logger"].startswith("celery") for line in lines), "Celery's lines are of the same form"
+    sent = [line for line in lines if line["message"].endswith("images sent")]
+    stored = {line["trace"]: line for line in lines if line["message"] == "batch stored"}
+    begun = [line["trace"] for line in lines if line["message"].endswith("images begun")]
+    assert sorted(begun) == sorted(stored) == sorted(line["trace"] for line in sent)
+    assert {line["slide"] for line in sent} == {1, 2}
+    for line in sent:
+        done = stored[line["trace"]]
+        assert done["slide"] == line["slide"]
+        assert done["classified"] + done["refused"] == len(line["images"])
+        assert (done["postponed"], done["milliseconds"] > 0) == (0, True)
+    assert sum(line["refused"] for line in stored.values()) == 1
+
+    with opened(smearcount) as database, database.reading() as connection:
+        of_image = dict(connection.execute(select(Image.id, Work.trace).join(Work, Work.at == Image.finished_at)).all())
+    assert of_image == {image_id: line["trace"] for line in sent for image_id in line["images"]}
+
+
+@pytest.mark.parametrize("form", [None, "json"])
+def test_what_up_starts_writes_for_people_unless_told_otherwise(
+    smearcount: Smearcount, inbox: Path, form: str | None
+) -> None:
+    if form is not None:
+        smearcount.environment["SMEARCOUNT_LOG"] = form
+    drop(inbox, exports(slides=1, cells=3))
+    done = smearcount.run("up", inbox, "--once")
+    assert done.returncode == 0, done.stderr
+    for part in ("watcher", "worker"):
+        text = (smearcount.data / "logs" / f"{part}.log").read_text()
+        # Celery says on standard output, which is no log, that it ends.
+        lines = text.replace("\nworker: Warm shutdown (MainProcess)\n", "").splitlines()
+        assert lines
+        assert all(line.startswith("{") is (form == "json") for line in lines), lines
+        assert sum(" trace=" in line or '"trace"' in line for line in lines) >= 1
+
+
+def test_a_form_that_does_not_exist_is_refused(smearcount: Smearcount) -> None:
+    smearcount.environment["SMEARCOUNT_LOG"] = "xml"
+    done = smearcount.run("worker")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: SMEARCOUNT_LOG cannot be 'xml'")
+
+
+def journal_some(database: Database, inbox: Path, *, watched: timedelta, came: timedelta) -> None:
+    """Journal an image that waits; the watcher lived, and the image came, so long ago."""
+    now = datetime.now(UTC)
+    inbox_id = journal.register_inbox(database, str(inbox), str(inbox))
+    with database.writing() as connection:
+        connection.execute(update(Inbox).values(watched_at=now - watched))
+    drop(inbox, {"S1/1.jpg": cell_bytes(1)})
+    journal.record(database, inbox_id, [journal.SeenFile("S1", "1.jpg", 1, 1, "S1")])
+    with database.writing() as connection:
+        connection.execute(update(Image).values(seen_at=now - came))
+
+
+def test_status_says_in_words_what_monitoring_would_alert_to(smearcount: Smearcount, inbox: Path) -> None:
+    with opened(smearcount) as database:
+        journal_some(database, inbox, watched=timedelta(hours=2), came=timedelta(hours=3))
+    done = smearcount.run("status")
+    assert done.returncode == 0, "the exit code does not tell of it"
+    first, second = done.stderr.splitlines()
+    assert first.startswith(f"attention: nobody watches the inbox {inbox} since ")
+    assert first.endswith("(SmearcountWatcherDown in docs/runbook.md)")
+    assert second.endswith("more than 15 min (SmearcountOldestPending in docs/runbook.md)")
+    assert "attention" not in done.stdout
+
+    smearcount.environment["SMEARCOUNT_ALERT_PENDING_MINUTES"] = "0"
+    smearcount.environment["SMEARCOUNT_BROKER_URL"] = "redis://127.0.0.1:1/0"
+    said = smearcount.run("status", "--format", "json").stderr
+    assert "SmearcountOldestPending" not in said
+    assert "the broker does not answer" in said
+    assert "SmearcountBrokerDown" in said
+
+
+def test_watching_prints_a_block_for_each_change_and_ends_by_ctrl_c(
+    smearcount: Smearcount, inbox: Path, broker_url: str
+) -> None:
+    smearcount.environment["SMEARCOUNT_BROKER_URL"] = broker_url
+    with opened(smearcount) as database:
+        journal_some(database, inbox, watched=-AHEAD, came=-AHEAD)
+        watching = smearcount.start("status", "--watch", "--format", "csv")
+        assert watching.stdout is not None
+        values = (line.split(",") for line in watching.stdout)
+        columns, first = next(values), next(values)
+        pending = columns.index("pending")
+        assert first[pending] == "1"
+        with database.writing() as connection:
+            connection.execute(update(Image).values(state="quarantined"))
+        assert next(values) == columns
+        changed = next(values)
+        assert (changed[pending], changed[columns.index("quarantined")]) == ("0", "1")
+        watching.send_signal(signal.SIGINT)
+        said, _ = watching.communicate(timeout=40)
+    assert watching.returncode == 130
+    assert said.strip() == "interrupted", "nothing is printed while nothing changes"
+
+
+def test_on_a_terminal_what_is_shown_follows_what_is_there(smearcount: Smearcount, inbox: Path) -> None:
+    with opened(smearcount) as database:
+        journal_some(database, inbox, watched=-AHEAD, came=-AHEAD)
+        ours, theirs = pty.openpty()
+        watching = subprocess.Popen(
+            [sys.executable, "-m", "cli.main", "status", "--watch"],
+            env={**smearcount.all_environment(), "TERM": "xterm", "COLUMNS": "100", "LINES": "60"},
+            stdout=theirs,
+            stderr=theirs,
+        )
+        os.close(theirs)
+        try:
+            _read_until(ours, r"pending +1\b")
+            with database.writing() as connection:
+                connection.execute(update(Image).values(state="quarantined"))
+            _read_until(ours, r"quarantined +1\b")
+            watching.send_signal(signal.SIGINT)
+            said = _read_until(ours, "interrupted")
+            assert watching.wait(20) == 130
+            assert "Traceback" not in said
+        finally:
+            watching.kill()
+            watching.wait()
+            os.close(ours)
+
+
+def _read_until(terminal: int, pattern: str) -> str:
+    said = ""
+    while not re.search(pattern, said):
+        said += os.read(terminal, 65536).decode(errors="replace")
+    return said
