@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
+from memory import peak_bytes
 from pipeline import BenchmarkFailed
 from sqlalchemy import create_engine, text
 
@@ -95,7 +96,7 @@ def watcher_footprint(inbox: Path, scratch: Path, broker_url: str, *, files: int
                 _look(process, since=None)
                 time.sleep(0.2)
             first_scan = time.monotonic() - start
-            largest = _largest_memory(process.pid)
+            largest = peak_bytes(process.pid)
         inbox_id = journal.register_inbox(database, str(inbox), str(inbox))
         start = time.monotonic()
         unknown = unknown_files(
@@ -151,10 +152,3 @@ def _first_result(database_url: str) -> datetime:
 def _journalled(database: Database) -> int:
     with database.reading() as connection:
         return int(connection.execute(text("SELECT count(*) FROM images")).scalar_one())
-
-
-def _largest_memory(pid: int) -> int:
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    raise BenchmarkFailed("this system does not tell a process's largest memory")

@@ -8,6 +8,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+
+sys.path.append(str(Path(__file__).parents[1]))
+
 from sandbox import MEGABYTES, SECONDS, Outcome, fuzz
 
 from models.preprocessing import decode_cell

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from memory import peak_bytes
 from mutations import mutated
 from originals import originals
 
@@ -193,4 +194,4 @@ def _end(decode: Decode, data: bytes) -> tuple[str, str]:
 
 
 def _peak_megabytes() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return peak_bytes() / 1024**2

@@ -38,6 +38,16 @@ def test_the_same_seed_spoils_in_the_same_way() -> None:
     assert mutated(random.Random(1), files) != mutated(random.Random(2), files)
 
 
+def test_the_memory_of_whoever_asks_is_not_the_decoders(tmp_path: Path) -> None:
+    """A new process is told to have had as much as the one that started it, unless asked in the right way."""
+    bytearray(700 * 1024 * 1024)
+
+    outcome = _fuzzed(decode_cell, tmp_path, images=60)
+
+    assert outcome.findings == []
+    assert outcome.peak_megabytes < MEGABYTES
+
+
 def crash_on_the_tenth(data: bytes) -> None:
     if random.Random(data).randrange(10) == 0:
         os.abort()

@@ -95,13 +95,14 @@ def test_read_only_and_strided_pixels_are_fine(noise: npt.NDArray[np.uint8], cla
 
 def test_loading_is_quick_small_and_silent() -> None:
     script = """
-import resource, time
+import psutil, time
 from models.classifier import load_classifier
 from models.settings import ModelSettings
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+process = psutil.Process()
+before = process.memory_info().rss
 started = time.perf_counter()
 load_classifier(ModelSettings(), threads=1)
-print(time.perf_counter() - started, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+print(time.perf_counter() - started, (process.memory_info().rss - before) / 1024**2)
 """
     done = subprocess.run(
         [sys.executable, "-c", script], check=True, capture_output=True, text=True, cwd=Path(__file__).parents[2]
