@@ -27,6 +27,8 @@ def show(what: RenderableType) -> None:
 def write(text: str) -> None:
     """Print a result for a program, exactly as it is."""
     sys.stdout.write(text if text.endswith("\n") else text + "\n")
+    # Whoever reads along through a pipe, as of `status --watch`, is not to wait until a buffer is full.
+    sys.stdout.flush()
 
 
 @contextmanager

@@ -38,6 +38,8 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
         if name.startswith("SMEARCOUNT_") and not name.startswith("SMEARCOUNT_TEST_"):
             monkeypatch.delenv(name)
+    # What a command forgets to write out at once is seen late by users, and so it is by the tests.
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
 
 
 @pytest.fixture
