@@ -15,6 +15,7 @@ from typing import NoReturn
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, sync_playwright
 from playwright.sync_api import Error as BrowserError
+from playwright.sync_api import TimeoutError as BrowserWaitedInVain
 from running import Smearcount
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -37,13 +38,14 @@ addEventListener("securitypolicyviolation",
   (event) => console.error(`policy violated: ${event.violatedDirective} by ${event.blockedURI}`));
 """
 
-_PICTURES_ARE_THERE = """
-() => [...document.images].every((image) => {
+_MISSING_PICTURES = """
+() => [...document.images].filter((image) => {
   const place = image.getBoundingClientRect();
   const isInView = place.bottom > 0 && place.top < innerHeight && image.checkVisibility();
-  return !isInView || (image.complete && image.naturalWidth > 0);
-})
+  return isInView && !(image.complete && image.naturalWidth > 0);
+}).map((image) => `${image.currentSrc || image.src} complete=${image.complete}`)
 """
+_PICTURES_ARE_THERE = f"() => ({_MISSING_PICTURES.strip()})().length === 0"
 
 SMALL, LARGE = (1280, 800), (1920, 1080)
 
@@ -151,7 +153,11 @@ class Chromium:
 
     def keep(self, visitor: Visitor, name: str) -> Path:
         """Keep a picture of what a visitor sees, once all pictures on it are loaded."""
-        visitor.page.wait_for_function(_PICTURES_ARE_THERE)
+        try:
+            visitor.page.wait_for_function(_PICTURES_ARE_THERE)
+        except BrowserWaitedInVain:
+            missing = visitor.page.evaluate(_MISSING_PICTURES)
+            pytest.fail(f"{visitor.page.url} waits for {missing}; the browser says {visitor.complaints}")
         path = self.artefacts / f"{name}.png"
         visitor.page.screenshot(path=path)
         return path
