@@ -126,7 +126,7 @@ def _checked_url(url: str) -> URL:
 
 def _engine(url: URL) -> Engine:
     if url.get_backend_name() == "postgresql":
-        return create_engine(
+        engine = create_engine(
             url,
             pool_pre_ping=True,
             connect_args={
@@ -139,10 +139,22 @@ def _engine(url: URL) -> Engine:
                 "tcp_user_timeout": 30_000,
             },
         )
+        event.listen(engine, "connect", _prepare_postgresql)
+        return engine
     engine = create_engine(url, connect_args={"timeout": SQLITE_BUSY_SECONDS})
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _prepare_postgresql(connection: Any, _record: object) -> None:
+    # The other way round: of a machine that vanished without a word, the server keeps the locks for hours, and whoever
+    # works on the same slide or wants the same inbox waits, unless it looks sooner whether the machine is still there.
+    settings = {"keepalives_idle": "10", "keepalives_interval": "5", "keepalives_count": "4", "user_timeout": "30000"}
+    chosen = ", ".join(f"set_config('tcp_{name}', '{value}', false)" for name, value in settings.items())
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {chosen}")
+    connection.commit()
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

@@ -71,9 +71,6 @@ class InboxLease:
                 self._connection.execute(text("SELECT 1")).all()
                 return True
             self._connection = self._database.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-            # Should the network to this watcher be cut, the server frees the lease soon, not in hours.
-            for setting in ("tcp_keepalives_idle = 10", "tcp_keepalives_interval = 5", "tcp_keepalives_count = 4"):
-                self._connection.execute(text(f"SET {setting}"))
             is_mine = self._connection.execute(text("SELECT pg_try_advisory_lock(:space, :inbox)"), keys).scalar_one()
         except exc.SQLAlchemyError as error:
             self.release()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from journalling import new_inbox, seen, take
-from servers import PostgresqlServer
+from servers import PostgresqlServer, free_port
 from sqlalchemy import event, text
 
 from db import counts, database, journal, results
@@ -189,6 +189,19 @@ def test_postgresql_stopped_in_the_middle_of_a_transaction_leaves_nothing(own_po
             write_while_it_stops()
         own_postgresql.start()
         assert [item.path for item in results.begin(opened, batches[0].image_ids)] == ["S/a.jpg"]
+
+
+def test_the_server_soon_lets_go_of_what_a_vanished_machine_had_locked() -> None:
+    server = PostgresqlServer(port=free_port())
+    try:
+        server.start()
+        with Database(server.url()) as opened, opened.reading() as connection:
+            assert connection.execute(text("SHOW tcp_keepalives_idle")).scalar_one() == "10"
+            assert connection.execute(text("SHOW tcp_keepalives_interval")).scalar_one() == "5"
+            assert connection.execute(text("SHOW tcp_keepalives_count")).scalar_one() == "4"
+            assert connection.execute(text("SHOW tcp_user_timeout")).scalar_one() == "30000"
+    finally:
+        server.remove()
 
 
 def test_what_the_caller_raises_undoes_the_transaction_and_comes_out_as_it_is(database: Database) -> None:
