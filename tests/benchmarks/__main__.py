@@ -1,6 +1,6 @@
 """How fast smearcount is, held against what it has to reach.
 
-    make bench                                    everything, about 20 minutes
+    make bench                                    everything, about 25 minutes
     make bench BENCH="--only speed --only latency"
 
 All of it runs on this machine and on the same images, one thing after the other. What is compared is measured in turns
@@ -39,7 +39,9 @@ import latency
 import peer
 import pipeline
 import queries
+import scaling
 import script
+from hosts import Network, why_unavailable
 from servers import PostgresqlServer, ServerCannotStart, ValkeyServer
 
 from db.database import Database
@@ -103,6 +105,25 @@ class Bench:
                 for name, way in ways.items():
                     took.setdefault(name, []).append(way())
         return {name: statistics.median(rates) for name, rates in took.items()} | {"rounds": took}
+
+    def hosts(self) -> dict[str, Any]:
+        """Return images per second with one and with two hosts that classify, or why there are none."""
+        why = why_unavailable()
+        if why is not None:
+            return {"unavailable": why}
+        took: dict[str, list[float]] = {}
+        cpu: dict[str, dict[str, float]] = {}
+        with Network() as network:
+            laboratory = scaling.Laboratory(network, self._inbox, self._folder("hosts"), helpers=2)
+            with laboratory.serving():
+                for _ in range(_ROUNDS):
+                    for name, helpers in (("one_helper", 1), ("two_helpers", 2)):
+                        run = laboratory.count(len(self._warm()), helpers=helpers)
+                        took.setdefault(name, []).append(run.images_per_second)
+                        busy = {kind: seconds / run.images * 1e6 for kind, seconds in run.cpu.items()}
+                        cpu[name] = busy | {"cores in use": sum(run.cpu.values()) / run.seconds}
+        rates = {name: statistics.median(rates) for name, rates in took.items()}
+        return rates | {"rounds": took, "microseconds_of_cpu_per_image": cpu}
 
     def peer(self) -> dict[str, Any]:
         """Return images per second of what people write first."""
@@ -231,7 +252,7 @@ class Bench:
 
 
 #: What can be measured, in the order in which it is.
-PARTS = ("speed", "peer", "script", "breakdown", "growth", "worker", "watcher", "latency", "queries")
+PARTS = ("speed", "hosts", "peer", "script", "breakdown", "growth", "worker", "watcher", "latency", "queries")
 
 
 def main() -> int:
@@ -292,7 +313,7 @@ def _tables(figures: dict[str, Any]) -> Iterator[Table]:
         "what", "wanted", "measured", "", title=f"Bounds, on {machine['cores']} cores of {machine['processor']}"
     )
     for verdict in bounds.verdicts(figures):
-        measured = "not measured" if verdict.measured is None else f"{verdict.measured:.3g}"
+        measured = verdict.why_not or "not measured" if verdict.measured is None else f"{verdict.measured:.3g}"
         bound_table.add_row(
             verdict.what, verdict.wanted, measured, {True: "holds", False: "FAILS", None: ""}[verdict.holds]
         )

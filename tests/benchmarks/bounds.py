@@ -39,15 +39,23 @@ class Verdict:
     #: None: not measured in this run.
     measured: float | None
     holds: bool | None
+    #: Why it cannot be measured on this machine.
+    why_not: str = ""
 
 
 def _slowest(figures: Figures, question: str) -> float:
     return float(max(answers[question]["p99"] for answers in figures["queries"].values()))
 
 
-def _ratio(figures: Figures, one: str, other: str) -> float:
+class Unavailable(Exception):
+    """The figure cannot be measured on this machine; the message says why."""
+
+
+def _ratio(figures: Figures, one: str, other: str, part: str = "speed") -> float:
     """Return the median of the rounds' ratios: a busy minute that hits a whole round does not change its ratio."""
-    rounds = figures["speed"]["rounds"]
+    if "unavailable" in figures[part]:
+        raise Unavailable(figures[part]["unavailable"])
+    rounds = figures[part]["rounds"]
     return statistics.median(a / b for a, b in zip(rounds[one], rounds[other], strict=True))
 
 
@@ -57,6 +65,7 @@ BOUNDS = (
     Bound("pipeline / peer", lambda f: f["speed"]["pipeline_all"] / f["peer"]["images_per_second"], at_least=20),
     Bound("pipeline / script with the seed network", lambda f: f["speed"]["pipeline_all"] / f["script"]["seed"], at_least=5),
     Bound("2 workers / 1 worker", lambda f: _ratio(f, "pipeline_all", "pipeline_one_worker"), at_least=1.8),
+    Bound("2 hosts with a worker / 1 host", lambda f: _ratio(f, "two_helpers", "one_helper", "hosts"), at_least=1.8),
     Bound("throughput at the most images / at the fewest", lambda f: f["growth"][-1]["images_per_second"]
           / f["growth"][0]["images_per_second"], at_least=0.95),
     Bound("worker start to first stored result", lambda f: f["worker"]["first_result_seconds"], at_most=2, unit=" s"),
@@ -78,6 +87,8 @@ def verdicts(figures: Figures) -> list[Verdict]:
             measured = bound.figure(figures)
         except KeyError:
             lines.append(Verdict(bound.what, bound.wanted, None, None))
+        except Unavailable as error:
+            lines.append(Verdict(bound.what, bound.wanted, None, None, str(error)))
         else:
             lines.append(Verdict(bound.what, bound.wanted, measured, bound.holds(measured)))
     return lines

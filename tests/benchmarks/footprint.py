@@ -1,19 +1,14 @@
 """What the processes need: time to the first result, memory, and what a large inbox costs the watcher."""
 
-import os
-import signal
 import subprocess
-import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
 from memory import peak_bytes
-from pipeline import BenchmarkFailed
+from pipeline import BenchmarkFailed, running
 from sqlalchemy import create_engine, text
 
 from db import journal
@@ -72,7 +67,7 @@ def worker_footprint(inbox: Path, scratch: Path, broker_url: str, *, workers: in
         dispatch = Dispatch(database, queue, inbox_id, WatcherSettings())
         dispatch.run()
         started_at = datetime.now(UTC)
-        with _running(["worker", "--workers", str(workers)], environment, scratch / "worker.log") as process:
+        with running(["worker", "--workers", str(workers)], environment, scratch / "worker.log") as process:
             while progress(database).open:
                 dispatch.run()
                 _look(process, started_at)
@@ -91,7 +86,7 @@ def watcher_footprint(inbox: Path, scratch: Path, broker_url: str, *, files: int
     start = time.monotonic()
     with Database(url) as database:
         migrate(database)
-        with _running(["watch", str(inbox)], environment, scratch / "watcher.log") as process:
+        with running(["watch", str(inbox)], environment, scratch / "watcher.log") as process:
             while _journalled(database) < files:
                 _look(process, since=None)
                 time.sleep(0.2)
@@ -114,23 +109,6 @@ def _environment(scratch: Path, database_url: str, broker_url: str) -> dict[str,
         "SMEARCOUNT_DATABASE_URL": database_url,
         "SMEARCOUNT_BROKER_URL": broker_url,
     }
-
-
-@contextmanager
-def _running(words: list[str], environment: Mapping[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "cli.main", *words],
-            env={**os.environ, **environment},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
-        yield process
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait()
 
 
 def _look(process: subprocess.Popen[bytes], since: datetime | None) -> None:

@@ -1,16 +1,18 @@
 """The whole of smearcount on an inbox: `up --once`, timed from the first image queued to the last result stored."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
+from hosts import Host
 from sqlalchemy import create_engine, text
 
 #: How often the processes' use of the cores is looked at, in seconds; what the last look missed is lost.
@@ -77,8 +79,31 @@ def count_inbox(
     if process.returncode != 0:
         raise BenchmarkFailed(f"up ended with code {process.returncode}: {said.strip()[-500:]}")
     return Run(
-        images, _seconds(settings.get("SMEARCOUNT_DATABASE_URL") or f"sqlite:///{data}/smearcount.db", images), cpu
+        images,
+        counting_seconds(settings.get("SMEARCOUNT_DATABASE_URL") or f"sqlite:///{data}/smearcount.db", images),
+        cpu,
     )
+
+
+@contextmanager
+def running(
+    words: Sequence[str], environment: Mapping[str, str], log: Path, *, host: Host | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a command that stays up, on this machine or on a host, and tell it to end."""
+    command = [sys.executable, "-m", "cli.main", *words]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command if host is None else host.command(command),
+            env={**os.environ, **environment},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait()
 
 
 @contextmanager
@@ -92,7 +117,12 @@ def _limited_to(cores: int | None) -> Iterator[None]:
         os.sched_setaffinity(0, all_cores)
 
 
-def _seconds(database_url: str, images: int) -> float:
+def counting_seconds(database_url: str, images: int) -> float:
+    """Return the time from the first image queued to the last result stored.
+
+    Raises:
+        BenchmarkFailed: not so many images were counted.
+    """
     engine = create_engine(database_url.replace("postgresql:", "postgresql+psycopg:", 1))
     seconds = "(julianday(max(finished_at)) - julianday(min(queued_at))) * 86400"
     if engine.dialect.name == "postgresql":
