@@ -12,15 +12,21 @@ import numpy as np
 
 from cli.site import Site
 from db.counts import inbox_lines
+from db.journal import newest_files
 from db.migration import require_current
+from db.mounts import Mounts
 from db.names import from_text
+from db.records import InboxLine, JournalledFile
 from differential.errors import SmearcountError
 from models.classifier import check_model, load_classifier
 from models.preprocessing import INPUT_SIDE
 from watcher.events import FileEvents
 from watcher.layout import Layout
 from worker.queue import BatchQueue
+from worker.reading import is_same_version
 
+#: How many files of an inbox are looked for.
+_NEWEST_FILES = 20
 #: How long a file event may take to arrive, in seconds.
 _EVENT_SECONDS = 3.0
 
@@ -43,8 +49,14 @@ def examine(site: Site, inbox: Path | None) -> list[Finding]:
         ("model", partial(_model, site)),
         ("pattern", partial(_pattern, site)),
     ]
-    folders = [inbox] if inbox is not None else _watched_folders(site)
-    examinations += [("inbox", partial(_inbox, folder)) for folder in folders]
+    if site.mounts != Mounts():
+        examinations.append(("mounts", partial(_mounts, site)))
+    if inbox is not None:
+        examinations.append(("inbox", partial(_inbox, inbox)))
+    else:
+        examinations += [
+            ("inbox", partial(_watched_inbox, site, line.name, folder)) for line, folder in _watched_folders(site)
+        ]
     return [_examined(what, examination) for what, examination in examinations]
 
 
@@ -93,11 +105,43 @@ def _pattern(site: Site) -> Finding:
     return Finding("pattern", "well", site.watcher.pattern)
 
 
-def _watched_folders(site: Site) -> list[Path]:
+def _mounts(site: Site) -> Finding:
+    inboxes = inbox_lines(site.counted_database())
+    misfit = site.mounts.misfit([line.name for line in inboxes])
+    if misfit is not None:
+        return Finding("mounts", "wrong", misfit)
+    if not inboxes:
+        return Finding("mounts", "unknown", "no inbox has been watched yet")
+    return Finding("mounts", "well", ", ".join(site.mounts.folder(line.name, line.root) for line in inboxes))
+
+
+def _watched_folders(site: Site) -> list[tuple[InboxLine, Path]]:
+    """Return the inboxes that have ever been watched, and where this machine sees them."""
     try:
-        return [Path(from_text(line.root)) for line in inbox_lines(site.counted_database())]
+        inboxes = inbox_lines(site.counted_database())
     except SmearcountError:
         return []
+    return [(line, Path(from_text(site.mounts.folder(line.name, line.root)))) for line in inboxes]
+
+
+def _watched_inbox(site: Site, name: str, folder: Path) -> Finding:
+    """Look whether the folder is the one that was watched, and up to date, before anything else."""
+    finding = _inbox(folder)
+    files = newest_files(site.database, name, at_most=_NEWEST_FILES)
+    if not files or not folder.is_dir() or any(_is_there(folder, file) for file in files):
+        return finding
+    missing = f"none of the {len(files)} newest files is there as its watcher saw it"
+    if any(file.is_open for file in files):
+        remedy = "is it the right share, mounted and up to date? SMEARCOUNT_MOUNTS says where this machine sees it"
+        return Finding(finding.what, "wrong", f"{missing}; {remedy}")
+    return Finding(finding.what, "unknown", f"{missing}: they were removed after counting, or this is another folder")
+
+
+def _is_there(folder: Path, file: JournalledFile) -> bool:
+    try:
+        return is_same_version(file.version, (folder / from_text(file.path)).stat())
+    except OSError:
+        return False
 
 
 def _inbox(folder: Path) -> Finding:

@@ -14,6 +14,7 @@ from cli.errors import CommandError
 from cli.settings import AlertSettings, CliSettings, LogForm
 from db.database import Database, without_password
 from db.migration import require_current
+from db.mounts import Mounts
 from db.settings import DatabaseSettings
 from differential.settings import CountSettings
 from models.choice import chosen
@@ -146,6 +147,11 @@ class Site:
     def database_url(self) -> str:
         """URL of the database in force."""
         return self._of(DatabaseSettings).url_for(self.data)
+
+    @property
+    def mounts(self) -> Mounts:
+        """Where this machine sees the inboxes."""
+        return self._of(DatabaseSettings).mounted
 
     @property
     def has_own_broker(self) -> bool:

@@ -34,6 +34,7 @@ def web_facilities(site: Site) -> Iterator[Facilities]:
             queue=queue,
             examine=checks,
             model=lambda: _model(site),
+            mounts=site.mounts,
         )
     finally:
         batches.close()

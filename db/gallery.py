@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Float, Row, Select, case, func, literal, s
 from db.calls import CALL, EFFECTIVE_CLASS, IS_CALL, IS_REVIEW, REVIEW
 from db.database import Database
 from db.errors import UnknownImage
+from db.mounts import Mounts
 from db.names import joined
 from db.paging import cursor, is_key, values_of
 from db.reviews import require_slide
@@ -88,13 +89,14 @@ class CellPage:
 class ImageFile:
     """Where an image's file is; both names in the form of `db.names`, which `from_text` turns back."""
 
-    #: Absolute path of the inbox on the watcher's machine.
+    #: Absolute path of the inbox on this machine.
     root: str
     #: Path within the inbox.
     path: str
     #: Bytes and time of the version that was journalled; another one may lie there by now.
     size: int
     mtime_ns: int
+    #: Of the bytes that were counted, or read first; None where nobody has read it.
     sha256: str | None
 
 
@@ -198,14 +200,14 @@ def cell(database: Database, image_id: int) -> Cell:
     return _cell(row)
 
 
-def image_file(database: Database, image_id: int) -> ImageFile:
-    """Return where an image's file is.
+def image_file(database: Database, image_id: int, mounts: Mounts) -> ImageFile:
+    """Return where an image's file is on this machine, which sees the inboxes as `mounts` says.
 
     Raises:
         UnknownImage: there is no such image.
     """
     query = (
-        select(Inbox.root, Image.folder, Image.filename, Image.size, Image.mtime_ns, Image.sha256)
+        select(Inbox.name, Inbox.root, Image.folder, Image.filename, Image.size, Image.mtime_ns, Image.sha256)
         .join(Inbox, Inbox.id == Image.inbox_id)
         .where(Image.id == image_id)
     )
@@ -213,7 +215,8 @@ def image_file(database: Database, image_id: int) -> ImageFile:
         row = connection.execute(query).first() if is_key(image_id) else None
     if row is None:
         raise UnknownImage(f"there is no image {image_id}")
-    return ImageFile(row.root, joined(row.folder, row.filename), row.size, row.mtime_ns, row.sha256)
+    root = mounts.folder(row.name, row.root)
+    return ImageFile(root, joined(row.folder, row.filename), row.size, row.mtime_ns, row.sha256)
 
 
 def quarantined(database: Database, *, after: str | None = None, limit: int = 200) -> QuarantinedPage:

@@ -3,19 +3,35 @@
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from sqlalchemy import BindParameter, Connection, RowMapping, and_, bindparam, func, or_, select, update
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    RowMapping,
+    and_,
+    bindparam,
+    func,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.orm import InstrumentedAttribute
 
 from db.database import Database, insert_new
 from db.locking import lock_images, lock_slides
-from db.names import to_text
-from db.records import Batch, FileVersion, Journalled, KnownFile, SeenFile
-from db.schema import IS_CURRENT, IS_OPEN, Image, ImageState, Inbox, Slide
+from db.names import joined, to_text
+from db.records import Batch, FileVersion, Journalled, JournalledFile, KnownFile, SeenFile
+from db.schema import IS_CURRENT, IS_OPEN, OPEN_STATES, Image, ImageState, Inbox, Slide
 
 #: Reasons that a later look at the same, unchanged file may overturn.
 REVIVABLE = frozenset({"gone", "empty", "no-slide", "leaves-inbox"})
 
 _FILES_PER_STATEMENT = 500
+
+#: Nothing is put off for longer than this.
+_LONGEST_WAIT = timedelta(minutes=1)
 
 # Asked for every folder: made once, since making it anew takes longer than the answer.
 _NAMES: BindParameter[str] = bindparam("names", expanding=True)
@@ -65,6 +81,23 @@ def known_in_folder(database: Database, inbox_id: int, folder: str) -> dict[str,
         }
 
 
+def newest_files(database: Database, inbox: str, *, at_most: int) -> list[JournalledFile]:
+    """Return the files of an inbox that came last, without those that could not be counted; newest first."""
+    could_be_counted = [*OPEN_STATES, ImageState.DONE, ImageState.DUPLICATE]
+    query = (
+        select(Image.folder, Image.filename, Image.size, Image.mtime_ns, Image.state)
+        .join(Inbox, Inbox.id == Image.inbox_id)
+        .where(Inbox.name == inbox, Image.state.in_(could_be_counted))
+        .order_by(Image.id.desc())
+        .limit(at_most)
+    )
+    with database.reading() as connection:
+        return [
+            JournalledFile(joined(folder, filename), FileVersion(size, mtime_ns), state in OPEN_STATES)
+            for folder, filename, size, mtime_ns, state in connection.execute(query)
+        ]
+
+
 def record(database: Database, inbox_id: int, files: Sequence[SeenFile]) -> Journalled:
     """Journal files: new ones begin pending, or quarantined with the reason; changed ones supersede their old row.
 
@@ -84,13 +117,13 @@ def take_batches(database: Database, inbox_id: int, *, at_most: int, batch_size:
     """Mark up to `at_most` pending images as queued and return them as batches of one slide each, oldest first."""
     now = datetime.now(UTC)
     pending = (
-        select(Image.id, Image.slide_id)
+        select(Image.id, Image.slide_id, Image.reason_code)
         .where(
             IS_OPEN,
             Image.state == ImageState.PENDING,
             Image.inbox_id == inbox_id,
             Image.slide_id.is_not(None),
-            or_(Image.not_before.is_(None), Image.not_before <= now),
+            or_(Image.not_before.is_(None), _is_past(Image.not_before, now)),
         )
         .order_by(Image.id)
     )
@@ -101,15 +134,18 @@ def take_batches(database: Database, inbox_id: int, *, at_most: int, batch_size:
     with database.writing() as connection:
         rows = connection.execute(pending.limit(at_most)).all()
         of_slide: dict[int, list[int]] = defaultdict(list)
-        for image_id, slide_id in rows:
+        complained_of: set[int] = set()
+        for image_id, slide_id, code in rows:
             if slide_id is not None:
                 of_slide[slide_id].append(image_id)
+            if code is not None:
+                complained_of.add(image_id)
         for ids in of_slide.values():
             _set_open_state(connection, ids, ImageState.QUEUED, queued_at=now)
     return [
-        Batch(slide_id, tuple(ids[start : start + batch_size]))
+        Batch(slide_id, part, tuple(sorted(complained_of.intersection(part))) if complained_of else ())
         for slide_id, ids in of_slide.items()
-        for start in range(0, len(ids), batch_size)
+        for part in (tuple(ids[start : start + batch_size]) for start in range(0, len(ids), batch_size))
     ]
 
 
@@ -127,7 +163,7 @@ def put_back_lost(database: Database, inbox_id: int, *, queued_before: datetime)
             IS_OPEN,
             Image.state == ImageState.QUEUED,
             Image.inbox_id == inbox_id,
-            or_(Image.queued_at.is_(None), Image.queued_at < queued_before),
+            or_(Image.queued_at.is_(None), _is_past(Image.queued_at, queued_before)),
         )
         lock_images(connection, is_lost)
         return connection.execute(
@@ -157,7 +193,7 @@ def complete_slides(
             select(Slide.id, Slide.name).where(
                 Slide.inbox_id == inbox_id,
                 Slide.completed_at.is_(None),
-                Slide.last_image_at <= now - quiet,
+                _is_past(Slide.last_image_at, now - quiet),
                 ~still_open,
             )
         ).all()
@@ -172,11 +208,16 @@ def complete_slides(
         lock_slides(connection, Slide.id.in_(complete))
         completed = connection.execute(
             update(Slide)
-            .where(Slide.id.in_(complete), Slide.last_image_at <= now - quiet, ~still_open)
+            .where(Slide.id.in_(complete), _is_past(Slide.last_image_at, now - quiet), ~still_open)
             .values(completed_at=now)
             .returning(Slide.name)
         )
         return sorted(completed.scalars())
+
+
+def _is_past(column: InstrumentedAttribute[Any], moment: datetime) -> ColumnElement[bool]:
+    """Condition that a moment was not after another; one that is yet to come was written before the clock was set back."""
+    return or_(column <= moment, column > datetime.now(UTC) + _LONGEST_WAIT)
 
 
 def _record_some(connection: Connection, inbox_id: int, files: Sequence[SeenFile], now: datetime) -> Journalled:
@@ -262,6 +303,7 @@ def _new_row(inbox_id: int, file: SeenFile, slides: dict[str, int], now: datetim
         "size": file.size,
         "mtime_ns": file.mtime_ns,
         "analyzer_label": file.analyzer_label,
+        "sha256": file.sha256,
         "state": ImageState.QUARANTINED if file.refusal else ImageState.PENDING,
         "attempts": 0,
         "seen_at": now,

@@ -28,6 +28,8 @@ class SeenFile:
     analyzer_label: str | None = None
     #: Set where the file's name, kind or place already forbids counting it.
     refusal: Refusal | None = None
+    #: Of its bytes, where they were read.
+    sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,8 @@ class Batch:
 
     slide_id: int
     image_ids: tuple[int, ...]
+    #: Those among them that some worker's machine did not show as they were journalled.
+    complained_of: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,7 @@ class WorkItem:
     """An image a worker has begun with."""
 
     image_id: int
-    #: Absolute path of the inbox on the watcher's machine.
+    #: Absolute path of the inbox on the machine of whoever asked.
     root: str
     #: Path within the inbox, in the form of `db.names`.
     path: str
@@ -80,6 +84,8 @@ class WorkItem:
     #: How often a worker has begun with it, this time included.
     attempts: int
     slide_id: int | None = None
+    #: Of the bytes that were read first; None where nobody has.
+    sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -128,16 +134,16 @@ class Refused:
 
 
 @dataclass(frozen=True)
-class Postponed:
-    """No result yet: the image could not be read just now, or changed meanwhile."""
+class Unseen:
+    """No result yet: the worker's machine does not show the image as it was journalled; another's may."""
 
     image_id: int
+    #: One of `db.complaints`.
+    code: str
     reason: str
-    #: Whether it counts as an attempt, of which an image has a limited number.
-    is_attempt: bool = False
 
 
-Outcome = Classified | Refused | Postponed
+Outcome = Classified | Refused | Unseen
 
 
 @dataclass(frozen=True)
@@ -163,6 +169,17 @@ class ImageLine:
     duplicate_of: str | None
     seen_at: datetime
     finished_at: datetime | None
+
+
+@dataclass(frozen=True)
+class JournalledFile:
+    """A file as it was journalled."""
+
+    #: Path within the inbox, in the form of `db.names`.
+    path: str
+    version: FileVersion
+    #: Whether it still has to be read.
+    is_open: bool
 
 
 @dataclass(frozen=True)

@@ -2,18 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from sqlalchemy import BindParameter, Connection, bindparam, func, insert, literal, select, update
 
 from db.database import Database, insert_new
 from db.locking import lock_images, lock_slides
+from db.mounts import Mounts
 from db.names import joined
-from db.records import Classified, FileVersion, ModelUsed, Outcome, Postponed, Refused, TimeSpent, WorkItem
+from db.records import Classified, FileVersion, ModelUsed, Outcome, Refused, TimeSpent, Unseen, WorkItem
 from db.schema import IS_OPEN, Classification, Image, ImageState, Inbox, Model, Slide, Work
 
-#: How long a postponed image waits before it is queued again.
-POSTPONED_SECONDS = 10
+#: Every inbox is where its watcher sees it.
+_NO_MOUNTS = Mounts()
 
 _NO_COLOUR = (None, None, None)
 
@@ -22,12 +23,13 @@ _IDS: BindParameter[int] = bindparam("ids", expanding=True)
 _ARE_OPEN = Image.id.in_(_IDS) & IS_OPEN
 _OPEN_ITEMS = (
     select(
-        Image.id, Inbox.root, Image.folder, Image.filename, Image.size, Image.mtime_ns, Image.attempts, Image.slide_id
+        Image.id, Inbox.name, Inbox.root, Image.folder, Image.filename, Image.size, Image.mtime_ns, Image.attempts,
+        Image.slide_id, Image.sha256,
     )
     .join(Inbox, Inbox.id == Image.inbox_id)
     .where(_ARE_OPEN)
     .order_by(Image.id)
-)
+)  # fmt: skip
 _OF_IMAGES = Slide.id.in_(select(Image.slide_id).where(Image.id.in_(_IDS)))
 _OPEN_SLIDES = select(Image.id, Image.slide_id).where(_ARE_OPEN)
 _COUNT_ATTEMPT = update(Image).where(_ARE_OPEN).values(attempts=Image.attempts + 1)
@@ -48,6 +50,18 @@ _FINISH = (
         reason_code=None,
     )
 )
+# Pending at once: whoever did not see it idles for a while, so that another worker gets it.
+_PUT_BACK = (
+    update(Image)
+    .where(Image.id == bindparam("image"))
+    .values(
+        state=literal(ImageState.PENDING.value),
+        queued_at=None,
+        attempts=Image.attempts - 1,
+        reason_code=bindparam("code"),
+        reason=bindparam("why"),
+    )
+)
 _MODEL_ID = select(Model.id).where(
     Model.sha256 == bindparam("sha256"),
     Model.preprocessing == bindparam("preprocessing"),
@@ -56,22 +70,25 @@ _MODEL_ID = select(Model.id).where(
 _SPEND = insert(Work)
 
 
-def begin(database: Database, image_ids: Sequence[int]) -> list[WorkItem]:
+def begin(database: Database, image_ids: Sequence[int], mounts: Mounts = _NO_MOUNTS) -> list[WorkItem]:
     """Count an attempt for each image that is still to be classified, and return those; the others need nothing more.
 
     The attempt is committed before the image is touched, so that an image that kills its worker is known by its count.
+    `mounts` says where this machine sees the inboxes.
     """
     with database.writing() as connection:
         _lock_open_images(connection, image_ids)
         connection.execute(_COUNT_ATTEMPT, {"ids": image_ids})
-        return _work_items(connection, image_ids)
+        return _work_items(connection, image_ids, mounts)
 
 
-def begin_fresh(database: Database, image_ids: Sequence[int]) -> tuple[list[WorkItem], list[WorkItem]]:
+def begin_fresh(
+    database: Database, image_ids: Sequence[int], mounts: Mounts = _NO_MOUNTS
+) -> tuple[list[WorkItem], list[WorkItem]]:
     """Begin, as `begin` does, with those images that no worker has begun with; return them, and those that one has."""
     with database.writing() as connection:
         _lock_open_images(connection, image_ids)
-        items = _work_items(connection, image_ids)
+        items = _work_items(connection, image_ids, mounts)
         fresh = [replace(item, attempts=1) for item in items if item.attempts == 0]
         if fresh:
             connection.execute(_COUNT_ATTEMPT, {"ids": [item.image_id for item in fresh]})
@@ -112,21 +129,23 @@ def store(
         for outcome in mine:
             if isinstance(outcome, Refused):
                 _quarantine(connection, outcome, now)
-            elif isinstance(outcome, Postponed):
-                _postpone(connection, outcome, now)
+        _put_back(connection, [outcome for outcome in mine if isinstance(outcome, Unseen)])
         if spent is not None:
             row = {"worker": worker, "at": now, "images": spent.images, "reading_seconds": spent.reading}
             row |= {"decoding_seconds": spent.decoding, "network_seconds": spent.network, "trace": trace}
             connection.execute(_SPEND, row)
 
 
-def _work_items(connection: Connection, ids: Sequence[int]) -> list[WorkItem]:
+def _work_items(connection: Connection, ids: Sequence[int], mounts: Mounts) -> list[WorkItem]:
     return [
-        WorkItem(image_id, root, joined(folder, filename), FileVersion(size, mtime_ns), attempts, slide_id)
-        for image_id, root, folder, filename, size, mtime_ns, attempts, slide_id in connection.execute(
+        WorkItem(
+            image_id, mounts.folder(inbox, root), joined(folder, filename), FileVersion(size, mtime_ns), attempts,
+            slide_id, sha256,
+        )
+        for image_id, inbox, root, folder, filename, size, mtime_ns, attempts, slide_id, sha256 in connection.execute(
             _OPEN_ITEMS, {"ids": ids}
         )
-    ]
+    ]  # fmt: skip
 
 
 def _lock_open_images(connection: Connection, ids: Sequence[int]) -> None:
@@ -214,15 +233,7 @@ def _quarantine(connection: Connection, refused: Refused, now: datetime) -> None
     )
 
 
-def _postpone(connection: Connection, postponed: Postponed, now: datetime) -> None:
-    connection.execute(
-        update(Image)
-        .where(Image.id == postponed.image_id)
-        .values(
-            state=ImageState.PENDING,
-            queued_at=None,
-            not_before=now + timedelta(seconds=POSTPONED_SECONDS),
-            attempts=Image.attempts - (0 if postponed.is_attempt else 1),
-            reason=postponed.reason,
-        )
-    )
+def _put_back(connection: Connection, unseen: Sequence[Unseen]) -> None:
+    if unseen:
+        rows = [{"image": one.image_id, "code": one.code, "why": one.reason} for one in unseen]
+        connection.execute(_PUT_BACK, rows)

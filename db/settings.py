@@ -1,13 +1,18 @@
-"""Where the counts are kept."""
+"""Where the counts are kept, and where this machine sees what is counted."""
 
+import json
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from db.mounts import Mounts
+from db.names import to_text
 
 
 class DatabaseSettings(BaseSettings):
-    """Settings of the database, from the environment."""
+    """Settings of the database and of what it tells of, from the environment."""
 
     model_config = SettingsConfigDict(env_prefix="SMEARCOUNT_", frozen=True, extra="ignore")
 
@@ -16,7 +21,32 @@ class DatabaseSettings(BaseSettings):
         description="SQLAlchemy URL of the database, such as postgresql://user:secret@host/smearcount. "
         "Empty: a SQLite file in the data folder, good for one machine.",
     )
+    mounts: Annotated[str | dict[str, str], NoDecode] = Field(
+        default="",
+        description="Folder at which this machine's workers and web server see the inbox, such as /mnt/share. With "
+        'several inboxes JSON, by their names: {"inbox": "/mnt/share"}. Empty: at its watcher\'s path.',
+    )
+
+    @field_validator("mounts", mode="before")
+    @classmethod
+    def _are_absolute_paths(cls, value: object) -> object:
+        if isinstance(value, str) and value.lstrip().startswith("{"):
+            try:
+                value = json.loads(value)
+            except ValueError:
+                raise ValueError('it is no json; write it like {"inbox": "/mnt/share"}') from None
+        folders = list(value.values()) if isinstance(value, dict) else [value] if value else []
+        if not all(isinstance(folder, str) and Path(folder).is_absolute() for folder in folders):
+            raise ValueError('give absolute paths, such as /mnt/share or {"inbox": "/mnt/share"}')
+        return value
 
     def url_for(self, data_dir: Path) -> str:
         """Return the URL to connect to: the one set, or that of the SQLite file in `data_dir`."""
         return self.database_url or f"sqlite:///{data_dir.absolute() / 'smearcount.db'}"
+
+    @property
+    def mounted(self) -> Mounts:
+        """Where this machine sees the inboxes."""
+        if isinstance(self.mounts, str):
+            return Mounts(elsewhere=to_text(self.mounts) or None)
+        return Mounts({to_text(name): to_text(folder) for name, folder in self.mounts.items()})

@@ -13,9 +13,11 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
+from db.settings import DatabaseSettings
 from models.preprocessing import Pixels, decode_cell
 from models.settings import ModelSettings
 from worker import pipeline
+from worker import settings as worker_settings
 from worker.service import run_worker
 from worker.settings import WorkerSettings
 
@@ -46,8 +48,11 @@ def main(broker_url: str, database_url: str, settings: str) -> NoReturn:
     """Work until told to stop."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     vars(pipeline)["decode_cell"] = decode_with_trouble
+    given = json.loads(settings)
+    mounts = DatabaseSettings(mounts=given.pop("mounts")).mounted
+    vars(worker_settings)["_LONGEST_PAUSE"] = given.pop("longest_pause", worker_settings._LONGEST_PAUSE)
     code = run_worker(
-        WorkerSettings(**json.loads(settings)), ModelSettings(), broker_url=broker_url, database_url=database_url
+        WorkerSettings(**given), ModelSettings(), broker_url=broker_url, database_url=database_url, mounts=mounts
     )
     sys.exit(code)
 

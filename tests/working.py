@@ -1,5 +1,6 @@
 """Short ways to a running worker: inboxes of drawn cells, the queue kept filled as the watcher does it, and processes."""
 
+import hashlib
 import io
 import json
 import os
@@ -77,6 +78,8 @@ class Desk:
     database: Database
     root: Path
     broker_url: str
+    #: Keep the SHA-256 of each file that is journalled.
+    hash_files: bool = False
     _queued: BatchQueue | None = field(default=None, init=False)
     _dispatch: Dispatch | None = field(default=None, init=False)
 
@@ -113,9 +116,13 @@ class Desk:
         seen = []
         for path in sorted((self.root / slide).iterdir()):
             status = path.lstat()
+            sha256 = hashlib.sha256(path.read_bytes()).hexdigest() if self.hash_files else None
             seen.append(
-                SeenFile(to_text(slide), to_text(path.name), status.st_size, status.st_mtime_ns, to_text(slide))
-            )
+                SeenFile(
+                    to_text(slide), to_text(path.name), status.st_size, status.st_mtime_ns, to_text(slide),
+                    sha256=sha256,
+                )
+            )  # fmt: skip
         journal.record(self.database, self.inbox_id, seen)
 
     def send(self) -> None:
@@ -189,15 +196,15 @@ class Desk:
 class WorkerProcess:
     """A real worker in a session of its own; whatever the test does, nothing of it outlives the context."""
 
-    def __init__(self, desk: Desk, log: Path, **settings: float) -> None:
-        """Prepare; `settings` are those of the worker."""
+    def __init__(self, desk: Desk, log: Path, *, mounts: str | Path = "", **settings: float) -> None:
+        """Prepare; `settings` are those of the worker, `mounts` is where its machine sees the inbox."""
         self.log = log
         self._command = [
             sys.executable,
             str(Path(__file__).with_name("worker_process.py")),
             desk.broker_url,
             desk.database.url.render_as_string(hide_password=False),
-            json.dumps({"workers": 2, **settings}),
+            json.dumps({"workers": 2, "mounts": str(mounts), **settings}),
         ]
         self._process: subprocess.Popen[bytes] | None = None
 

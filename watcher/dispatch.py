@@ -10,6 +10,7 @@ from db.database import Database
 from db.errors import DatabaseError
 from db.records import Batch
 from differential.errors import SmearcountError
+from watcher.complaints import Complaints
 from watcher.settings import WatcherSettings
 
 _log = logging.getLogger("smearcount.watcher")
@@ -55,6 +56,7 @@ class Dispatch:
         self._queue = queue
         self._inbox_id = inbox_id
         self._settings = settings
+        self._complaints = Complaints(database)
         self._pause = 0.0
         self._resume_at = 0.0
         self._check_at = 0.0
@@ -94,6 +96,7 @@ class Dispatch:
         batches = journal.take_batches(
             self._database, self._inbox_id, at_most=room, batch_size=self._settings.batch_images
         )
+        batches = self._complaints.answered(batches)
         for position, batch in enumerate(batches):
             try:
                 trace = self._queue.send(batch)

@@ -1,5 +1,6 @@
 """The lookout: file events, scans and settling, all of which end in files that are ready to be journalled."""
 
+import itertools
 import logging
 import os
 import threading
@@ -73,9 +74,10 @@ class Lookout:
         """The files that have settled and were not taken yet."""
         return list(self._settled.values())
 
-    def forget_settled(self) -> None:
-        """Note that the settled files have been taken."""
-        self._settled.clear()
+    def forget_settled(self, number: int) -> None:
+        """Note that so many of the settled files, the first ones, have been taken."""
+        for path in list(itertools.islice(self._settled, number)):
+            del self._settled[path]
 
     def has_ended_full_scan(self) -> bool:
         """Say, once for each full scan, that it has ended and that all it found has settled."""
@@ -213,6 +215,8 @@ class Lookout:
             self._settled[sighting.path] = seen_file(sighting, self._layout)
 
     def _pause(self) -> float:
+        if self._settled:
+            return 0.0  # more than were taken in one round
         if (self._scan is not None or self._scans_wanted) and len(self._settling) < _MOST_SETTLING:
             return 0.0
         next_look = self._settling.seconds_to_next(time.monotonic())

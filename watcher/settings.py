@@ -41,6 +41,11 @@ class WatcherSettings(BaseSettings):
     empty_seconds: float = Field(
         default=10, ge=0, description="Seconds after which a file that stays empty (0 bytes) is quarantined."
     )
+    hash_files: bool = Field(
+        default=False,
+        description="Read every new file once and keep its SHA-256, so that a worker on another machine that shows an "
+        "older copy of it is found out. For workers on other machines.",
+    )
     quiet_seconds: float = Field(
         default=5, ge=0, description="Seconds without a new image after which a slide with nothing pending is complete."
     )

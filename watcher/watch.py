@@ -3,6 +3,7 @@
 import logging
 import os
 import time
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,10 +11,11 @@ from db import journal
 from db.database import Database
 from db.errors import DatabaseUnavailable
 from db.lease import InboxLease
-from db.names import to_text
-from db.records import Journalled, KnownFile, Refusal
+from db.names import from_text, joined, to_text
+from db.records import FileVersion, Journalled, KnownFile, Refusal, SeenFile
 from watcher.dispatch import Dispatch, Queue
 from watcher.errors import InboxBusy, WatcherError
+from watcher.hashing import LARGEST_FILE, sha256_of
 from watcher.layout import Layout
 from watcher.lookout import Lookout
 from watcher.settings import WatcherSettings
@@ -22,6 +24,8 @@ _log = logging.getLogger("smearcount.watcher")
 
 #: How often slides are completed and the watcher's own state is written down, in seconds.
 _BOOKKEEPING_SECONDS = 0.5
+#: Most files read in one round where they are, so that other work is not kept waiting by a slow share.
+_HASHED_PER_ROUND = 500
 #: Pause after the database or the inbox did not answer, and between two looks whether to stop, in seconds.
 _PAUSE_SECONDS, _BREATH_SECONDS = 2.0, 0.02
 
@@ -110,10 +114,22 @@ class Watcher:
         settled = self._lookout.settled
         if not settled:
             return
+        if self._settings.hash_files:
+            settled = [self._hashed(file) for file in settled[:_HASHED_PER_ROUND]]
         came = journal.record(self._database, self.inbox_id, settled)
-        self._lookout.forget_settled()
+        self._lookout.forget_settled(len(settled))
         if came != Journalled():
             _log.info("%d new images, %d overwritten, %d refused", came.new, came.superseded, came.refused)
+
+    def _hashed(self, file: SeenFile) -> SeenFile:
+        if file.refusal is not None or file.size > LARGEST_FILE:
+            return file
+        path = os.path.join(self._root, from_text(joined(file.folder, file.filename)))  # noqa: PTH118
+        try:
+            sha256 = sha256_of(path, FileVersion(file.size, file.mtime_ns))
+        except OSError:
+            return file  # a worker says why it cannot be read
+        return replace(file, sha256=sha256)
 
     def _keep_books(self) -> None:
         self._take_lease()  # a connection that was lost took the lease with it

@@ -10,6 +10,7 @@ from typing import Annotated
 from fastapi import Depends, Header, Request
 
 from db.database import Database
+from db.mounts import Mounts
 from differential.settings import CountSettings
 from web.access import CSRF_HEADER, SAFE_METHODS, Access, Person
 from web.checkup import Checkup
@@ -35,6 +36,11 @@ async def access(request: Request) -> Access:
 async def database(given: Annotated[Facilities, Depends(facilities)]) -> Database:
     """Return the database."""
     return given.database
+
+
+async def mounts(given: Annotated[Facilities, Depends(facilities)]) -> Mounts:
+    """Return where this machine sees the inboxes."""
+    return given.mounts
 
 
 async def count_settings(given: Annotated[Facilities, Depends(facilities)]) -> CountSettings:
@@ -103,6 +109,7 @@ async def reviewer(
 
 
 TheDatabase = Annotated[Database, Depends(database)]
+TheMounts = Annotated[Mounts, Depends(mounts)]
 TheFacilities = Annotated[Facilities, Depends(facilities)]
 TheCountSettings = Annotated[CountSettings, Depends(count_settings)]
 TheAccess = Annotated[Access, Depends(access)]

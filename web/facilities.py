@@ -1,10 +1,11 @@
 """What the web server is given by whoever starts it: it knows neither broker, model files nor the command line."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from db.database import Database
+from db.mounts import Mounts
 from differential.settings import CountSettings
 from web.settings import WebSettings
 
@@ -67,3 +68,5 @@ class Facilities:
     examine: Callable[[], Sequence[Check]]
     #: Tells which model classifies; None if none can be loaded.
     model: Callable[[], ModelFacts | None]
+    #: Where this machine sees the inboxes.
+    mounts: Mounts = field(default_factory=Mounts)

@@ -6,12 +6,12 @@ from time import perf_counter
 
 import numpy as np
 
-from db.records import Classified, Outcome, Postponed, Refusal, Refused, TimeSpent, WorkItem
+from db.records import Classified, Outcome, Refusal, Refused, TimeSpent, Unseen, WorkItem
 from models.classifier import Classifier
 from models.colour import mean_colours
 from models.errors import ImageRefused
 from models.preprocessing import Pixels, decode_cell
-from worker.reading import RealFolders, read_image
+from worker.reading import RealFolders, other_copy, read_image
 
 
 def classify(items: Sequence[WorkItem], classifier: Classifier) -> tuple[list[Outcome], TimeSpent]:
@@ -25,10 +25,13 @@ def classify(items: Sequence[WorkItem], classifier: Classifier) -> tuple[list[Ou
         data = read_image(item, folders)
         read = perf_counter()
         reading += read - started
-        if isinstance(data, Refused | Postponed):
+        if isinstance(data, Refused | Unseen):
             outcomes.append(data)
             continue
         sha256 = hashlib.sha256(data).hexdigest()
+        if (unseen := other_copy(item, sha256)) is not None:
+            outcomes.append(unseen)
+            continue
         try:
             decoded.append((item.image_id, sha256, decode_cell(data)))
         except ImageRefused as refused:
@@ -38,7 +41,9 @@ def classify(items: Sequence[WorkItem], classifier: Classifier) -> tuple[list[Ou
         started = perf_counter()
         outcomes += _calls(decoded, classifier)
         network = perf_counter() - started
-    return outcomes, TimeSpent(len(items), reading, decoding, network)
+    # What is not seen here is no work; whoever sees it has it.
+    seen = sum(not isinstance(outcome, Unseen) for outcome in outcomes)
+    return outcomes, TimeSpent(seen, reading, decoding, network)
 
 
 def _calls(decoded: Sequence[tuple[int, str, Pixels]], classifier: Classifier) -> Iterator[Classified]:

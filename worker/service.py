@@ -1,10 +1,11 @@
 """The worker as a process: Celery's pool of children, each with its own connection and its own copy of the network."""
 
 import logging
+import mmap
 import os
 import socket
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from time import perf_counter
 
@@ -15,6 +16,7 @@ from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
 
 from db.database import Database
 from db.errors import DatabaseUnavailable
+from db.mounts import Mounts
 from models.classifier import Classifier, load_classifier
 from models.settings import ModelSettings
 from worker.acknowledging import free_places_always
@@ -22,6 +24,7 @@ from worker.application import CLASSIFY, QUEUE, make_application
 from worker.batches import Worked, work_through
 from worker.memory import keep_freed_memory
 from worker.settings import WorkerSettings
+from worker.sight import Sight
 
 _log = logging.getLogger("smearcount.worker")
 
@@ -36,6 +39,16 @@ class Bench:
     database_url: str
     model_settings: ModelSettings
     name: str
+    mounts: Mounts
+    #: How long to idle after a batch of which nothing is seen, in seconds.
+    pause_seconds: float
+    #: One byte that parent and children share, whatever becomes of any of them; not 0 once all are to end.
+    stopping: mmap.mmap = field(default_factory=lambda: mmap.mmap(-1, 1))
+
+    @cached_property
+    def sight(self) -> Sight:
+        """Whether the child sees what it is given."""
+        return Sight(pause_seconds=self.pause_seconds, is_stopping=lambda: self.stopping[0] != 0)
 
     @cached_property
     def database(self) -> Database:
@@ -48,12 +61,20 @@ class Bench:
         return load_classifier(self.model_settings, threads=1)
 
 
-def run_worker(settings: WorkerSettings, model_settings: ModelSettings, *, broker_url: str, database_url: str) -> int:
+def run_worker(
+    settings: WorkerSettings,
+    model_settings: ModelSettings,
+    *,
+    broker_url: str,
+    database_url: str,
+    mounts: Mounts | None = None,
+) -> int:
     """Work until told to stop (SIGTERM or SIGINT: the batch under way is finished first); return the exit code."""
     free_places_always()
     name = socket.gethostname()
     application = make_application(settings, broker_url)
-    _register(application, Bench(database_url, model_settings, name))
+    bench = Bench(database_url, model_settings, name, mounts or Mounts(), settings.pause_seconds)
+    _register(application, bench)
     _speak_plainly()
     worker = application.Worker(
         hostname=f"smearcount@{name}",
@@ -73,7 +94,7 @@ def run_worker(settings: WorkerSettings, model_settings: ModelSettings, *, broke
     # Each time a connection breaks it recommends another setting than the one chosen for that (see `application`). Only
     # now, since making the worker has it shown always.
     warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)
-    was_told_to = _note_warm_shutdown()
+    was_told_to = _note_warm_shutdown(bench)
     worker.start()
     # Celery ends with 1 after Ctrl-C, as if something had failed.
     return 0 if was_told_to else int(worker.exitcode or 0)
@@ -106,11 +127,12 @@ def _without_traceback(record: logging.LogRecord) -> bool:
     return True
 
 
-def _note_warm_shutdown() -> list[str]:
+def _note_warm_shutdown(bench: Bench) -> list[str]:
     """Return a list that will hold the signal by which the worker was told to finish its work and end."""
     noted: list[str] = []
 
     def note(sig: str, how: str, **_: object) -> None:
+        bench.stopping[0] = 1
         if how == "Warm":
             noted.append(sig)
         else:
@@ -126,7 +148,7 @@ def _register(application: Celery, bench: Bench) -> None:
         trace = str(task.request.id)
         _log.info("batch of %d images begun", len(image_ids), extra={"trace": trace})
         try:
-            worked = work_through(bench.database, bench.classifier, bench.name, image_ids, trace)
+            worked = work_through(bench.database, bench.classifier, bench.name, image_ids, trace, bench.mounts)
         except DatabaseUnavailable as error:
             # The message is gone after this, the images are not: the watcher queues again what the queue has lost.
             _log.warning(
@@ -134,6 +156,7 @@ def _register(application: Celery, bench: Bench) -> None:
             )
             return
         _log.info("batch stored", extra=_facts(worked, trace, perf_counter() - begun_at))
+        bench.sight.after(bench.database, worked, trace)
 
     def load(**_: object) -> None:
         keep_freed_memory()
@@ -150,6 +173,6 @@ def _facts(worked: Worked, trace: str, seconds: float) -> dict[str, object]:
         "slide": worked.slide_id,
         "classified": worked.classified,
         "refused": worked.refused,
-        "postponed": worked.postponed,
+        "postponed": len(worked.unseen),
         "milliseconds": round(seconds * 1000),
     }

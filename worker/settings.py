@@ -6,6 +6,9 @@ from typing import Self
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+#: In seconds; a machine that sees nothing takes one batch in so long with each of its processes.
+_LONGEST_PAUSE = 5.0
+
 
 class WorkerSettings(BaseSettings):
     """Settings of the queue and the workers, from the environment."""
@@ -33,6 +36,11 @@ class WorkerSettings(BaseSettings):
         if self.redelivery_seconds <= self.batch_seconds:
             raise ValueError("SMEARCOUNT_REDELIVERY_SECONDS must be longer than SMEARCOUNT_BATCH_SECONDS")
         return self
+
+    @property
+    def pause_seconds(self) -> float:
+        """How long a process idles whose machine does not see what it is given, in seconds; well within a batch's time."""
+        return min(_LONGEST_PAUSE, self.batch_seconds / 4)
 
     @property
     def processes(self) -> int:

@@ -7,6 +7,7 @@ import click
 from cli import options
 from cli.errors import ExitCode, ExitWith
 from cli.logs import log_to_stderr
+from cli.mounting import warn_of_mounts
 from cli.patience import migrate_patiently
 from cli.screen import say
 from cli.site import Site
@@ -54,6 +55,7 @@ def web(
     with site.database as database, web_facilities(site) as facilities:
         application = make_application(facilities)  # refused before anything is waited for
         migrate_patiently(database)
+        warn_of_mounts(database, site.mounts)
         if not is_loopback(site.web.web_host):
             say("names and passwords travel unencrypted unless a proxy with HTTPS stands in front")
         serve(

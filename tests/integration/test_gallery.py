@@ -11,6 +11,7 @@ from db import journal, results
 from db.database import Database
 from db.errors import UnknownImage, UnknownPage, UnknownSlide
 from db.gallery import GALLERY_ORDER, Cell, cell, cells, image_file, quarantined
+from db.mounts import Mounts
 from db.names import to_text
 from db.records import Refusal, Refused
 from db.schema import ImageState
@@ -172,10 +173,12 @@ def test_the_file_of_an_image_is_told_as_it_was_journalled(database: Database) -
     inbox = journal.register_inbox(database, "strange", "/in box\\")
     journal.record(database, inbox, [seen("S/" + to_text("naïve\\x.jpg"), size=77, mtime_ns=5)])
 
-    found = image_file(database, 1)
+    found = image_file(database, 1, Mounts())
 
     assert (found.root, found.path) == ("/in box\\\\", "S/naïve\\\\x.jpg")
     assert (found.size, found.mtime_ns, found.sha256) == (77, 5, None)
+    assert image_file(database, 1, Mounts({"strange": "/mnt/here"})).root == "/mnt/here"
+    assert image_file(database, 1, Mounts({"other": "/mnt/here"})).root == found.root
 
 
 def test_quarantined_files_of_all_slides_are_listed_newest_first(bench: Bench) -> None:
@@ -208,7 +211,7 @@ def test_unknown_images_slides_and_pages_are_refused(bench: Bench) -> None:
         with pytest.raises(UnknownImage):
             cell(bench.database, unknown)
         with pytest.raises(UnknownImage):
-            image_file(bench.database, unknown)
+            image_file(bench.database, unknown, Mounts())
         with pytest.raises(UnknownSlide):
             cells(bench.database, unknown)
     for after in ("", "x", page.next):

@@ -7,14 +7,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from journalling import MODEL, begin, classified, count_cells, new_inbox, seen, take
-from sqlalchemy import text
+from sqlalchemy import text, update
 from waiting import wait_until
 
 from db import counts, journal, results
 from db.database import Database
 from db.errors import DatabaseUnavailable
-from db.records import FileVersion, Journalled, KnownFile, Refusal, Refused
-from db.schema import ImageState
+from db.records import FileVersion, Journalled, JournalledFile, KnownFile, Refusal, Refused
+from db.schema import Image, ImageState, Slide
 from differential.classes import CellClass
 from differential.tally import SlideStatus
 
@@ -35,6 +35,38 @@ def test_an_inbox_keeps_its_id_and_another_watcher_does_not_move_it(database: Da
     journal.place_inbox(database, first, "/mnt/b")
     assert [line.root for line in counts.inbox_lines(database)] == ["/mnt/b"]
     assert journal.register_inbox(database, "other", "/mnt/a") != first
+
+
+def test_the_newest_files_that_can_be_counted_are_told_as_they_were_journalled(database: Database) -> None:
+    inbox = new_inbox(database, "ward")
+    count_cells(database, inbox, [("S/a.jpg", "a", CellClass.NEUTROPHIL, True)])
+    journal.record(database, inbox, [seen("loose.jpg", refusal=Refusal("no-slide", "reason"))])
+    journal.record(database, inbox, [seen("S/b.jpg", size=7, mtime_ns=5), seen("S/c.jpg")])
+    journal.record(database, new_inbox(database, "icu"), [seen("S/d.jpg")])
+
+    assert journal.newest_files(database, "ward", at_most=2) == [
+        JournalledFile("S/c.jpg", FileVersion(100, 1), is_open=True),
+        JournalledFile("S/b.jpg", FileVersion(7, 5), is_open=True),
+    ]
+    assert journal.newest_files(database, "ward", at_most=9)[2:] == [
+        JournalledFile("S/a.jpg", FileVersion(100, 1), is_open=False)
+    ]
+    assert journal.newest_files(database, "other", at_most=9) == []
+
+
+def test_a_clock_that_is_set_back_holds_nothing_up(database: Database) -> None:
+    inbox = new_inbox(database)
+    journal.record(database, inbox, [seen("S/a.jpg")])
+    take(database, inbox)
+    hour_ahead = datetime.now(UTC) + timedelta(hours=1)
+    with database.writing() as connection:
+        connection.execute(update(Image).values(queued_at=hour_ahead, not_before=hour_ahead))
+        connection.execute(update(Slide).values(last_image_at=hour_ahead))
+
+    assert journal.put_back_lost(database, inbox, queued_before=datetime.now(UTC)) == 1
+    items = begin(database, take(database, inbox))
+    results.store(database, MODEL, "bench", [classified(item.image_id, item.path) for item in items])
+    assert journal.complete_slides(database, inbox, quiet=LATER) == ["S"]
 
 
 def test_recording_a_file_again_changes_nothing(database: Database) -> None:

@@ -20,9 +20,9 @@ from hypothesis.stateful import (
 from journalling import MODEL, classified, new_inbox, seen, take
 from sqlalchemy import text
 
-from db import counts, journal, repair, results
+from db import complaints, counts, journal, repair, results
 from db.database import Database
-from db.records import Batch, Outcome, Postponed, Refusal, Refused, SeenFile, WorkItem
+from db.records import Batch, Outcome, Refusal, Refused, SeenFile, Unseen, WorkItem
 from differential.classes import CellClass
 
 SLIDES = ("S", "T")
@@ -152,11 +152,21 @@ class Laboratory(RuleBasedStateMachine):
         self._store(data.draw(st.sampled_from(self.stored)))
 
     @precondition(lambda self: self.in_hand)
-    @rule(data=st.data(), is_attempt=st.booleans())
-    def postpone(self, data: st.DataObject, is_attempt: bool) -> None:
-        """A worker finds that the files cannot be read just now."""
+    @rule(data=st.data(), code=st.sampled_from([complaints.NOT_HERE, complaints.OTHER_COPY]))
+    def miss(self, data: st.DataObject, code: str) -> None:
+        """A worker's machine does not show the files as they were journalled."""
         items = data.draw(st.sampled_from(self.in_hand))
-        self._store([Postponed(item.image_id, "not now", is_attempt=is_attempt) for item in items])
+        self._store([Unseen(item.image_id, code, "not here") for item in items])
+
+    @rule(data=st.data())
+    def answer(self, data: st.DataObject) -> None:
+        """The watcher looks for what workers missed: another version lies there, or the very file."""
+        batches = take(self.database, self.inbox)
+        self.queue += batches
+        missed = [image_id for batch in batches for image_id in batch.complained_of]
+        if missed:
+            changed = data.draw(st.sets(st.sampled_from(missed)))
+            complaints.answer(self.database, refused=[], changed=sorted(changed), read_anew={})
 
     @rule()
     def retry(self) -> None:
@@ -238,7 +248,7 @@ class Laboratory(RuleBasedStateMachine):
 def test_the_tally_is_that_of_the_files_whatever_happened_on_the_way(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(results, "POSTPONED_SECONDS", -1)
+    monkeypatch.setattr(complaints, "CHANGED_SECONDS", -1)
     Laboratory.template = Path(sqlite_url.removeprefix("sqlite:///"))
 
     run_state_machine_as_test(

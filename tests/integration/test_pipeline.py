@@ -19,7 +19,8 @@ from working import Desk, cell_image, work_item
 from db import journal, results
 from db.database import Database
 from db.errors import DatabaseUnavailable
-from db.records import Batch, Classified, Outcome, Postponed, Refused, TimeSpent, WorkItem
+from db.mounts import Mounts
+from db.records import Batch, Classified, Outcome, Refused, TimeSpent, Unseen, WorkItem
 from db.schema import Classification, Image
 from db.usage import time_spent
 from models.card import load_card
@@ -30,7 +31,6 @@ from models.preprocessing import decode_cell
 from models.settings import SHIPPED_MODEL, ModelSettings
 from worker.batches import MOST_ATTEMPTS, work_through
 from worker.pipeline import classify
-from worker.reading import READ_ATTEMPTS
 
 
 @pytest.fixture(scope="module")
@@ -106,16 +106,18 @@ def test_each_image_of_a_mixed_batch_gets_its_own_outcome(tmp_path: Path, classi
     os.mkfifo(tmp_path / "pipe.jpg")
     gone = replace(items[1], image_id=len(items) + 1, path="gone.jpg")
     changed = replace(items[1], image_id=len(items) + 2, version=replace(items[1].version, size=1))
-    items += [pipe, gone, changed]
-    expected |= {pipe.image_id: "not-a-file", gone.image_id: "gone", changed.image_id: "postponed"}
+    swapped = replace(items[1], image_id=len(items) + 3, sha256="0" * 64)
+    items += [pipe, gone, changed, swapped]
+    expected |= {pipe.image_id: "not-here", gone.image_id: "not-here"}
+    expected |= {changed.image_id: "other-copy", swapped.image_id: "other-copy"}
 
     outcomes = _by_id(classify(items, classifier)[0])
 
     kinds = {
         image_id: outcome.refusal.code
         if isinstance(outcome, Refused)
-        else "postponed"
-        if isinstance(outcome, Postponed)
+        else outcome.code
+        if isinstance(outcome, Unseen)
         else "classified"
         for image_id, outcome in outcomes.items()
     }
@@ -284,37 +286,49 @@ def test_a_database_that_fails_while_storing_costs_no_attempt(
     assert desk.states() == {"done": 3}
 
 
-def test_an_unreachable_inbox_costs_no_attempt(desk: Desk, classifier: Classifier) -> None:
+def test_an_inbox_that_is_not_shown_here_costs_no_attempt_and_no_time(desk: Desk, classifier: Classifier) -> None:
     desk.put("S1", 3)
     (batch,) = _take(desk)
     away = desk.root.with_name("away")
     desk.root.rename(away)
 
-    work_through(desk.database, classifier, "bench-1", batch.image_ids)
+    worked = work_through(desk.database, classifier, "bench-1", batch.image_ids)
 
     assert desk.states() == {"pending": 3}
-    assert {outcome.attempts for outcome in desk.outcomes().values()} == {0}
-    assert _take(desk) == [], "images that were just postponed are queued again at once"
+    assert {(one.reason_code, one.attempts) for one in desk.outcomes().values()} == {("not-here", 0)}
+    assert [item.image_id for item, _ in worked.unseen] == list(batch.image_ids)
+    assert worked.seen == 0
+    assert time_spent(desk.database).images == 0, "images that were not seen were not worked on"
+    (again,) = _take(desk)
+    assert again.image_ids == batch.image_ids, "another machine may see them"
 
-    away.rename(desk.root)
-    work_through(desk.database, classifier, "bench-1", batch.image_ids)
+    worked = work_through(
+        desk.database, classifier, "bench-2", again.image_ids, mounts=Mounts({str(desk.root): str(away)})
+    )
     assert desk.states() == {"done": 3}
+    assert (worked.seen, worked.unseen) == (3, ())
 
 
-def test_an_image_that_cannot_be_read_is_refused_as_unreadable_in_the_end(desk: Desk, classifier: Classifier) -> None:
-    desk.put("S1", 2)
+def test_what_is_seen_of_a_batch_is_counted_and_the_rest_left_to_others(desk: Desk, classifier: Classifier) -> None:
+    desk.hash_files = True
+    desk.put("S1", 4)
     (batch,) = _take(desk)
-    shutil.rmtree(desk.root / "S1")
-    (desk.root / "S1").write_bytes(b"")  # what was a folder is a file: an error that is neither gone nor forbidden
+    missing, older = desk.root / "S1" / "0001.jpg", desk.root / "S1" / "0002.jpg"
+    missing.unlink()
+    status, content = older.stat(), older.read_bytes()
+    older.write_bytes(content[::-1])
+    os.utime(older, ns=(status.st_atime_ns, status.st_mtime_ns))
 
-    for _ in range(READ_ATTEMPTS - 1):
-        work_through(desk.database, classifier, "bench-1", batch.image_ids)
-        assert desk.states() == {"pending": 2}
-    work_through(desk.database, classifier, "bench-1", batch.image_ids)
+    worked = work_through(desk.database, classifier, "bench-1", batch.image_ids)
 
-    assert {(outcome.state, outcome.reason_code) for outcome in desk.outcomes().values()} == {
-        ("quarantined", "unreadable")
+    outcomes = desk.outcomes()
+    assert {path: (one.state, one.reason_code) for path, one in outcomes.items()} == {
+        "S1/0000.jpg": ("done", None),
+        "S1/0001.jpg": ("pending", "not-here"),
+        "S1/0002.jpg": ("pending", "other-copy"),
+        "S1/0003.jpg": ("done", None),
     }
+    assert worked.seen == time_spent(desk.database).images == 2
 
 
 def _pixels(number: int) -> npt.NDArray[np.uint8]:

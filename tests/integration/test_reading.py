@@ -1,5 +1,6 @@
 """Reading an image as it was journalled, from real files in every state that a file can be found in."""
 
+import hashlib
 import os
 import pickle
 import shutil
@@ -12,9 +13,10 @@ from pathlib import Path
 import pytest
 from working import work_item
 
-from db.records import Postponed, Refused, WorkItem
+from db.complaints import NOT_HERE, OTHER_COPY
+from db.records import Refused, Unseen, WorkItem
 from models.preprocessing import LARGEST_FILE
-from worker.reading import READ_ATTEMPTS, RealFolders, read_image
+from worker.reading import RealFolders, is_seen, other_copy, read_image
 
 CONTENT = b"the bytes of an image"
 
@@ -42,10 +44,10 @@ def _code(result: object) -> str:
     return result.refusal.code
 
 
-def _postponed(result: object) -> Postponed:
-    assert isinstance(result, Postponed), result
-    assert result.image_id == 7
-    return result
+def _not_here(result: object) -> str:
+    assert isinstance(result, Unseen), result
+    assert (result.image_id, result.code) == (7, NOT_HERE)
+    return result.reason
 
 
 def test_an_unchanged_file_is_read_whole(item: WorkItem) -> None:
@@ -79,53 +81,82 @@ def test_a_file_may_have_any_name(inbox: Path, name: str) -> None:
     assert read_image(work_item(inbox, f"S1/{name}"), {}) == CONTENT
 
 
-def test_a_file_that_is_gone_is_refused(inbox: Path, item: WorkItem) -> None:
+def test_a_file_that_is_not_there_is_reported(inbox: Path, item: WorkItem) -> None:
     (inbox / "S1" / "cell.jpg").unlink()
 
-    assert _code(read_image(item, {})) == "gone"
+    assert "is not there" in _not_here(read_image(item, {}))
+    assert not is_seen(item)
 
 
-def test_a_file_whose_folder_is_gone_is_refused(inbox: Path, item: WorkItem) -> None:
+def test_a_file_whose_folder_is_not_there_is_reported(inbox: Path, item: WorkItem) -> None:
     shutil.rmtree(inbox / "S1")
 
-    assert _code(read_image(item, {})) == "gone"
+    assert "is not there" in _not_here(read_image(item, {}))
 
 
-def test_a_file_whose_folder_became_a_file_is_refused_in_the_end(inbox: Path, item: WorkItem) -> None:
+def test_a_file_that_cannot_be_read_is_reported_with_what_the_system_says(inbox: Path, item: WorkItem) -> None:
     shutil.rmtree(inbox / "S1")
-    (inbox / "S1").write_bytes(b"")
+    (inbox / "S1").write_bytes(b"")  # what was a folder is a file: an error that is neither gone nor forbidden
 
-    assert _postponed(read_image(item, {})).is_attempt
-    assert _code(read_image(replace(item, attempts=READ_ATTEMPTS), {})) == "unreadable"
+    assert "Not a directory" in _not_here(read_image(item, {}))
 
 
-def test_an_empty_inbox_may_be_an_unmounted_one_and_is_waited_for_but_not_for_ever(inbox: Path, item: WorkItem) -> None:
+def test_an_empty_inbox_may_be_an_unmounted_one(inbox: Path, item: WorkItem) -> None:
     shutil.rmtree(inbox)
     inbox.mkdir()
 
-    postponed = _postponed(read_image(item, {}))
-
-    assert postponed.is_attempt
-    assert "mounted" in postponed.reason
-    assert _code(read_image(replace(item, attempts=READ_ATTEMPTS), {})) == "gone"
+    assert "mounted" in _not_here(read_image(item, {}))
 
 
-def test_an_inbox_that_does_not_exist_here_is_waited_for(inbox: Path, item: WorkItem) -> None:
+def test_an_inbox_that_does_not_exist_here_is_reported(inbox: Path, item: WorkItem) -> None:
     shutil.rmtree(inbox)
 
-    assert not _postponed(read_image(replace(item, attempts=READ_ATTEMPTS), {})).is_attempt
+    assert "cannot be reached" in _not_here(read_image(item, {}))
 
 
 @pytest.mark.parametrize("changed", [CONTENT + b", grown", CONTENT[:-3], b"", CONTENT[::-1]])
-def test_a_file_that_changed_since_is_left_to_the_watcher(inbox: Path, item: WorkItem, changed: bytes) -> None:
+def test_a_file_of_another_size_or_time_is_another_copy(inbox: Path, item: WorkItem, changed: bytes) -> None:
     path = inbox / "S1" / "cell.jpg"
     path.write_bytes(changed)
     os.utime(path, ns=(0, item.version.mtime_ns + 3_000_000_000))
 
-    postponed = _postponed(read_image(item, {}))
+    result = read_image(item, {})
 
-    assert not postponed.is_attempt
-    assert "changed" in postponed.reason
+    assert isinstance(result, Unseen)
+    assert (result.image_id, result.code) == (7, OTHER_COPY)
+    assert not is_seen(item)
+
+
+def test_other_bytes_of_the_same_size_and_time_are_another_copy(inbox: Path, item: WorkItem) -> None:
+    sha256 = hashlib.sha256(CONTENT).hexdigest()
+    known = replace(item, sha256=sha256)
+    assert is_seen(known)
+    assert other_copy(known, sha256) is None
+
+    (inbox / "S1" / "cell.jpg").write_bytes(CONTENT[::-1])
+    os.utime(inbox / "S1" / "cell.jpg", ns=(0, item.version.mtime_ns))
+
+    assert is_seen(item), "without a checksum nobody can tell"
+    assert not is_seen(known)
+    unseen = other_copy(known, hashlib.sha256(CONTENT[::-1]).hexdigest())
+    assert unseen is not None
+    assert (unseen.image_id, unseen.code) == (7, OTHER_COPY)
+    assert "copy the file into the inbox anew" in unseen.reason
+
+
+def test_what_is_refused_whoever_looks_is_seen(inbox: Path) -> None:
+    os.truncate(inbox / "S1" / "cell.jpg", LARGEST_FILE + 1)
+
+    assert is_seen(work_item(inbox, "S1/cell.jpg"))
+
+
+def test_another_file_in_its_place_is_not_refused_however_large(inbox: Path, item: WorkItem) -> None:
+    os.truncate(inbox / "S1" / "cell.jpg", LARGEST_FILE + 1)
+
+    result = read_image(item, {})
+
+    assert isinstance(result, Unseen)
+    assert result.code == OTHER_COPY
 
 
 @pytest.mark.parametrize("precision_ns", [1_000, 1_000_000_000, 2_000_000_000])
@@ -155,7 +186,7 @@ def test_a_pipe_put_in_the_files_place_is_refused_at_once(inbox: Path, item: Wor
     path.unlink()
     os.mkfifo(path)
 
-    assert _code(read_image(item, {})) == "not-a-file"
+    assert "ordinary file" in _not_here(read_image(item, {}))
 
 
 def test_a_folder_put_in_the_files_place_is_refused(inbox: Path, item: WorkItem) -> None:
@@ -163,7 +194,7 @@ def test_a_folder_put_in_the_files_place_is_refused(inbox: Path, item: WorkItem)
     path.unlink()
     path.mkdir()
 
-    assert _code(read_image(item, {})) == "not-a-file"
+    assert "ordinary file" in _not_here(read_image(item, {}))
 
 
 def test_a_socket_put_in_the_files_place_is_refused(inbox: Path, item: WorkItem) -> None:
@@ -171,7 +202,7 @@ def test_a_socket_put_in_the_files_place_is_refused(inbox: Path, item: WorkItem)
     path.unlink()
     os.mknod(path, 0o140600)
 
-    assert _code(read_image(item, {})) == "not-a-file"
+    assert "ordinary file" in _not_here(read_image(item, {}))
 
 
 def test_images_of_one_batch_are_read_from_the_folders_they_are_in(inbox: Path, tmp_path: Path) -> None:
@@ -186,7 +217,7 @@ def test_images_of_one_batch_are_read_from_the_folders_they_are_in(inbox: Path, 
         for path in ("S1/cell.jpg", "S1/outside.jpg", "S1/inside.jpg", "S2/other.jpg", "S1/cell.jpg")
     ]
 
-    assert _code(read.pop(1)) == "leaves-inbox"
+    assert "leads out of the inbox" in _not_here(read.pop(1))
     assert read == [CONTENT, b"another", b"another", CONTENT]
 
 
@@ -196,7 +227,7 @@ def test_links_in_a_circle_are_refused(inbox: Path, item: WorkItem) -> None:
     path.symlink_to("other.jpg")
     (inbox / "S1" / "other.jpg").symlink_to("cell.jpg")
 
-    assert _code(read_image(item, {})) == "not-a-file"
+    assert "ordinary file" in _not_here(read_image(item, {}))
 
 
 def test_a_link_out_of_the_inbox_put_in_the_files_place_is_refused(inbox: Path, item: WorkItem, tmp_path: Path) -> None:
@@ -206,20 +237,20 @@ def test_a_link_out_of_the_inbox_put_in_the_files_place_is_refused(inbox: Path, 
     path.unlink()
     path.symlink_to(tmp_path / "secret")
 
-    assert _code(read_image(item, {})) == "leaves-inbox"
+    assert "leads out of the inbox" in _not_here(read_image(item, {}))
 
 
 def test_a_folder_replaced_by_a_link_out_of_the_inbox_is_refused(inbox: Path, item: WorkItem, tmp_path: Path) -> None:
     (inbox / "S1").rename(tmp_path / "elsewhere")
     (inbox / "S1").symlink_to(tmp_path / "elsewhere")
 
-    assert _code(read_image(item, {})) == "leaves-inbox"
+    assert "leads out of the inbox" in _not_here(read_image(item, {}))
 
 
 def test_a_path_that_climbs_out_of_the_inbox_is_refused(item: WorkItem, tmp_path: Path) -> None:
     (tmp_path / "secret").write_bytes(CONTENT)
 
-    assert _code(read_image(replace(item, path="S1/../../secret"), {})) == "leaves-inbox"
+    assert "leads out of the inbox" in _not_here(read_image(replace(item, path="S1/../../secret"), {}))
 
 
 def test_a_neighbour_whose_name_begins_like_the_inbox_is_outside(inbox: Path, item: WorkItem) -> None:
@@ -228,7 +259,7 @@ def test_a_neighbour_whose_name_begins_like_the_inbox_is_outside(inbox: Path, it
     (inbox / "S1").rename(beside / "S1")
     (inbox / "S1").symlink_to(beside / "S1")
 
-    assert _code(read_image(item, {})) == "leaves-inbox"
+    assert "leads out of the inbox" in _not_here(read_image(item, {}))
 
 
 @pytest.fixture
@@ -263,31 +294,27 @@ def _read_as_other_user(item: WorkItem) -> object:
 
 
 @pytest.mark.usefixtures("open_folders")
-def test_a_file_that_may_not_be_read_is_refused(inbox: Path, item: WorkItem) -> None:
+def test_a_file_that_may_not_be_read_is_reported(inbox: Path, item: WorkItem) -> None:
     (inbox / "S1" / "cell.jpg").chmod(0)
 
-    result = _read_as_other_user(item)
-
-    assert _code(result) == "unreadable"
+    assert "permission denied" in _not_here(_read_as_other_user(item))
 
 
 @pytest.mark.usefixtures("open_folders")
-def test_a_file_in_a_folder_that_may_not_be_entered_is_refused(inbox: Path, item: WorkItem) -> None:
+def test_a_file_in_a_folder_that_may_not_be_entered_is_reported(inbox: Path, item: WorkItem) -> None:
     (inbox / "S1").chmod(0)
     try:
         result = _read_as_other_user(item)
     finally:
         (inbox / "S1").chmod(0o755)
 
-    assert _code(result) == "unreadable"
+    assert "permission denied" in _not_here(result)
 
 
 def test_the_reasons_name_no_file(inbox: Path, item: WorkItem) -> None:
     (inbox / "S1" / "cell.jpg").unlink()
-    gone = read_image(item, {})
+    gone = _not_here(read_image(item, {}))
     shutil.rmtree(inbox)
-    away = read_image(item, {})
+    away = _not_here(read_image(item, {}))
 
-    assert isinstance(gone, Refused)
-    assert isinstance(away, Postponed)
-    assert not any(name in gone.refusal.reason + away.reason for name in ("cell.jpg", "S1", str(inbox)))
+    assert not any(name in gone + away for name in ("cell.jpg", "S1", str(inbox)))

@@ -1,6 +1,7 @@
 """The worker's side of the database: attempts are counted, results are stored once, whatever is delivered again."""
 
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,9 +9,11 @@ from journalling import MODEL, NEWER_MODEL, begin, classified, new_inbox, seen, 
 from sqlalchemy import text
 
 from db import counts, journal, repair, results
+from db.complaints import NOT_HERE, OTHER_COPY
 from db.database import Database
 from db.errors import UnknownSlide
-from db.records import FileVersion, ImageLine, Outcome, Postponed, Refusal, Refused, WorkItem
+from db.mounts import Mounts
+from db.records import FileVersion, ImageLine, Outcome, Refusal, Refused, Unseen, WorkItem
 from db.schema import ImageState
 from differential.classes import CellClass
 
@@ -134,32 +137,57 @@ def test_an_image_superseded_while_it_was_classified_is_not_counted(database: Da
     assert (tally.cells[CellClass.NEUTROPHIL], tally.pending) == (2, 1)
 
 
-def test_a_postponed_image_is_pending_again_but_not_at_once(
-    database: Database, inbox: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_image_that_a_machine_does_not_show_is_pending_again_at_once(database: Database, inbox: int) -> None:
     first, second, third = start(database, inbox)
-    results.store(
-        database,
-        MODEL,
-        "bench",
-        [
-            Postponed(first.image_id, "changed"),
-            Postponed(second.image_id, "unreadable", is_attempt=True),
-            classified(third.image_id, "c"),
-        ],
-    )
+    unseen = [Unseen(first.image_id, NOT_HERE, "not there"), Unseen(second.image_id, OTHER_COPY, "older")]
+    results.store(database, MODEL, "bench", [*unseen, classified(third.image_id, "c")])
 
-    assert (line(database, "S/a.jpg").state, line(database, "S/a.jpg").attempts) == (ImageState.PENDING, 0)
-    assert (line(database, "S/b.jpg").state, line(database, "S/b.jpg").attempts) == (ImageState.PENDING, 1)
-    assert line(database, "S/b.jpg").reason == "unreadable"
-    assert take(database, inbox) == []
+    for path, code, reason in (("S/a.jpg", NOT_HERE, "not there"), ("S/b.jpg", OTHER_COPY, "older")):
+        found = line(database, path)
+        assert (found.state, found.attempts) == (ImageState.PENDING, 0)
+        assert (found.reason_code, found.reason) == (code, reason)
+    (batch,) = take(database, inbox)
+    assert batch.image_ids == batch.complained_of == (first.image_id, second.image_id)
 
-    monkeypatch.setattr(results, "POSTPONED_SECONDS", -1)
-    results.store(database, MODEL, "bench", [Postponed(first.image_id, "changed", is_attempt=True)])
+    assert [item.attempts for item in results.begin(database, batch.image_ids)] == [1, 1]
+    results.store(database, MODEL, "bench", unseen[:1])
     assert [batch.image_ids for batch in take(database, inbox)] == [(first.image_id,)]
-    (item,) = results.begin(database, [first.image_id])
+    results.begin(database, [first.image_id])
+    results.store(database, MODEL, "bench", [classified(first.image_id, "a")])
+    assert (line(database, "S/a.jpg").reason, line(database, "S/a.jpg").reason_code) == (None, None)
+
+
+def test_what_another_worker_has_counted_meanwhile_stays(database: Database, inbox: int) -> None:
+    (item, *_) = start(database, inbox)
+    results.begin(database, [item.image_id])
     results.store(database, MODEL, "bench", [classified(item.image_id, "a")])
-    assert line(database, "S/a.jpg").reason is None
+
+    results.store(database, MODEL, "blind", [Unseen(item.image_id, NOT_HERE, "not there")])
+
+    assert (line(database, "S/a.jpg").state, line(database, "S/a.jpg").reason) == (ImageState.DONE, None)
+
+
+def test_each_machine_looks_for_an_inbox_where_it_is_mounted(database: Database) -> None:
+    ward, icu = new_inbox(database, "ward"), new_inbox(database, "icu")
+    for one in (ward, icu):
+        journal.record(database, one, [seen("S/a.jpg")])
+    ids = [image_id for one in (ward, icu) for batch in take(database, one) for image_id in batch.image_ids]
+
+    def roots(mounts: Mounts) -> list[str]:
+        return [item.root for item in results.begin(database, ids, mounts)]
+
+    assert roots(Mounts()) == ["ward", "icu"], "at its watcher's path"
+    assert roots(Mounts({"icu": "/mnt/icu"})) == ["ward", "/mnt/icu"]
+    assert roots(Mounts({"icu": "/mnt/icu"}, "/mnt/all")) == ["/mnt/all", "/mnt/icu"]
+    assert [item.root for item in results.begin_fresh(database, ids, Mounts(elsewhere="/mnt"))[1]] == ["/mnt"] * 2
+
+
+def test_a_worker_is_told_the_checksum_of_the_bytes_that_were_read_first(database: Database, inbox: int) -> None:
+    journal.record(database, inbox, [replace(seen("S/hashed.jpg"), sha256=sha256("hashed"))])
+
+    items = {item.path: item.sha256 for item in start(database, inbox)}
+
+    assert items == {"S/a.jpg": None, "S/b.jpg": None, "S/c.jpg": None, "S/hashed.jpg": sha256("hashed")}
 
 
 def test_results_that_fail_half_way_leave_nothing(database: Database, inbox: int) -> None:

@@ -18,11 +18,12 @@ from sqlalchemy import text
 from waiting import wait_until
 
 from db import counts, database, journal, results
+from db.complaints import NOT_HERE
 from db.database import Database
 from db.errors import DatabaseUnavailable
 from db.migration import migrate
 from db.names import from_text
-from db.records import Batch, KnownFile
+from db.records import Batch, KnownFile, Unseen
 from differential.tally import SlideStatus
 from watcher import dispatch, lookout, watch
 from watcher.errors import InboxBusy, WatcherError
@@ -122,6 +123,11 @@ class Site:
             batch = self.queue.batches.pop(0)
             items = results.begin(self.database, batch.image_ids)
             results.store(self.database, MODEL, "bench", [classified(one.image_id, one.path) for one in items])
+
+    def miss(self, batch: Batch) -> None:
+        """Do what workers do whose machine does not show the files."""
+        items = results.begin(self.database, batch.image_ids)
+        results.store(self.database, MODEL, "blind", [Unseen(item.image_id, NOT_HERE, "not seen") for item in items])
 
     def _run(self, watcher: Watcher) -> None:
         try:
@@ -624,6 +630,51 @@ def test_what_the_broker_lost_is_queued_again(site: Site) -> None:
 
 
 # Trouble
+
+
+def test_a_file_that_a_worker_missed_is_sent_again_while_it_is_there_and_gone_when_it_is_not(site: Site) -> None:
+    site.start()
+    site.write("S-1/there.jpg")
+    deleted = site.write("S-1/deleted.jpg")
+    site.wait_for({"S-1/there.jpg": "queued", "S-1/deleted.jpg": "queued"})
+    deleted.unlink()
+
+    while site.queue.batches:
+        site.miss(site.queue.batches.pop(0))
+    site.wait_for({"S-1/there.jpg": "not-here", "S-1/deleted.jpg": "gone"})
+    wait_until(lambda: site.queue.batches, what="the file that is there to be sent again")
+    site.work()
+    site.wait_for({"S-1/there.jpg": "done", "S-1/deleted.jpg": "gone"})
+
+    site.write("S-1/deleted.jpg")
+    site.wait_for({"S-1/there.jpg": "done", "S-1/deleted.jpg": "queued"})
+
+
+def test_the_checksum_of_each_new_file_is_kept_where_workers_may_see_older_copies(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "_HASHED_PER_ROUND", 3)
+    for number in range(20):
+        site.write(b"S-1/\xff%d.jpg" % number, b"%d" % number)
+    site.write("S-1/empty.jpg", b"")
+    site.start(hash_files=True, empty_seconds=0)
+
+    wait_until(lambda: counts.progress(site.database).queued == 20, what="all files")
+    ids = [image_id for batch in site.queue.batches for image_id in batch.image_ids]
+    items = results.begin(site.database, ids)
+    assert {from_text(item.path): item.sha256 for item in items} == {
+        os.fsdecode(b"S-1/\xff%d.jpg" % number): hashlib.sha256(b"%d" % number).hexdigest() for number in range(20)
+    }
+
+
+def test_without_being_told_to_the_watcher_reads_no_file(site: Site) -> None:
+    site.start()
+    site.write("S-1/cell.jpg")
+    site.wait_for({"S-1/cell.jpg": "queued"})
+
+    (item,) = results.begin(site.database, site.queue.batches[0].image_ids)
+
+    assert item.sha256 is None
 
 
 def test_a_second_watcher_of_an_inbox_is_refused_and_changes_nothing(site: Site, tmp_path: Path) -> None:

@@ -2,14 +2,16 @@
 
 import io
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PIL import Image
-from serving import Lab, make_lab
+from serving import HERE, Lab, make_lab
 from starlette.testclient import TestClient
 
 from db.database import Database
+from db.mounts import Mounts
 
 
 @pytest.fixture
@@ -32,6 +34,21 @@ def test_the_image_is_the_very_file_and_names_its_content(lab: Lab, client: Test
     assert answer.headers["cache-control"].startswith("private")
     assert answer.headers["content-security-policy"] == "default-src 'none'; sandbox"
     assert "Doe" not in str(answer.headers)
+
+
+def test_it_is_looked_for_where_the_web_servers_machine_sees_the_inbox(lab: Lab) -> None:
+    (cell,) = lab.add_slide("S1", ["neutrophil"])  # type: ignore[list-item]
+    content = (lab.folder / "S1" / "cell-0000.jpg").read_bytes()
+    mounted = lab.folder.rename(lab.folder.with_name("mounted"))
+    application = lab.application()
+    facilities = application.state.facilities
+    with TestClient(application, base_url=HERE) as client:
+        assert client.get(f"/api/v1/cells/{cell}/image").status_code == 410
+
+        application.state.facilities = replace(facilities, mounts=Mounts(elsewhere=str(mounted)))
+
+        assert client.get(f"/api/v1/cells/{cell}/image").content == content
+        assert client.get(f"/api/v1/cells/{cell}/thumbnail").status_code == 200
 
 
 def test_a_browser_that_has_it_is_not_sent_it_again(lab: Lab, client: TestClient) -> None:

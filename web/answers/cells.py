@@ -75,7 +75,9 @@ class CellAnswer(Answer):
     reviewer: str | None
     reviewed_at: Moment | None = Field(description="In UTC.")
     review_reason: str | None
-    reason_code: str | None = Field(description="Why it is quarantined, as a stable code.", examples=["damaged"])
+    reason_code: str | None = Field(
+        description="Why it is quarantined, or not counted yet, as a stable code.", examples=["damaged"]
+    )
     reason: str | None = Field(description="The same in words.")
     duplicate_of: int | None = Field(description="For a duplicate: id of the image that is counted.")
     analyzer_label: str | None = Field(description="The analyzer's own call, where the path tells it.")

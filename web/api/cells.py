@@ -10,7 +10,7 @@ from db.reviews import history
 from web.answers.base import LARGEST_ID
 from web.answers.cells import CellAnswer
 from web.answers.reviews import History, ReviewAnswer
-from web.dependencies import TheDatabase, TheThumbnails, person
+from web.dependencies import TheDatabase, TheMounts, TheThumbnails, person
 from web.files import Picture, read_picture
 from web.problems import described
 from web.thumbnails import Side, ThumbnailKey
@@ -55,9 +55,9 @@ def get_history(cell_id: CellId, database: TheDatabase) -> History:
     response_class=Response,
     responses=_pictures("image/jpeg", "image/png", "image/bmp"),
 )
-def get_image(request: Request, cell_id: CellId, database: TheDatabase) -> Response:
+def get_image(request: Request, cell_id: CellId, database: TheDatabase, mounts: TheMounts) -> Response:
     """Return the very file that was counted, as long as it is in the inbox unchanged; a TIFF as PNG."""
-    return _shown(request, read_picture(image_file(database, cell_id)), f"cell-{cell_id}")
+    return _shown(request, read_picture(image_file(database, cell_id, mounts)), f"cell-{cell_id}")
 
 
 @router.get(
@@ -70,12 +70,13 @@ def get_thumbnail(
     request: Request,
     cell_id: CellId,
     database: TheDatabase,
+    mounts: TheMounts,
     thumbnails: TheThumbnails,
     side: Annotated[Side, Query(description="Width and height in pixels.")] = Side.USUAL,
 ) -> Response:
     """Return the middle of the image, where the cell is, as a small JPEG."""
     key = ThumbnailKey(cell_id, side)
-    picture = thumbnails.known(key) or thumbnails.make(key, image_file(database, cell_id))
+    picture = thumbnails.known(key) or thumbnails.make(key, image_file(database, cell_id, mounts))
     return _shown(request, picture, f"cell-{cell_id}-{side}")
 
 
