@@ -7,7 +7,7 @@ INBOX ?= inbox
 BIN = $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench fuzz sbom lock train clean
+.PHONY: help run test check bench fuzz soak faults sbom lock train clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,12 @@ bench: $(VENV)/.test ## measure how fast it is, and hold it against what it has 
 
 fuzz: $(VENV)/.test ## decode a hundred thousand spoiled image files in a child process (two minutes)
 	$(BIN)/python tests/fuzzing $(FUZZ)
+
+soak: $(VENV)/.test ## run everything for an hour at half load, with a fault every minute or two, and look for growth
+	$(BIN)/python tests/faults/soak.py $(SOAK)
+
+faults: $(VENV)/.test ## kill, cut off and fill up every part while images come; fills docs/faults.md (half an hour)
+	$(BIN)/python tests/faults $(FAULTS)
 
 train: $(VENV)/.train ## train the network anew: make train IMAGES=folder RUN=folder [VALIDATION=folder]
 	$(BIN)/smearcount model train $(IMAGES) $(RUN) $(if $(VALIDATION),--validation $(VALIDATION))

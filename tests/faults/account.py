@@ -1,0 +1,122 @@
+"""What the database of a run holds: how far it has come, again and again while it runs, and in full at its end."""
+
+import threading
+import time
+from collections import defaultdict
+from typing import Any, NamedTuple, Self
+
+import psycopg
+from verdict import Account, Beat, Fate
+
+from db.counts import slide_tallies
+from db.database import Database
+from differential.tally import SlideTally
+
+#: Pause between two beats, and how long to wait for a connection, in seconds.
+_PAUSE_SECONDS, _CONNECT_SECONDS = 0.05, 2
+
+_BEAT = """
+SELECT coalesce((SELECT max(id) FROM classifications), 0), coalesce((SELECT max(id) FROM images), 0),
+       (SELECT min(id) FROM images WHERE state IN ('pending', 'queued'))
+"""
+_STANDING = """
+SELECT count(*) FILTER (WHERE state IN ('done', 'duplicate')), count(*) FILTER (WHERE state IN ('pending', 'queued')),
+       count(*) FILTER (WHERE state = 'quarantined'), (SELECT count(*) FROM slides WHERE completed_at IS NULL)
+FROM images
+"""
+_FATES = """
+SELECT folder || '/' || filename, state, reason_code, min(cell_class), bool_and(identified), count(classifications.id)
+FROM images LEFT JOIN classifications ON classifications.image_id = images.id
+WHERE state <> 'superseded' GROUP BY images.id
+"""
+_SAME_BYTES = """
+SELECT coalesce(sum(times - 1), 0)
+FROM (SELECT count(*) AS times FROM images WHERE state = 'done' GROUP BY slide_id, sha256) AS counted
+"""
+
+
+class Standing(NamedTuple):
+    """Where the images are."""
+
+    counted: int
+    open: int
+    quarantined: int
+    slides_incomplete: int
+
+
+class Pulse:
+    """Asks the database many times a second how far the run has come: `with Pulse(url) as pulse:`."""
+
+    def __init__(self, url: str) -> None:
+        """Prepare; nothing is asked yet."""
+        self._url = url
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._listen, name="pulse", daemon=True)
+        self.beats: list[Beat] = []
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ending.set()
+        self._thread.join()
+
+    def now(self) -> Beat:
+        """Return how far the run has come now; waits for a database that does not answer."""
+        while True:
+            try:
+                with psycopg.connect(self._url, autocommit=True, connect_timeout=_CONNECT_SECONDS) as connection:
+                    return _beat(connection)
+            except psycopg.OperationalError:
+                self._ending.wait(_PAUSE_SECONDS)
+
+    def _listen(self) -> None:
+        while not self._ending.is_set():
+            try:
+                with psycopg.connect(self._url, autocommit=True, connect_timeout=_CONNECT_SECONDS) as connection:
+                    while not self._ending.wait(_PAUSE_SECONDS):
+                        self.beats.append(_beat(connection))
+            except psycopg.OperationalError:
+                self._ending.wait(_PAUSE_SECONDS)  # one of the faults; connected again until it is over
+
+
+def standing(url: str) -> Standing:
+    """Return where the images are; all zero while the database does not answer."""
+    try:
+        with psycopg.connect(url, connect_timeout=_CONNECT_SECONDS) as connection:
+            row = connection.execute(_STANDING).fetchone()
+    except psycopg.OperationalError:
+        return Standing(0, 0, 0, 0)
+    assert row is not None
+    return Standing(*row)
+
+
+def account(url: str) -> Account:
+    """Return all that the database holds of a finished run."""
+    fates: dict[str, list[Fate]] = defaultdict(list)
+    with psycopg.connect(url) as connection:
+        for path, *fate in connection.execute(_FATES):
+            fates[path].append(Fate(*fate))
+        same_bytes = connection.execute(_SAME_BYTES).fetchone()
+    assert same_bytes is not None
+    with Database(url) as database:
+        differentials = {one.tally.slide: _numbers(one.tally) for one in slide_tallies(database)}
+    return Account(fates, int(same_bytes[0]), differentials)
+
+
+def _beat(connection: psycopg.Connection[Any]) -> Beat:
+    row = connection.execute(_BEAT).fetchone()
+    assert row is not None
+    return Beat(time.monotonic(), *row)
+
+
+def _numbers(tally: SlideTally) -> dict[str, int]:
+    return {
+        **{cell_class.value: count for cell_class, count in tally.cells.items()},
+        "unidentified": tally.unidentified,
+        "quarantined": tally.quarantined,
+        "duplicates": tally.duplicates,
+        "pending": tally.pending,
+        "complete": int(tally.completed_at is not None),
+    }

@@ -1,0 +1,144 @@
+"""One run: a stream of images on a stage of its own, a fault injected again and again, and what came of it."""
+
+import random
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from account import Pulse, Standing, account, standing
+from faults import Fault
+from patience import Trouble, until
+from servers import ServerCannotStart
+from stage import Stage
+from stream import CellFile, Dropping
+from verdict import Account, Findings, Injection, Row, catching_up, compare, recovery
+
+#: Images per second: a run of 5,000 takes half a minute, and a small machine has time to spare between two faults.
+IMAGES_PER_SECOND = 200
+#: How long a run may take after the last image has come, in seconds.
+PATIENCE_SECONDS = 180.0
+_FIRST_RESULT_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """What all runs have in common."""
+
+    files: Sequence[CellFile]
+    seed: int
+    #: Where the logs of a run are kept that did not end as it should; None: nowhere.
+    findings: Path | None = None
+
+    def run(self, fault: Fault, undisturbed: Account | None = None) -> tuple[Row, Account | None]:
+        """Run once; return what stands in the table and what the database held, None where the run did not end.
+
+        Without `undisturbed` there is nothing to hold the counts against.
+        """
+        lacks = fault.wiring.lacks()
+        if lacks is not None:
+            return Row(fault.name, fault.what, lacks=lacks), None
+        with tempfile.TemporaryDirectory(prefix="smearcount-faults-") as folder:
+            run = _Run(fault, self.files, self.seed, Path(folder) / "run")
+            try:
+                run.carry_out()
+            except (Trouble, ServerCannotStart) as error:
+                run.trouble = str(error)
+            found = run.account
+            row = run.row(undisturbed or found)
+            if not row.passed and self.findings is not None:
+                _keep_logs(run.folder / "logs", self.findings / fault.name, row)
+        return row, found
+
+
+class _Run:
+    def __init__(self, fault: Fault, files: Sequence[CellFile], seed: int, folder: Path) -> None:
+        self.folder = folder
+        self._fault = fault
+        self._files = files
+        self._seed = seed
+        self._chance = random.Random(f"{seed} {fault.name}")
+        self._injections: list[Injection] = []
+        self._poison: frozenset[str] = frozenset()
+        self._seconds = 0.0
+        self._pulse: Pulse | None = None
+        #: What the database held in the end, if it was reached.
+        self.account: Account | None = None
+        #: What kept the run from its end.
+        self.trouble: str | None = None
+
+    def carry_out(self) -> None:
+        """Do it.
+
+        Raises:
+            Trouble: it did not come to its end.
+            ServerCannotStart: a server did not, at the beginning or after a fault.
+        """
+        with Stage(self.folder, self._fault.wiring, seed=self._seed) as stage, Pulse(stage.database_url) as pulse:
+            self._pulse = pulse
+            began_at = time.monotonic()
+            with Dropping(self._files, stage.inbox, per_second=IMAGES_PER_SECOND) as dropping:
+                self._disturb(stage, pulse, dropping)
+                until(dropping.is_done, dropping.seconds + _FIRST_RESULT_SECONDS, what="all images to be dropped")
+            self._poison = frozenset(stage.poison)
+            try:
+                self._await_end(stage)
+            finally:
+                self._seconds = time.monotonic() - began_at
+                self.account = account(stage.database_url)
+
+    def row(self, undisturbed: Account | None) -> Row:
+        """Return what stands in the table, beside an undisturbed run."""
+        beats = self._pulse.beats if self._pulse else []
+        found, trouble = self.account, self.trouble
+        if trouble is None and self._fault.times and not self._injections:
+            trouble = "no fault came in time to disturb anything"
+        return Row(
+            self._fault.name,
+            self._fault.what,
+            times=len(self._injections),
+            images=len(self._files),
+            findings=compare(undisturbed, found, self._poison) if found and undisturbed else Findings(),
+            recovery=recovery(self._injections, beats),
+            catching_up=catching_up(self._injections, beats),
+            seconds=self._seconds,
+            trouble=trouble,
+        )
+
+    def _disturb(self, stage: Stage, pulse: Pulse, dropping: Dropping) -> None:
+        until(lambda: any(beat.last_result for beat in pulse.beats), _FIRST_RESULT_SECONDS, what="the first result")
+        began_at = time.monotonic()
+        for moment in self._moments(dropping.seconds):
+            stage.hold(max(began_at + moment - time.monotonic(), 0.2))
+            if dropping.is_done():
+                return  # nothing is left that could be disturbed
+            self._fault.inject(stage, self._chance)
+            ended_at = time.monotonic()
+            self._injections.append(Injection(ended_at, pulse.now()))
+
+    def _moments(self, seconds: float) -> Iterator[float]:
+        """Yield when to inject, in seconds from the first result on: at random, but neither all at once nor at the very end."""
+        times = self._fault.times
+        for number in range(times):
+            yield (number + self._chance.random()) / times * seconds * 0.85
+
+    def _await_end(self, stage: Stage) -> None:
+        last = Standing(0, 0, 0, 0)
+
+        def is_over() -> bool:
+            nonlocal last
+            last = standing(stage.database_url)
+            return last == Standing(len(self._files), 0, len(stage.poison), 0)
+
+        until(is_over, PATIENCE_SECONDS, what=lambda: f"the end; there is {last}", pause=0.25)
+
+
+def _keep_logs(logs: Path, kept: Path, row: Row) -> None:
+    shutil.rmtree(kept, ignore_errors=True)
+    if logs.exists():
+        shutil.copytree(logs, kept)
+    kept.mkdir(parents=True, exist_ok=True)
+    lines = [f"trouble: {row.trouble}", *(f"lost: {path}" for path in row.findings.lost), *row.findings.different]
+    (kept / "findings.txt").write_text("\n".join(lines) + "\n")

@@ -1,0 +1,128 @@
+"""The images of a run, and dropping them into the inbox as steadily as an analyzer exports."""
+
+import hashlib
+import os
+import random
+import shutil
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Self
+
+from exports import cell_bytes
+
+CELLS_PER_SLIDE = 100
+
+
+@dataclass(frozen=True)
+class CellFile:
+    """A file to be dropped: a path within the inbox, and what lies there afterwards."""
+
+    path: str
+    #: A file that holds just this, if there is one.
+    original: Path | None
+    data: Callable[[], bytes]
+
+    def drop(self, inbox: Path) -> None:
+        """Put it into the inbox; without copying, where both are on one disk."""
+        target = inbox / self.path
+        target.parent.mkdir(exist_ok=True)
+        if self.original is None:
+            target.write_bytes(self.data())
+            return
+        try:
+            os.link(self.original, target)
+        except OSError:
+            shutil.copyfile(self.original, target)
+
+
+def real_images() -> Path | None:
+    """Return the folder of real cell images, or None where there is none."""
+    beside = Path(__file__).parents[3] / "shared" / "pbc"
+    folder = Path(os.environ.get("SMEARCOUNT_TEST_IMAGES") or beside)
+    return folder if (folder / "val").is_dir() else None
+
+
+def choose(images: int, seed: int) -> list[CellFile]:
+    """Return so many files of different bytes, slide after slide: real images where there are any, drawn cells elsewhere."""
+    folder = real_images()
+    originals = _different(folder, images, seed) if folder else []
+    files = []
+    for number in range(images):
+        path = f"S{number // CELLS_PER_SLIDE:03}/cell-{number % CELLS_PER_SLIDE:04}.jpg"
+        if number < len(originals):
+            files.append(CellFile(path, originals[number], originals[number].read_bytes))
+        elif originals:
+            files.append(CellFile(path, None, partial(_lengthened, originals[number % len(originals)], number)))
+        else:
+            files.append(CellFile(path, None, partial(cell_bytes, number)))
+    return files
+
+
+def _different(folder: Path, images: int, seed: int) -> list[Path]:
+    found = sorted(folder.rglob("*.jpg"))
+    random.Random(seed).shuffle(found)
+    different: dict[bytes, Path] = {}
+    for path in found:
+        different.setdefault(hashlib.sha256(path.read_bytes()).digest(), path)
+        if len(different) == images:
+            break
+    return list(different.values())
+
+
+def _lengthened(original: Path, number: int) -> bytes:
+    # What follows the end-of-image marker is ignored by every decoder.
+    return original.read_bytes() + number.to_bytes(8, "big")
+
+
+class Dropping:
+    """Drops files at a steady rate in the background, whatever else happens: `with Dropping(...) as dropping:`."""
+
+    def __init__(self, files: Sequence[CellFile], inbox: Path, *, per_second: float) -> None:
+        """Prepare; nothing is dropped yet."""
+        self._files = files
+        self._inbox = inbox
+        self._rate = per_second
+        self._ending = threading.Event()
+        self._failure: OSError | None = None
+        self._thread = threading.Thread(target=self._drop_all, name="dropping", daemon=True)
+        #: How many are in the inbox.
+        self.dropped = 0
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ending.set()
+        self._thread.join()
+
+    @property
+    def seconds(self) -> float:
+        """How long it takes altogether."""
+        return len(self._files) / self._rate
+
+    def is_done(self) -> bool:
+        """Whether all files are in the inbox.
+
+        Raises:
+            OSError: one could not be dropped.
+        """
+        if self._failure is not None:
+            raise self._failure
+        return self.dropped == len(self._files)
+
+    def _drop_all(self) -> None:
+        began_at = time.monotonic()
+        try:
+            for number, file in enumerate(self._files):
+                ahead = number / self._rate - (time.monotonic() - began_at)
+                if self._ending.wait(ahead) if ahead > 0 else self._ending.is_set():
+                    return
+                file.drop(self._inbox)
+                self.dropped = number + 1
+        except OSError as error:
+            self._failure = error
