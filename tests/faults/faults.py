@@ -27,6 +27,8 @@ from worker_process import HANGS, KILLS
 #: How long a part may take to be there again, in seconds.
 _BACK_SECONDS = 60.0
 _HOUR = 3600
+#: After so long all that was sent has been acknowledged: a server that still repeats itself would hear that nobody is there.
+_ACKNOWLEDGED_SECONDS = 0.3
 
 _PLAIN = Wiring()
 
@@ -246,6 +248,7 @@ def _worker_host_dead(stage: Stage, chance: random.Random) -> Iterator[None]:
     worker.is_kept = False
     starts = worker.starts
     _stop_within_transaction(stage, worker, worker.host)
+    stage.hold(_ACKNOWLEDGED_SECONDS)
     with _cut_off(worker.host):
         _forget(worker.host)  # else it would still tell the servers, once it is back, that the processes are gone
         kill(worker.processes())
@@ -420,7 +423,7 @@ _NOT_NOTICED = "New exports are noticed later; what was noticed is counted."
 
 FAULTS = (
     Fault("worker-killed", "worker, SIGKILL", f"{_COUNTS_LATE} What it had in hand comes again after "
-          "SMEARCOUNT_REDELIVERY_SECONDS at the latest.", _ended(_any_worker, signal.SIGKILL), "worker", lasts=(0, 1)),
+          "`SMEARCOUNT_REDELIVERY_SECONDS` at the latest.", _ended(_any_worker, signal.SIGKILL), "worker", lasts=(0, 1)),
     Fault("worker-restarted", "worker, SIGTERM (restart)", _COUNTS_LATE, _ended(_any_worker, signal.SIGTERM), "worker",
           lasts=(0, 1)),
     Fault("worker-frozen", "worker, SIGSTOP, SIGCONT", _NOT_COUNTED, _frozen(_any_worker), "worker"),
@@ -429,7 +432,7 @@ FAULTS = (
     Fault("child-ended", "a classifying process, SIGTERM", "Nothing; another one takes its place.",
           _child_ended(signal.SIGTERM), "worker", lasts=(0, 1)),
     Fault("child-frozen", "a classifying process, SIGSTOP, SIGCONT", "The other processes go on. One that hangs longer than "
-          "SMEARCOUNT_BATCH_SECONDS is ended and replaced.", _child_frozen, "worker", lasts=(1, 11)),
+          "`SMEARCOUNT_BATCH_SECONDS` is ended and replaced.", _child_frozen, "worker", lasts=(1, 11)),
     Fault("watcher-killed", "watcher, SIGKILL", _NOT_NOTICED, _ended(_watcher, signal.SIGKILL), "watcher", lasts=(0, 1)),
     Fault("watcher-restarted", "watcher, SIGTERM (restart)", _NOT_NOTICED, _ended(_watcher, signal.SIGTERM), "watcher",
           lasts=(0, 1)),
@@ -457,7 +460,7 @@ FAULTS = (
     Fault("database-connections-reset", "connections to PostgreSQL reset", _COUNTS_LATE, _database_connections_reset,
           "network", times=6, lasts=(0, 1), wiring=Wiring(proxies=True)),
     Fault("worker-host-cut-off", "a worker's host cut off and rejoined", "The other workers go on. What it had in hand comes "
-          "again after SMEARCOUNT_REDELIVERY_SECONDS, or is stored when it is back.", _worker_host_cut_off, "worker",
+          "again after `SMEARCOUNT_REDELIVERY_SECONDS`, or is stored when it is back.", _worker_host_cut_off, "worker",
           times=3, lasts=(2, 13), wiring=_HOSTS),
     Fault("worker-host-dead", "a worker's host without power in the middle of a transaction, back later",
           "The other workers go on. The slide that it was storing waits until the database has noticed.",
@@ -482,7 +485,7 @@ FAULTS = (
     Fault("poison-crashes", "an image that crashes the decoder", "That image is set aside after three attempts, with the "
           "reason; the others of its batch are counted a little later.", _poison(KILLS), "poison", lasts=(0, 0),
           wiring=Wiring(trouble=True)),
-    Fault("poison-hangs", "an image that hangs the decoder", "The same, after three times SMEARCOUNT_BATCH_SECONDS.",
+    Fault("poison-hangs", "an image that hangs the decoder", "The same, after three times `SMEARCOUNT_BATCH_SECONDS`.",
           _poison(HANGS), "poison", times=2, lasts=(0, 0), wiring=Wiring(trouble=True)),
     Fault("everything", "two of them at once, at random", "What they do, together.", _two_at_once, "several", times=8,
           lasts=(1, 5), wiring=_everything(), mixes=False),
