@@ -96,14 +96,7 @@ def images_per_second(cells: Sequence[Path], *, broker_url: str, scratch: Path, 
         worker = subprocess.Popen(
             [sys.executable, *words, "--without-gossip", "--without-mingle", "--without-heartbeat"],
             cwd=Path(__file__).parent,
-            # `pipeline`, which this module needs, imports from the folder above.
-            env={
-                **os.environ,
-                "PYTHONPATH": str(Path(__file__).parents[1]),
-                BROKER: broker_url,
-                DATABASE: url,
-                "TF_CPP_MIN_LOG_LEVEL": "3",
-            },
+            env={**os.environ, BROKER: broker_url, DATABASE: url, "TF_CPP_MIN_LOG_LEVEL": "3"},
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,

@@ -10,10 +10,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
-from hosts import Host
 from sqlalchemy import create_engine, text
+
+if TYPE_CHECKING:
+    # Some import this as a program of its own, for which the folder above is no place to look in.
+    from hosts import Host
 
 #: How often the processes' use of the cores is looked at, in seconds; what the last look missed is lost.
 _LOOK_SECONDS = 0.2
@@ -87,7 +91,7 @@ def count_inbox(
 
 @contextmanager
 def running(
-    words: Sequence[str], environment: Mapping[str, str], log: Path, *, host: Host | None = None
+    words: Sequence[str], environment: Mapping[str, str], log: Path, *, host: "Host | None" = None
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a command that stays up, on this machine or on a host, and tell it to end."""
     command = [sys.executable, "-m", "cli.main", *words]
