@@ -11,9 +11,10 @@ from sqlalchemy import BindParameter, Connection, and_, bindparam, literal, or_,
 
 from db.database import Database
 from db.locking import lock_images
-from db.names import joined
-from db.records import FileVersion, Refused, WorkItem
-from db.schema import IS_OPEN, OPEN_STATES, Image, ImageState, Inbox
+from db.mounts import Mounts
+from db.records import Refused, WorkItem
+from db.schema import IS_OPEN, OPEN_STATES, Image, ImageState
+from db.work_items import open_items
 
 #: The worker's machine does not show the file, or does not let it be read.
 NOT_HERE = "not-here"
@@ -27,15 +28,6 @@ CHANGED_SECONDS = 10
 
 _IDS: BindParameter[int] = bindparam("ids", expanding=True)
 _THESE = Image.id.in_(_IDS) & IS_OPEN
-_ITEMS = (
-    select(
-        Image.id, Inbox.root, Image.folder, Image.filename, Image.size, Image.mtime_ns, Image.attempts,
-        Image.slide_id, Image.sha256,
-    )
-    .join(Inbox, Inbox.id == Image.inbox_id)
-    .where(_THESE)
-    .order_by(Image.id)
-)  # fmt: skip
 # Of one row each, for which conditions made for an index serve nothing and cannot be used.
 _THIS = and_(Image.id == bindparam("image"), or_(*(Image.state == state.value for state in OPEN_STATES)))
 _REFUSE = (
@@ -54,12 +46,7 @@ _READ_ANEW = update(Image).where(_THIS).values(sha256=bindparam("bytes"))
 def complained_of(database: Database, image_ids: Sequence[int]) -> list[WorkItem]:
     """Return those of the images that are still open, as the watcher's machine sees their inbox."""
     with database.reading() as connection:
-        return [
-            WorkItem(image_id, root, joined(folder, filename), FileVersion(size, mtime_ns), attempts, slide_id, sha256)
-            for image_id, root, folder, filename, size, mtime_ns, attempts, slide_id, sha256 in connection.execute(
-                _ITEMS, {"ids": image_ids}
-            )
-        ]
+        return open_items(connection, image_ids, Mounts())
 
 
 def answer(

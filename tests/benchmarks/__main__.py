@@ -14,7 +14,6 @@ import json
 import os
 import platform
 import shutil
-import socket
 import statistics
 import sys
 import tempfile
@@ -42,7 +41,7 @@ import queries
 import scaling
 import script
 from hosts import Network, why_unavailable
-from servers import PostgresqlServer, ServerCannotStart, ValkeyServer
+from servers import PostgresqlServer, ServerCannotStart, ValkeyServer, free_port
 
 from db.database import Database
 from db.migration import migrate
@@ -240,8 +239,8 @@ class Bench:
     @contextmanager
     def _servers(self) -> Iterator[tuple[Iterator[str], str]]:
         """Yield URLs of empty databases of a PostgreSQL, and of a Valkey, both over TCP."""
-        server = PostgresqlServer(port=_free_port(), is_durable=True)
-        valkey = ValkeyServer(self._folder("valkey"), _free_port())
+        server = PostgresqlServer(port=free_port(), is_durable=True)
+        valkey = ValkeyServer(self._folder("valkey"), free_port())
         try:
             server.start()
             valkey.start()
@@ -339,12 +338,6 @@ def _flat(figures: object, name: str = "") -> Iterator[tuple[str, object]]:
         yield name, " ".join(f"{value:,.4g}" for value in figures)
     else:
         yield name, figures
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 if __name__ == "__main__":

@@ -30,7 +30,6 @@ sys.path.extend(str(Path(__file__).parents[1] / folder) for folder in ("", "acce
 
 import soak_report
 from account import Pulse
-from backends import free_port
 from balance import CALLS, balance
 from faults import FAULTS, Fault
 from hosts import why_unavailable
@@ -38,7 +37,7 @@ from load import Background, Dropping, Visiting, drop, make_originals
 from patience import Trouble, until
 from running import QUICK
 from samples import WARM_UP_SECONDS, Sample, look, steadiness, write
-from servers import ServerCannotStart
+from servers import ServerCannotStart, free_port
 from stage import Part, Stage, Wiring
 
 from worker.settings import usable_cores
