@@ -7,9 +7,10 @@ missing there may well be in the inbox. Only the watcher, which scans it, can sa
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import BindParameter, Connection, and_, bindparam, literal, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, literal, or_, select, update
 
 from db.database import Database
+from db.lists import among
 from db.locking import lock_images
 from db.mounts import Mounts
 from db.records import Refused, WorkItem
@@ -26,8 +27,7 @@ CHANGED = "changed"
 #: How long an image waits of which the watcher says that it has changed.
 CHANGED_SECONDS = 10
 
-_IDS: BindParameter[int] = bindparam("ids", expanding=True)
-_THESE = Image.id.in_(_IDS) & IS_OPEN
+_THESE = among(Image.id, "ids") & IS_OPEN
 # Of one row each, for which conditions made for an index serve nothing and cannot be used.
 _THIS = and_(Image.id == bindparam("image"), or_(*(Image.state == state.value for state in OPEN_STATES)))
 _REFUSE = (

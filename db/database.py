@@ -4,14 +4,11 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
-from sqlalchemy import Connection, Engine, Insert, create_engine, event, exc
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, Engine, create_engine, event, exc
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.orm import DeclarativeBase
 
 from db.errors import DatabaseError, DatabaseUnavailable
 
@@ -91,20 +88,6 @@ class Database:
 def without_password(url: str) -> str:
     """Return a URL of a database or a broker as it may be shown."""
     return make_url(url).render_as_string(hide_password=True)
-
-
-def insert_new(connection: Connection, table: type[DeclarativeBase], rows: list[dict[str, Any]]) -> None:
-    """Insert the rows that break no uniqueness rule, and leave those that are there already as they are."""
-    if rows:
-        connection.execute(_insert_statement(table, connection.dialect.name), rows)
-
-
-@cache
-def _insert_statement(table: type[DeclarativeBase], dialect: str) -> Insert:
-    # Made once: making it anew for every batch took a tenth of the time that storing takes.
-    if dialect == "postgresql":
-        return postgresql.insert(table).on_conflict_do_nothing()
-    return sqlite.insert(table).on_conflict_do_nothing()
 
 
 def _checked_url(url: str) -> URL:

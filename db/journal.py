@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
-    BindParameter,
     ColumnElement,
     Connection,
     RowMapping,
@@ -19,10 +18,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import InstrumentedAttribute
 
-from db.database import Database, insert_new
+from db.database import Database
+from db.lists import among
 from db.locking import lock_images, lock_slides
 from db.names import joined, to_text
 from db.records import Batch, FileVersion, Journalled, JournalledFile, KnownFile, SeenFile
+from db.rows import insert_new
 from db.schema import IS_CURRENT, IS_OPEN, OPEN_STATES, Image, ImageState, Inbox, Slide
 
 #: Reasons that a later look at the same, unchanged file may overturn.
@@ -34,10 +35,12 @@ _FILES_PER_STATEMENT = 500
 _LONGEST_WAIT = timedelta(minutes=1)
 
 # Asked for every folder: made once, since making it anew takes longer than the answer.
-_NAMES: BindParameter[str] = bindparam("names", expanding=True)
-_ARE_OPEN = Image.id.in_(bindparam("ids", expanding=True)) & IS_OPEN
+_ARE_OPEN = among(Image.id, "ids") & IS_OPEN
 _CURRENT_ROWS = select(Image.id, Image.filename, Image.size, Image.mtime_ns, Image.reason_code).where(
-    Image.inbox_id == bindparam("inbox"), Image.folder == bindparam("in_folder"), Image.filename.in_(_NAMES), IS_CURRENT
+    Image.inbox_id == bindparam("inbox"),
+    Image.folder == bindparam("in_folder"),
+    among(Image.filename, "names"),
+    IS_CURRENT,
 )
 
 

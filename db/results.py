@@ -4,14 +4,16 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 
-from sqlalchemy import BindParameter, Connection, bindparam, func, insert, literal, select, update
+from sqlalchemy import Connection, bindparam, func, insert, literal, select, update
 
-from db.database import Database, insert_new
+from db.database import Database
+from db.lists import among
 from db.locking import lock_images, lock_slides
 from db.mounts import Mounts
 from db.records import Classified, ModelUsed, Outcome, Refused, TimeSpent, Unseen, WorkItem
-from db.schema import IS_OPEN, Classification, Image, ImageState, Model, Slide, Work
-from db.work_items import open_items
+from db.rows import change, insert_new
+from db.schema import IS_COUNTED, IS_OPEN, Classification, Image, ImageState, Model, Slide, Work
+from db.work_items import lock_open_items
 
 #: Every inbox is where its watcher sees it.
 _NO_MOUNTS = Mounts()
@@ -19,27 +21,15 @@ _NO_MOUNTS = Mounts()
 _NO_COLOUR = (None, None, None)
 
 # The statements of every batch, made once: making them anew each time took longer than running them.
-_IDS: BindParameter[int] = bindparam("ids", expanding=True)
-_ARE_OPEN = Image.id.in_(_IDS) & IS_OPEN
-_OF_IMAGES = Slide.id.in_(select(Image.slide_id).where(Image.id.in_(_IDS)))
-_OPEN_SLIDES = select(Image.id, Image.slide_id).where(_ARE_OPEN)
+_ARE_OPEN = among(Image.id, "ids") & IS_OPEN
+_OF_IMAGES = Slide.id.in_(select(Image.slide_id).where(among(Image.id, "ids")))
+_LOCKED_OPEN_SLIDES = select(Image.id, Image.slide_id).where(_ARE_OPEN).order_by(Image.id).with_for_update()
 _COUNT_ATTEMPT = update(Image).where(_ARE_OPEN).values(attempts=Image.attempts + 1)
+_TAKE_BACK_ATTEMPT = update(Image).where(_ARE_OPEN, Image.attempts > 0).values(attempts=Image.attempts - 1)
 _COUNTED_BYTES = select(Image.slide_id, Image.sha256, Image.id).where(
-    Image.slide_id.in_(bindparam("slides", expanding=True)),
-    Image.state == literal(ImageState.DONE.value, literal_execute=True),
-    Image.sha256.in_(bindparam("bytes", expanding=True)),
-)
-_FINISH = (
-    update(Image)
-    .where(Image.id == bindparam("image"))
-    .values(
-        state=bindparam("new_state"),
-        finished_at=bindparam("at"),
-        sha256=bindparam("bytes"),
-        duplicate_of=bindparam("same_as"),
-        reason=None,
-        reason_code=None,
-    )
+    among(Image.slide_id, "slides"),
+    IS_COUNTED,
+    among(Image.sha256, "bytes"),
 )
 # Pending at once: whoever did not see it idles for a while, so that another worker gets it.
 _PUT_BACK = (
@@ -68,9 +58,7 @@ def begin(database: Database, image_ids: Sequence[int], mounts: Mounts = _NO_MOU
     `mounts` says where this machine sees the inboxes.
     """
     with database.writing() as connection:
-        _lock_open_images(connection, image_ids)
-        connection.execute(_COUNT_ATTEMPT, {"ids": image_ids})
-        return open_items(connection, image_ids, mounts)
+        return _begun(connection, lock_open_items(connection, image_ids, mounts))
 
 
 def begin_fresh(
@@ -78,23 +66,16 @@ def begin_fresh(
 ) -> tuple[list[WorkItem], list[WorkItem]]:
     """Begin, as `begin` does, with those images that no worker has begun with; return them, and those that one has."""
     with database.writing() as connection:
-        _lock_open_images(connection, image_ids)
-        items = open_items(connection, image_ids, mounts)
-        fresh = [replace(item, attempts=1) for item in items if item.attempts == 0]
-        if fresh:
-            connection.execute(_COUNT_ATTEMPT, {"ids": [item.image_id for item in fresh]})
+        items = lock_open_items(connection, image_ids, mounts)
+        fresh = _begun(connection, [item for item in items if item.attempts == 0])
     return fresh, [item for item in items if item.attempts > 0]
 
 
 def give_up_attempt(database: Database, image_ids: Sequence[int]) -> None:
     """Take back an attempt that ended for a reason that is not the images' fault."""
     with database.writing() as connection:
-        _lock_open_images(connection, image_ids)
-        connection.execute(
-            update(Image)
-            .where(Image.id.in_(image_ids), IS_OPEN, Image.attempts > 0)
-            .values(attempts=Image.attempts - 1)
-        )
+        lock_images(connection, _ARE_OPEN, {"ids": image_ids})
+        connection.execute(_TAKE_BACK_ATTEMPT, {"ids": image_ids})
 
 
 def store(
@@ -127,15 +108,16 @@ def store(
             connection.execute(_SPEND, row)
 
 
-def _lock_open_images(connection: Connection, ids: Sequence[int]) -> None:
-    lock_images(connection, _ARE_OPEN, {"ids": ids})
+def _begun(connection: Connection, items: Sequence[WorkItem]) -> list[WorkItem]:
+    if items:
+        connection.execute(_COUNT_ATTEMPT, {"ids": [item.image_id for item in items]})
+    return [replace(item, attempts=item.attempts + 1) for item in items]
 
 
 def _lock_open(connection: Connection, ids: Sequence[int]) -> dict[int, int]:
     """Return the slide of each image that is still open, and keep other workers from storing for these slides."""
     lock_slides(connection, _OF_IMAGES, {"ids": ids})
-    _lock_open_images(connection, ids)
-    rows = connection.execute(_OPEN_SLIDES, {"ids": ids})
+    rows = connection.execute(_LOCKED_OPEN_SLIDES, {"ids": ids})
     return {image_id: slide_id for image_id, slide_id in rows if slide_id is not None}
 
 
@@ -155,13 +137,21 @@ def _store_classified(
     for outcome in classified:
         key = (slide_of[outcome.image_id], outcome.sha256)
         first = counted.setdefault(key, outcome.image_id)
-        row = {"image": outcome.image_id, "bytes": outcome.sha256, "at": now}
-        if first == outcome.image_id:
+        is_first = first == outcome.image_id
+        if is_first:
             to_count.append(outcome)
-            finished.append(row | {"new_state": ImageState.DONE, "same_as": None})
-        else:
-            finished.append(row | {"new_state": ImageState.DUPLICATE, "same_as": first})
-    connection.execute(_FINISH, finished)
+        finished.append(
+            {
+                "of_id": outcome.image_id,
+                "state": ImageState.DONE if is_first else ImageState.DUPLICATE,
+                "finished_at": now,
+                "sha256": outcome.sha256,
+                "duplicate_of": None if is_first else first,
+                "reason": None,
+                "reason_code": None,
+            }
+        )
+    change(connection, Image, finished)
     model_id = _model_id(connection, model)
     rows = [
         {
