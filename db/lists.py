@@ -13,6 +13,7 @@ from sqlalchemy import Boolean, ColumnElement, Dialect, String, bindparam
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.elements import KeyedColumnElement
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator
 
@@ -34,7 +35,7 @@ class _Among(FunctionElement[bool]):
         return self
 
 
-def among(column: InstrumentedAttribute[Any], name: str) -> ColumnElement[bool]:
+def among(column: KeyedColumnElement[Any] | InstrumentedAttribute[Any], name: str) -> ColumnElement[bool]:
     """Condition that a column of whole numbers or of text is one of the list or tuple that is passed as `name`."""
     return _Among(column, bindparam(name, type_=_AsJson()))
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, bindparam, func, insert, literal, select, update
+from sqlalchemy import Connection, any_, bindparam, func, insert, literal, select, update
 
 from db.database import Database
 from db.lists import among
@@ -22,7 +22,8 @@ _NO_COLOUR = (None, None, None)
 
 # The statements of every batch, made once: making them anew each time took longer than running them.
 _ARE_OPEN = among(Image.id, "ids") & IS_OPEN
-_OF_IMAGES = Slide.id.in_(select(Image.slide_id).where(among(Image.id, "ids")))
+# Only PostgreSQL locks; as an array and not a subquery, so that it looks up the one slide and never reads all of them.
+_OF_IMAGES = Slide.id == any_(func.array(select(Image.slide_id).where(among(Image.id, "ids")).scalar_subquery()))
 _LOCKED_OPEN_SLIDES = select(Image.id, Image.slide_id).where(_ARE_OPEN).order_by(Image.id).with_for_update()
 _COUNT_ATTEMPT = update(Image).where(_ARE_OPEN).values(attempts=Image.attempts + 1)
 _TAKE_BACK_ATTEMPT = update(Image).where(_ARE_OPEN, Image.attempts > 0).values(attempts=Image.attempts - 1)

@@ -15,6 +15,8 @@ from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.sql.selectable import TableValuedAlias
 from sqlalchemy.types import TypeEngine
 
+from db.lists import among
+
 Row = dict[str, Any]
 
 
@@ -38,7 +40,8 @@ def change(connection: Connection, table: type[DeclarativeBase], rows: list[Row]
     if connection.dialect.name == "sqlite":
         connection.execute(_change_one(table), rows)
     else:
-        connection.execute(_change_all(table, tuple(rows[0])), {"rows": _document(rows)})
+        ids = [row["of_id"] for row in rows]
+        connection.execute(_change_all(table, tuple(rows[0])), {"rows": _document(rows), "ids": ids})
 
 
 def _document(rows: list[Row]) -> str:
@@ -66,7 +69,10 @@ def _change_one(table: type[DeclarativeBase]) -> Update:
 def _change_all(table: type[DeclarativeBase], columns: tuple[str, ...]) -> Update:
     given = _given(table, columns)
     new = {name: given.c[name] for name in columns if name != "of_id"}
-    return update(table).where(table.__table__.c.id == given.c.of_id).values(new)
+    key = table.__table__.c.id
+    # The second condition says nothing new, but without it PostgreSQL reads a small table as a whole, and keeps to that
+    # when it has grown.
+    return update(table).where(key == given.c.of_id, among(key, "ids")).values(new)
 
 
 def _given(table: type[DeclarativeBase], columns: tuple[str, ...]) -> TableValuedAlias:

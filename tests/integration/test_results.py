@@ -272,3 +272,24 @@ def test_beginning_leaves_postgresqls_rows_where_they_are(postgresql_database: D
         after = connection.execute(pages).all()
     moved = sum(one != other for one, other in zip(before, after, strict=True))
     assert moved < 50, "a page may be a few bytes short, but with full pages all rows move"
+
+
+def test_postgresql_looks_up_rows_by_their_keys_also_after_it_planned_for_a_small_table(
+    postgresql_database: Database,
+) -> None:
+    # A plan is kept: one that reads the whole table, made for the first cells, would slow down the thousands after them.
+    inbox_id = new_inbox(postgresql_database)
+    for number in range(12):
+        journal.record(postgresql_database, inbox_id, [seen(f"S/{number}.jpg")])
+        for item in begin(postgresql_database, take(postgresql_database, inbox_id)):
+            results.store(postgresql_database, MODEL, "w", [classified(item.image_id, f"{number}")])
+
+    kept = "SELECT name, statement, cardinality(parameter_types) FROM pg_prepared_statements WHERE generic_plans > 0"
+    plans: dict[str, str] = {}
+    with postgresql_database.writing() as connection:
+        for name, statement, parameters in connection.execute(text(kept)).all():
+            nothing = f"({', '.join(['NULL'] * parameters)})" if parameters else ""
+            plan = connection.exec_driver_sql(f"EXPLAIN EXECUTE {name} {nothing}").scalars()
+            plans[statement] = "\n".join(plan)
+    assert sum("UPDATE images" in statement for statement in plans) >= 2
+    assert [statement for statement, plan in plans.items() if "Seq Scan" in plan] == []
