@@ -24,7 +24,7 @@ from db.locking import lock_images, lock_slides
 from db.names import joined, to_text
 from db.records import Batch, FileVersion, Journalled, JournalledFile, KnownFile, SeenFile
 from db.rows import insert_new
-from db.schema import IS_CURRENT, IS_OPEN, OPEN_STATES, Image, ImageState, Inbox, Slide
+from db.schema import IS_COUNTED, IS_CURRENT, IS_OPEN, OPEN_STATES, Image, ImageState, Inbox, Slide
 
 #: Reasons that a later look at the same, unchanged file may overturn.
 REVIVABLE = frozenset({"gone", "empty", "no-slide", "leaves-inbox"})
@@ -161,17 +161,33 @@ def put_back(database: Database, batches: Iterable[Batch]) -> None:
 
 def put_back_lost(database: Database, inbox_id: int, *, queued_before: datetime) -> int:
     """Make images pending again that were queued before a moment and never finished; return how many."""
+    is_lost = and_(
+        IS_OPEN,
+        Image.state == ImageState.QUEUED,
+        Image.inbox_id == inbox_id,
+        or_(Image.queued_at.is_(None), _is_past(Image.queued_at, queued_before)),
+    )
+    with database.reading() as connection:
+        # Asked every few seconds; an answer of "nothing" must not cost the workers SQLite's one write lock.
+        if connection.execute(select(Image.id).where(is_lost).limit(1)).first() is None:
+            return 0
     with database.writing() as connection:
-        is_lost = and_(
-            IS_OPEN,
-            Image.state == ImageState.QUEUED,
-            Image.inbox_id == inbox_id,
-            or_(Image.queued_at.is_(None), _is_past(Image.queued_at, queued_before)),
-        )
         lock_images(connection, is_lost)
         return connection.execute(
             update(Image).where(is_lost).values(state=ImageState.PENDING, queued_at=None)
         ).rowcount
+
+
+def last_finished_was_queued_at(database: Database, *, within: timedelta) -> datetime | None:
+    """Return when the image that a worker finished last was queued; None where none was finished within that time."""
+    newest = (
+        select(Image.queued_at)
+        .where(IS_COUNTED, Image.finished_at >= datetime.now(UTC) - within)
+        .order_by(Image.finished_at.desc())
+        .limit(1)
+    )
+    with database.reading() as connection:
+        return connection.execute(newest).scalar_one_or_none()
 
 
 def count_queued(database: Database) -> int:

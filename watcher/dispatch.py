@@ -27,6 +27,10 @@ _CHECK_SECONDS = 2.0
 #: An image queued less long ago than this may be on its way into or out of the queue just now.
 _JUST_QUEUED = timedelta(seconds=2)
 
+#: Batches are worked through in the order in which they were queued. One that was queued so long before another that has
+#: been finished is not delayed any more, be it that its worker died and it had to be delivered again: it is lost.
+_OVERTAKEN_BY = timedelta(minutes=5)
+
 
 class Depth(Protocol):
     """Messages that wait for a worker, and messages that workers hold."""
@@ -112,14 +116,20 @@ class Dispatch:
     def _take_back_lost(self) -> None:
         """Queue again what the journal says is in the queue but is not.
 
-        Messages get lost with a broker's data, or are used up by a worker that could not store its results. While any
-        message waits or is held, its images cannot be told from lost ones; once the queue is empty, all that is still
-        marked as queued is lost. Queueing an image twice is harmless, since its result is stored once.
+        Messages get lost with a broker's data, or are used up by a worker that could not store its results. Once the queue
+        is empty, all that is still marked as queued is lost. While any message waits or is held, its images cannot be told
+        from lost ones, except by those that came long after them and are finished. Queueing an image twice is harmless,
+        since its result is stored once.
         """
-        before = datetime.now(UTC)
+        now = datetime.now(UTC)
+        before = now - _JUST_QUEUED
         depth = self._queue.depth()
         if depth.waiting or depth.held:
-            return
-        lost = journal.put_back_lost(self._database, self._inbox_id, queued_before=before - _JUST_QUEUED)
+            finished = journal.last_finished_was_queued_at(self._database, within=_OVERTAKEN_BY)
+            # One of a time to come was queued before the clock was set back, and says nothing.
+            if finished is None or finished > now:
+                return
+            before = finished - _OVERTAKEN_BY
+        lost = journal.put_back_lost(self._database, self._inbox_id, queued_before=before)
         if lost:
             _log.warning("%d images were no longer in the queue; they are queued again", lost)

@@ -1,9 +1,11 @@
 """Keeping the queue filled from the journal, with a real database and a real Valkey."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
-from journalling import MODEL, classified, new_inbox, seen
+from journalling import MODEL, classified, new_inbox, seen, take
+from sqlalchemy import text
 
 from db import journal, results
 from db.database import Database
@@ -55,3 +57,43 @@ def test_what_is_left_is_queued_however_little_it_is(database: Database, queue: 
     dispatch.run()
 
     assert journal.count_queued(database) == 5
+
+
+def queued(database: Database, ids: range, *, ago: timedelta) -> None:
+    """Have it that images were queued then."""
+    moment = datetime.now(UTC) - ago
+    with database.writing() as connection:
+        if connection.dialect.name == "sqlite":
+            moment = moment.replace(tzinfo=None)
+        change = text("UPDATE images SET queued_at = :moment WHERE id BETWEEN :first AND :last")
+        connection.execute(change, {"moment": str(moment), "first": ids[0], "last": ids[-1]})
+
+
+@pytest.mark.parametrize(
+    ("lost_ago", "finished_ago", "is_taken_back"),
+    [
+        pytest.param(timedelta(minutes=20), timedelta(minutes=1), True, id="overtaken"),
+        pytest.param(timedelta(minutes=20), timedelta(minutes=19), False, id="its turn comes only now"),
+        pytest.param(timedelta(minutes=2), timedelta(0), False, id="may be delivered again"),
+        pytest.param(timedelta(minutes=20), timedelta(hours=-1), False, id="the clock was set back"),
+    ],
+)
+def test_a_batch_that_later_ones_have_long_overtaken_is_queued_again_though_the_queue_is_not_empty(
+    database: Database, queue: BatchQueue, lost_ago: timedelta, finished_ago: timedelta, is_taken_back: bool
+) -> None:
+    inbox = new_inbox(database)
+    settings = WatcherSettings(queue_images=40, batch_images=4)
+    journal.record(database, inbox, [seen(f"S/{number:03}.jpg") for number in range(4)])
+    take(database, inbox)  # and never sent
+    journal.record(database, inbox, [seen(f"S/{number:03}.jpg") for number in range(4, 12)])
+    Dispatch(database, queue, inbox, settings).run()
+    assert queue.depth().waiting == 2
+    queued(database, range(1, 5), ago=lost_ago)
+    queued(database, range(5, 13), ago=finished_ago)
+    finish(database, range(5, 9))
+
+    Dispatch(database, queue, inbox, settings).run()
+
+    assert queue.depth().waiting == (3 if is_taken_back else 2)
+    Dispatch(database, queue, inbox, settings).run()
+    assert queue.depth().waiting == (3 if is_taken_back else 2), "once is enough"
