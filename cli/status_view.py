@@ -16,12 +16,10 @@ from cli.site import Site
 from db.counts import progress
 from db.database import Database
 from db.errors import DatabaseUnavailable
+from db.records import watcher_lives
 from db.vital_signs import InboxSigns, VitalSigns, vital_signs
 from worker.errors import BrokerUnavailable
 from worker.queue import BatchQueue
-
-#: A watcher writes down that it lives at least this often, in seconds; see `Watcher`.
-_ALIVE_SECONDS = 15
 
 #: Time between two looks, in seconds; longer where looking would take a larger share of the time than this, since it
 #: means counting all images.
@@ -165,6 +163,6 @@ def _table(line: StatusLine) -> RenderableType:
 def _watcher(watched_at: datetime | None, now: datetime) -> str:
     if watched_at is None:
         return "never started"
-    if (now - watched_at).total_seconds() <= _ALIVE_SECONDS:
+    if watcher_lives(watched_at, now):
         return "running"
     return f"not since {watched_at.astimezone():%Y-%m-%d %H:%M}"

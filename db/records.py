@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from db.schema import ImageState
 
@@ -180,6 +181,15 @@ class JournalledFile:
     version: FileVersion
     #: Whether it still has to be read.
     is_open: bool
+
+
+#: A watcher writes down that it lives more often than this, in seconds.
+ALIVE_SECONDS: Final = 15
+
+
+def watcher_lives(watched_at: datetime | None, now: datetime) -> bool:
+    """Say whether a watcher that last wrote then that it lives still does."""
+    return watched_at is not None and (now - watched_at).total_seconds() <= ALIVE_SECONDS
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,11 @@
 """What the database of a run holds: how far it has come, again and again while it runs, and in full at its end."""
 
-import threading
 import time
 from collections import defaultdict
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import psycopg
+from background import Background
 from verdict import Account, Beat, Fate
 
 from db.counts import slide_tallies
@@ -44,23 +44,14 @@ class Standing(NamedTuple):
     slides_incomplete: int
 
 
-class Pulse:
+class Pulse(Background):
     """Asks the database many times a second how far the run has come: `with Pulse(url) as pulse:`."""
 
     def __init__(self, url: str) -> None:
         """Prepare; nothing is asked yet."""
+        super().__init__()
         self._url = url
-        self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._listen, name="pulse", daemon=True)
         self.beats: list[Beat] = []
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ending.set()
-        self._thread.join()
 
     def now(self) -> Beat:
         """Return how far the run has come now; waits for a database that does not answer."""
@@ -71,7 +62,7 @@ class Pulse:
             except psycopg.OperationalError:
                 self._ending.wait(_PAUSE_SECONDS)
 
-    def _listen(self) -> None:
+    def _go_on(self) -> None:
         while not self._ending.is_set():
             try:
                 with psycopg.connect(self._url, autocommit=True, connect_timeout=_CONNECT_SECONDS) as connection:

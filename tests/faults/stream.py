@@ -4,14 +4,13 @@ import hashlib
 import os
 import random
 import shutil
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Self
 
+from background import Background
 from exports import cell_bytes
 
 CELLS_PER_SLIDE = 100
@@ -78,27 +77,17 @@ def _lengthened(original: Path, number: int) -> bytes:
     return original.read_bytes() + number.to_bytes(8, "big")
 
 
-class Dropping:
+class Dropping(Background):
     """Drops files at a steady rate in the background, whatever else happens: `with Dropping(...) as dropping:`."""
 
     def __init__(self, files: Sequence[CellFile], inbox: Path, *, per_second: float) -> None:
         """Prepare; nothing is dropped yet."""
+        super().__init__()
         self._files = files
         self._inbox = inbox
         self._rate = per_second
-        self._ending = threading.Event()
-        self._failure: OSError | None = None
-        self._thread = threading.Thread(target=self._drop_all, name="dropping", daemon=True)
         #: How many are in the inbox.
         self.dropped = 0
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ending.set()
-        self._thread.join()
 
     @property
     def seconds(self) -> float:
@@ -111,18 +100,14 @@ class Dropping:
         Raises:
             OSError: one could not be dropped.
         """
-        if self._failure is not None:
-            raise self._failure
+        self.check()
         return self.dropped == len(self._files)
 
-    def _drop_all(self) -> None:
+    def _go_on(self) -> None:
         began_at = time.monotonic()
-        try:
-            for number, file in enumerate(self._files):
-                ahead = number / self._rate - (time.monotonic() - began_at)
-                if self._ending.wait(ahead) if ahead > 0 else self._ending.is_set():
-                    return
-                file.drop(self._inbox)
-                self.dropped = number + 1
-        except OSError as error:
-            self._failure = error
+        for number, file in enumerate(self._files):
+            ahead = number / self._rate - (time.monotonic() - began_at)
+            if self._ending.wait(ahead) if ahead > 0 else self._ending.is_set():
+                return
+            file.drop(self._inbox)
+            self.dropped = number + 1

@@ -7,13 +7,10 @@ from typing import Final, Literal, Self
 
 from pydantic import Field
 
-from db.records import InboxLine, Progress
+from db.records import InboxLine, Progress, watcher_lives
 from db.trends import DayLine
 from web.answers.base import Answer, Moment
 from web.facilities import Check, Colour, ModelFacts
-
-#: A watcher writes down that it lives more often than this, in seconds.
-ALIVE_SECONDS: Final = 15
 
 DAY_COLUMNS: Final = (
     "day", "images", "cells", "unidentified", "quarantined", "mean_confidence", "red", "green", "blue",
@@ -41,11 +38,10 @@ class InboxAnswer(Answer):
     @classmethod
     def of(cls, inbox: InboxLine, state: Progress, now: datetime) -> Self:
         """Show an inbox."""
-        watched_at = inbox.watched_at
         return cls(
             inbox=inbox.name,
-            watcher_lives=watched_at is not None and (now - watched_at).total_seconds() <= ALIVE_SECONDS,
-            watched_at=watched_at,
+            watcher_lives=watcher_lives(inbox.watched_at, now),
+            watched_at=inbox.watched_at,
             scanned_at=inbox.scanned_at,
             arriving=inbox.arriving,
             pending=state.pending,
