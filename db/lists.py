@@ -1,8 +1,8 @@
 """Lists as parameters of statements that are made once.
 
 PostgreSQL is given a list as one parameter: written out value by value it would be another statement for every length,
-planned each time, and kept up to a hundred times for every connection. SQLite is given the values: a list in one parameter
-keeps it from finding the rows by their key.
+planned each time, and kept up to a hundred times for every connection. SQLite is given the values: it plans in no time, and
+better where it can count them.
 """
 
 import json
