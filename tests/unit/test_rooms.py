@@ -1,6 +1,7 @@
-"""Dependencies point one way, and third-party names stay in their rooms."""
+"""Dependencies point one way, third-party names stay in their rooms, and CONTRIBUTING says what is where."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -72,3 +73,15 @@ def test_only_settings_read_the_environment(room: str) -> None:
         text = file.read_text()
         assert "os.environ" not in text, file
         assert "getenv" not in text, file
+
+
+@pytest.mark.parametrize("room", ["db", "models", "web", "cli"])
+def test_every_module_of_a_large_room_has_its_place_in_the_table(room: str) -> None:
+    table = (ROOT / "CONTRIBUTING.md").read_text().partition(f"In `{room}/`:\n\n")[2].partition("\n\n")[0]
+    named = re.findall(r"`([a-z_]+/?)`", table)
+    modules = {file.stem for file in (ROOT / room).glob("*.py")} - {"__init__", "settings", "errors"}
+    folders = {f"{folder.name}/" for folder in (ROOT / room).iterdir() if folder.is_dir()} - {
+        "__pycache__/",
+        "weights/",
+    }
+    assert sorted(named) == sorted(modules | folders)
