@@ -247,13 +247,16 @@ def _worker_host_dead(stage: Stage, chance: random.Random) -> Iterator[None]:
     assert worker.host is not None
     worker.is_kept = False
     starts = worker.starts
-    _stop_within_transaction(stage, worker, worker.host)
-    stage.hold(_ACKNOWLEDGED_SECONDS)
-    with _cut_off(worker.host):
-        _forget(worker.host)  # else it would still tell the servers, once it is back, that the processes are gone
-        kill(worker.processes())
-        yield
-    worker.is_kept = True
+    try:
+        _stop_within_transaction(stage, worker, worker.host)
+        stage.hold(_ACKNOWLEDGED_SECONDS)
+        with _cut_off(worker.host):
+            _forget(worker.host)  # else it would still tell the servers, once it is back, that the processes are gone
+            kill(worker.processes())
+            yield
+    finally:
+        kill(worker.processes())  # stopped and still there, if something failed
+        worker.is_kept = True
     _await_start(worker, starts)
 
 
@@ -376,10 +379,14 @@ def _await_start(part: Part, starts: int) -> None:
 def _forget(host: Host, which: str = "") -> None:
     """Let a host that is cut off forget its connections, as if it had been started anew: nobody else hears of it."""
     sockets = host.command(["ss", "--no-header", "--tcp", "--numeric"])
-    subprocess.run([*sockets, "--kill", *which.split()], check=True, capture_output=True)
-    left = subprocess.run([*sockets, *which.split()], check=True, capture_output=True, text=True).stdout
-    if left.strip():
-        raise Trouble("this kernel cannot close the connections of others (CONFIG_INET_DIAG_DESTROY)")
+
+    def are_gone() -> bool:
+        subprocess.run([*sockets, "--kill", *which.split()], check=True, capture_output=True)
+        left = subprocess.run([*sockets, *which.split()], check=True, capture_output=True, text=True).stdout
+        return not left.strip()
+
+    closed = f"the connections of {host.name} to be closed; the kernel must have CONFIG_INET_DIAG_DESTROY"
+    until(are_gone, 5, what=closed)
 
 
 def _stop_within_transaction(stage: Stage, worker: Part, host: Host) -> None:
@@ -387,21 +394,25 @@ def _stop_within_transaction(stage: Stage, worker: Part, host: Host) -> None:
 
     There is none to be found while the database is away.
     """
-    query = """SELECT count(*) FROM pg_stat_activity
-               WHERE client_addr = %s AND state = 'idle in transaction' AND backend_xid IS NOT NULL"""
-    deadline = time.monotonic() + 5
+    sessions = "SELECT count(*) FROM pg_stat_activity WHERE client_addr = %s AND backend_xid IS NOT NULL"
+    deadline = time.monotonic() + 10
     processes = worker.processes()
     with suppress(psycopg.OperationalError), psycopg.connect(stage.database_url, connect_timeout=2) as connection:
         connection.autocommit = True
         while time.monotonic() < deadline:
-            if not _exists(connection, query, host.address):
+            if not _exists(connection, sessions, host.address):
                 continue
             for process in processes:
                 process.suspend()
-            if _exists(connection, query, host.address):
+            # What it had asked for last is still answered; if that was to commit, there is no transaction any more.
+            active = f"{sessions} AND state = 'active'"
+            until(lambda: not _exists(connection, active, host.address), 5, what="the last answer")  # noqa: B023
+            if _exists(connection, sessions, host.address):
                 return
             for process in processes:
                 process.resume()
+    for process in processes:
+        process.suspend()
 
 
 def _exists(connection: psycopg.Connection[Any], query: LiteralString, address: str) -> bool:
