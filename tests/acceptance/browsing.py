@@ -147,7 +147,7 @@ class Chromium:
         try:
             one = Visitor(context.new_page(), address.rstrip("/"))
             yield one
-            assert one.complaints == []
+            assert not one.complaints, one.complaints
         finally:
             context.close()
 
