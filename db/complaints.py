@@ -10,12 +10,11 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Connection, and_, bindparam, literal, or_, select, update
 
 from db.database import Database
-from db.lists import among
 from db.locking import lock_images
 from db.mounts import Mounts
 from db.records import Refused, WorkItem
-from db.schema import IS_OPEN, OPEN_STATES, Image, ImageState
-from db.work_items import open_items
+from db.schema import OPEN_STATES, Image, ImageState
+from db.work_items import ARE_OPEN, open_items
 
 #: The worker's machine does not show the file, or does not let it be read.
 NOT_HERE = "not-here"
@@ -27,7 +26,6 @@ CHANGED = "changed"
 #: How long an image waits of which the watcher says that it has changed.
 CHANGED_SECONDS = 10
 
-_THESE = among(Image.id, "ids") & IS_OPEN
 # Of one row each, for which conditions made for an index serve nothing and cannot be used.
 _THIS = and_(Image.id == bindparam("image"), or_(*(Image.state == state.value for state in OPEN_STATES)))
 _REFUSE = (
@@ -65,7 +63,7 @@ def answer(
     """
     now = datetime.now(UTC)
     with database.writing() as connection:
-        lock_images(connection, _THESE, {"ids": [*(one.image_id for one in refused), *changed, *read_anew]})
+        lock_images(connection, ARE_OPEN, {"ids": [*(one.image_id for one in refused), *changed, *read_anew]})
         if refused:
             rows = [
                 {"image": one.image_id, "at": now, "code": one.refusal.code, "why": one.refusal.reason}
@@ -90,7 +88,7 @@ def is_upheld(database: Database, image_id: int) -> bool:
 def _postpone(connection: Connection, ids: Sequence[int], now: datetime) -> None:
     connection.execute(
         update(Image)
-        .where(_THESE)
+        .where(ARE_OPEN)
         .values(
             state=ImageState.PENDING,
             queued_at=None,

@@ -25,6 +25,7 @@ from db.names import joined, to_text
 from db.records import Batch, FileVersion, Journalled, JournalledFile, KnownFile, SeenFile
 from db.rows import insert_new
 from db.schema import IS_COUNTED, IS_CURRENT, IS_OPEN, OPEN_STATES, Image, ImageState, Inbox, Slide
+from db.work_items import ARE_OPEN
 
 #: Reasons that a later look at the same, unchanged file may overturn.
 REVIVABLE = frozenset({"gone", "empty", "no-slide", "leaves-inbox"})
@@ -35,7 +36,6 @@ _FILES_PER_STATEMENT = 500
 _LONGEST_WAIT = timedelta(minutes=1)
 
 # Asked for every folder: made once, since making it anew takes longer than the answer.
-_ARE_OPEN = among(Image.id, "ids") & IS_OPEN
 _CURRENT_ROWS = select(Image.id, Image.filename, Image.size, Image.mtime_ns, Image.reason_code).where(
     Image.inbox_id == bindparam("inbox"),
     Image.folder == bindparam("in_folder"),
@@ -143,8 +143,7 @@ def take_batches(database: Database, inbox_id: int, *, at_most: int, batch_size:
                 of_slide[slide_id].append(image_id)
             if code is not None:
                 complained_of.add(image_id)
-        for ids in of_slide.values():
-            _set_open_state(connection, ids, ImageState.QUEUED, queued_at=now)
+        _set_open_state(connection, [row.id for row in rows], ImageState.QUEUED, queued_at=now)
     return [
         Batch(slide_id, part, tuple(sorted(complained_of.intersection(part))) if complained_of else ())
         for slide_id, ids in of_slide.items()
@@ -154,9 +153,9 @@ def take_batches(database: Database, inbox_id: int, *, at_most: int, batch_size:
 
 def put_back(database: Database, batches: Iterable[Batch]) -> None:
     """Make the images of batches that did not reach the queue pending again."""
+    ids = [image_id for batch in batches for image_id in batch.image_ids]
     with database.writing() as connection:
-        for batch in batches:
-            _set_open_state(connection, batch.image_ids, ImageState.PENDING, queued_at=None)
+        _set_open_state(connection, ids, ImageState.PENDING, queued_at=None)
 
 
 def put_back_lost(database: Database, inbox_id: int, *, queued_before: datetime) -> int:
@@ -336,5 +335,6 @@ def _set_open_state(
     connection: Connection, ids: Sequence[int], state: ImageState, *, queued_at: datetime | None
 ) -> None:
     if ids:
-        lock_images(connection, _ARE_OPEN, {"ids": ids})
-        connection.execute(update(Image).where(_ARE_OPEN).values(state=state, queued_at=queued_at), {"ids": ids})
+        lock_images(connection, ARE_OPEN, {"ids": ids})
+        change = update(Image).where(ARE_OPEN).values(state=state, queued_at=queued_at)
+        connection.execute(change, {"ids": ids})

@@ -12,8 +12,8 @@ from db.locking import lock_images, lock_slides
 from db.mounts import Mounts
 from db.records import Classified, ModelUsed, Outcome, Refused, TimeSpent, Unseen, WorkItem
 from db.rows import change, insert_new
-from db.schema import IS_COUNTED, IS_OPEN, Classification, Image, ImageState, Model, Slide, Work
-from db.work_items import lock_open_items
+from db.schema import IS_COUNTED, Classification, Image, ImageState, Model, Slide, Work
+from db.work_items import ARE_OPEN, lock_open_items
 
 #: Every inbox is where its watcher sees it.
 _NO_MOUNTS = Mounts()
@@ -21,12 +21,11 @@ _NO_MOUNTS = Mounts()
 _NO_COLOUR = (None, None, None)
 
 # The statements of every batch, made once: making them anew each time took longer than running them.
-_ARE_OPEN = among(Image.id, "ids") & IS_OPEN
 # Only PostgreSQL locks; as an array and not a subquery, so that it looks up the one slide and never reads all of them.
 _OF_IMAGES = Slide.id == any_(func.array(select(Image.slide_id).where(among(Image.id, "ids")).scalar_subquery()))
-_LOCKED_OPEN_SLIDES = select(Image.id, Image.slide_id).where(_ARE_OPEN).order_by(Image.id).with_for_update()
-_COUNT_ATTEMPT = update(Image).where(_ARE_OPEN).values(attempts=Image.attempts + 1)
-_TAKE_BACK_ATTEMPT = update(Image).where(_ARE_OPEN, Image.attempts > 0).values(attempts=Image.attempts - 1)
+_LOCKED_OPEN_SLIDES = select(Image.id, Image.slide_id).where(ARE_OPEN).order_by(Image.id).with_for_update()
+_COUNT_ATTEMPT = update(Image).where(ARE_OPEN).values(attempts=Image.attempts + 1)
+_TAKE_BACK_ATTEMPT = update(Image).where(ARE_OPEN, Image.attempts > 0).values(attempts=Image.attempts - 1)
 _COUNTED_BYTES = select(Image.slide_id, Image.sha256, Image.id).where(
     among(Image.slide_id, "slides"),
     IS_COUNTED,
@@ -75,7 +74,7 @@ def begin_fresh(
 def give_up_attempt(database: Database, image_ids: Sequence[int]) -> None:
     """Take back an attempt that ended for a reason that is not the images' fault."""
     with database.writing() as connection:
-        lock_images(connection, _ARE_OPEN, {"ids": image_ids})
+        lock_images(connection, ARE_OPEN, {"ids": image_ids})
         connection.execute(_TAKE_BACK_ATTEMPT, {"ids": image_ids})
 
 

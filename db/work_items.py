@@ -11,6 +11,9 @@ from db.names import joined
 from db.records import FileVersion, WorkItem
 from db.schema import IS_OPEN, Image, Inbox
 
+#: Those of the images passed as `ids` that still have to be dealt with.
+ARE_OPEN = among(Image.id, "ids") & IS_OPEN
+
 # Made once: making it anew for every batch took longer than running it.
 _OPEN_ITEMS = (
     select(
@@ -18,7 +21,7 @@ _OPEN_ITEMS = (
         Image.slide_id, Image.sha256,
     )
     .join(Inbox, Inbox.id == Image.inbox_id)
-    .where(among(Image.id, "ids") & IS_OPEN)
+    .where(ARE_OPEN)
     .order_by(Image.id)
 )  # fmt: skip
 

@@ -18,8 +18,11 @@ _log = logging.getLogger("smearcount.watcher")
 #: Pause after the broker did not answer, in seconds; doubles up to the second figure.
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 15.0
 
-#: A queue that is not empty is filled up when there is room for so many batches, or when it is half empty.
-_REFILL_BATCHES = 8
+#: Most images queued in one round, so that workers begin with the first ones while more are looked for.
+_QUEUED_PER_ROUND = 2048
+
+#: How long a queue that is at least half full is left alone, in seconds: asking how full it is costs the database time.
+_FULL_SECONDS = 0.5
 
 #: How often the queue is asked what it still holds, in seconds.
 _CHECK_SECONDS = 2.0
@@ -64,6 +67,7 @@ class Dispatch:
         self._pause = 0.0
         self._resume_at = 0.0
         self._check_at = 0.0
+        self._fill_at = 0.0
 
     def run(self) -> None:
         """Queue what is pending as far as there is room, and take back what the queue has lost.
@@ -78,7 +82,8 @@ class Dispatch:
             if now >= self._check_at:
                 self._check_at = now + _CHECK_SECONDS
                 self._take_back_lost()
-            self._fill()
+            if now >= self._fill_at:
+                self._fill(now)
         except DatabaseError:
             raise
         except SmearcountError as error:
@@ -90,15 +95,18 @@ class Dispatch:
                 _log.info("the broker answers again")
             self._pause = 0.0
 
-    def _fill(self) -> None:
+    def _fill(self, now: float) -> None:
         queued = journal.count_queued(self._database)
         room = self._settings.queue_images - queued
         # A queue topped up image by image holds small batches, which cost the workers as much as whole ones.
-        worthwhile = min(_REFILL_BATCHES * self._settings.batch_images, self._settings.queue_images // 2)
-        if room <= 0 or (queued and room < worthwhile):
+        if room <= 0 or (queued and room < self._settings.queue_images // 2):
+            self._fill_at = now + _FULL_SECONDS
             return
         batches = journal.take_batches(
-            self._database, self._inbox_id, at_most=room, batch_size=self._settings.batch_images
+            self._database,
+            self._inbox_id,
+            at_most=min(room, _QUEUED_PER_ROUND),
+            batch_size=self._settings.batch_images,
         )
         batches = self._complaints.answered(batches)
         for position, batch in enumerate(batches):

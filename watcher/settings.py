@@ -50,7 +50,7 @@ class WatcherSettings(BaseSettings):
         default=5, ge=0, description="Seconds without a new image after which a slide with nothing pending is complete."
     )
     queue_images: int = Field(
-        default=2048, ge=1, description="Most images that are in the queue or with workers at a time."
+        default=8192, ge=1, description="Most images that are in the queue or with workers at a time."
     )
     batch_images: int = Field(default=64, ge=1, le=64, description="Most images of one slide in one message.")
 

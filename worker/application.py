@@ -2,6 +2,7 @@
 
 from celery import Celery
 
+from worker.clients import keep_clients
 from worker.settings import WorkerSettings
 
 QUEUE = "smearcount"
@@ -12,6 +13,7 @@ KEY_PREFIX = "smearcount:"
 
 def make_application(settings: WorkerSettings, broker_url: str) -> Celery:
     """Return the application that queues and works on messages at `broker_url`."""
+    keep_clients()
     application = Celery("smearcount", broker=broker_url, set_as_current=False)
     application.conf.update(
         task_default_queue=QUEUE,

@@ -30,7 +30,10 @@ def finish(database: Database, ids: range) -> None:
     results.store(database, MODEL, "bench", [classified(item.image_id, str(item.image_id)) for item in begun])
 
 
-def test_the_queue_is_refilled_with_whole_batches_and_not_image_by_image(database: Database, queue: BatchQueue) -> None:
+def test_the_queue_is_refilled_with_whole_batches_and_not_image_by_image(
+    database: Database, queue: BatchQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("watcher.dispatch._FULL_SECONDS", 0.0)
     inbox = new_inbox(database)
     journal.record(database, inbox, [seen(f"S/{number:03}.jpg") for number in range(100)])
     dispatch = Dispatch(database, queue, inbox, WatcherSettings(queue_images=40, batch_images=4))
@@ -45,6 +48,17 @@ def test_the_queue_is_refilled_with_whole_batches_and_not_image_by_image(databas
     finish(database, range(11, 21))
     dispatch.run()
     assert (journal.count_queued(database), queue.depth().waiting) == (40, 15), "half empty, it is filled up"
+
+
+def test_more_is_queued_than_fits_into_one_round(database: Database, queue: BatchQueue) -> None:
+    inbox = new_inbox(database)
+    journal.record(database, inbox, [seen(f"S/{number:04}.jpg") for number in range(3000)])
+    dispatch = Dispatch(database, queue, inbox, WatcherSettings())
+
+    dispatch.run()
+    assert journal.count_queued(database) == 2048
+    dispatch.run()
+    assert journal.count_queued(database) == 3000
 
 
 def test_what_is_left_is_queued_however_little_it_is(database: Database, queue: BatchQueue) -> None:

@@ -1,0 +1,48 @@
+"""One client serves all commands to the broker, also after the broker was gone."""
+
+import kombu
+from working import kill_broker
+
+from db.records import Batch
+from worker.application import QUEUE, make_application
+from worker.broker import EmbeddedBroker
+from worker.queue import BatchQueue
+from worker.settings import WorkerSettings
+
+
+def test_a_channel_keeps_its_client_until_it_has_other_connections(broker_url: str) -> None:
+    application = make_application(WorkerSettings(), broker_url)
+    with application.connection_for_read() as connection:
+        channel = connection.default_channel
+        with channel.conn_or_acquire() as first, channel.conn_or_acquire() as second:
+            assert first is second
+            assert first.ping()
+        assert channel.client is not first, "waiting for messages has a connection of its own"
+
+        channel._disconnect_pools()  # as kombu does when the broker was gone
+        with channel.conn_or_acquire() as other:
+            assert other is not first
+            assert other.ping()
+    application.close()
+
+
+def test_batches_go_on_being_sent_after_the_broker_was_gone(own_broker: EmbeddedBroker) -> None:
+    own_broker.start()
+    queue = BatchQueue(WorkerSettings(), own_broker.url)
+    queue.send(Batch(1, (1,)))
+    kill_broker(own_broker)
+    own_broker.start()
+
+    trace = queue.send(Batch(1, (2,)))
+
+    received: list[kombu.Message] = []
+    application = make_application(WorkerSettings(), own_broker.url)
+    with (
+        application.connection_for_read() as connection,
+        kombu.Consumer(connection, [kombu.Queue(QUEUE)], on_message=received.append),
+    ):
+        while trace not in [message.headers["id"] for message in received]:
+            connection.drain_events(timeout=10)
+    assert received[-1].payload[0] == [[2]]
+    application.close()
+    queue.close()
