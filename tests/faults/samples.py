@@ -1,9 +1,11 @@
 """What processes hold while they run: memory, open files and dead children, and whether any of it grows."""
 
 import csv
+import re
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from statistics import fmean
@@ -16,6 +18,8 @@ WARM_UP_SECONDS = 300.0
 #: Fewer samples of a process tell nothing of it.
 _FEWEST = 5
 _MEGABYTE = 1e6
+#: A table, an index or the like in the folder of a PostgreSQL server.
+_TABLE = re.compile(r"/(base/\d+|global)/\d+[^/]*$")
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,7 @@ class Sample:
     resident: float
     #: The part that is neither a file nor a server's shared buffers, in MB. Only this can grow without end.
     own: float
+    #: What it has open but tables: PostgreSQL keeps up to a thousand of their files open in each process, as a cache.
     handles: int
     #: It has ended, and its parent has not taken notice yet.
     is_zombie: bool
@@ -89,7 +94,17 @@ def _sample(at: float, role: str, process: psutil.Process) -> Sample:
     }
     resident, own = (held[name] * 1024 / _MEGABYTE for name in ("VmRSS", "RssAnon"))
     age = time.time() - process.create_time()
-    return Sample(at, role, process.pid, age, resident, own, process.num_fds(), is_zombie=False)
+    return Sample(at, role, process.pid, age, resident, own, _handles(process.pid), is_zombie=False)
+
+
+def _handles(pid: int) -> int:
+    return sum(_TABLE.search(name) is None for name in _open_files(Path(f"/proc/{pid}/fd")))
+
+
+def _open_files(folder: Path) -> Iterator[str]:
+    for handle in folder.iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile
+            yield str(handle.readlink())
 
 
 def write(samples: Iterable[Sample], file: Path) -> None:

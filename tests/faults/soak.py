@@ -30,10 +30,11 @@ sys.path.extend(str(Path(__file__).parents[1] / folder) for folder in ("", "acce
 
 import soak_report
 from account import Pulse
+from background import Background
 from balance import CALLS, balance
 from faults import FAULTS, Fault
 from hosts import why_unavailable
-from load import Background, Dropping, Visiting, drop, make_originals
+from load import Dropping, Visiting, drop, make_originals
 from patience import Trouble, until
 from running import QUICK
 from samples import WARM_UP_SECONDS, Sample, look, steadiness, write
@@ -45,8 +46,9 @@ from worker.settings import usable_cores
 _SAMPLE_SECONDS = 10.0
 #: How long the images may take to be finished after the last one was dropped.
 _PATIENCE_SECONDS = 900.0
-#: Every five minutes PostgreSQL goes through the files of all tables, and keeps them open from then on.
+#: Every five minutes PostgreSQL goes through all tables; Valkey has seen each kind of client and rewritten its log once.
 _SERVER_WARM_UP_SECONDS = 600.0
+_SERVERS = {"postgresql", "valkey"}
 #: A parent that is frozen for a while cannot take notice of its children's end.
 _ZOMBIE_SECONDS = 60.0
 
@@ -255,7 +257,7 @@ def soak(folder: Path, options: argparse.Namespace, say: Console) -> soak_report
             sampling.samples,
             seconds=options.minutes * 60,
             warm_up_seconds=lambda role: min(
-                _SERVER_WARM_UP_SECONDS if role == "postgresql" else WARM_UP_SECONDS, options.minutes * 10
+                _SERVER_WARM_UP_SECONDS if role in _SERVERS else WARM_UP_SECONDS, options.minutes * 10
             ),
             zombie_seconds=_ZOMBIE_SECONDS,
         ),

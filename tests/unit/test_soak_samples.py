@@ -84,3 +84,24 @@ def test_real_processes_are_looked_at_with_their_children(tmp_path: Path) -> Non
     lines = (tmp_path / "samples.csv").read_text().splitlines()
     assert lines[0] == "at,role,pid,age,resident,own,handles,is_zombie"
     assert len(lines) == 1 + 2 * len(found)
+
+
+def test_files_of_tables_are_a_cache_and_no_open_files(tmp_path: Path) -> None:
+    names = ["base/16384/2619", "base/16384/2619_fsm", "global/1260", "base/notes", "pg_wal/000000010000000000000001"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    opens = "import sys; held = [open(name) for name in sys.argv[1:]]; print(flush=True); input()"
+
+    def handles(*files: str) -> int:
+        command = [sys.executable, "-c", opens, *(str(tmp_path / name) for name in files)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            try:
+                assert process.stdout is not None
+                process.stdout.readline()
+                (found,) = look(5.0, {"postgresql": [process.pid]}, lambda root, _: root)
+            finally:
+                process.kill()
+        return found.handles
+
+    assert handles(*names) == handles() + 2
