@@ -184,12 +184,12 @@ class JournalledFile:
 
 
 #: A watcher writes down that it lives more often than this, in seconds.
-ALIVE_SECONDS: Final = 15
+_ALIVE_SECONDS: Final = 15
 
 
 def watcher_lives(watched_at: datetime | None, now: datetime) -> bool:
     """Say whether a watcher that last wrote then that it lives still does."""
-    return watched_at is not None and (now - watched_at).total_seconds() <= ALIVE_SECONDS
+    return watched_at is not None and (now - watched_at).total_seconds() <= _ALIVE_SECONDS
 
 
 @dataclass(frozen=True)

@@ -7,25 +7,20 @@ kernel then removes bridge, cables and mounts.
 
 import os
 import shutil
-import signal
-import subprocess
+import socket
 import sys
-import time
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Self
 
+from interfaces import changing
+from namespaces import HostsUnavailable, Namespaces, run
+
 #: 10.77.n.0/24 is one network; this machine is .1 in it.
 _NETWORKS = range(1, 255)
 _LONGEST_NAME = 15  # of a network interface
 _PROGRAMS = ("ip", "tc", "nsenter", "unshare", "mount", "umount")
-#: How long what still runs on a host may take to end when told to, in seconds.
-_END_SECONDS = 2.0
-
-
-class HostsUnavailable(Exception):
-    """This machine does not let us make hosts; the message says why."""
 
 
 @cache
@@ -40,7 +35,7 @@ def why_unavailable() -> str | None:
         return f"hosts are made with {' and '.join(missing)}, which is not installed"
     for kind in (["bridge"], ["veth", "peer", "name", "other"]):
         try:
-            _run("unshare", "--net", "--mount", "--uts", "ip", "link", "add", "name", "probe", "type", *kind)
+            run("unshare", "--net", "--mount", "--uts", "ip", "link", "add", "name", "probe", "type", *kind)
         except HostsUnavailable as error:
             return str(error)
     return None
@@ -49,12 +44,12 @@ def why_unavailable() -> str | None:
 class Host:
     """One host of a network."""
 
-    def __init__(self, name: str, address: str, switch: "_Namespaces") -> None:
+    def __init__(self, name: str, address: str, switch: "Namespaces") -> None:
         """Made by `Network.host`."""
         self.name = name
         self.address = address
         self._switch = switch
-        self._own = _Namespaces()
+        self._own = Namespaces()
         self._own.run("hostname", name)
         switch.run(
             "ip", "link", "add", "name", name, "type", "veth", "peer", "name", "eth0", "netns", str(self._own.pid)
@@ -110,7 +105,7 @@ class Network:
 
     def __init__(self) -> None:
         """Prepare; nothing is made yet."""
-        self._made: list[_Namespaces | Host] = []
+        self._made: list[Namespaces | Host] = []
         self._number = 0
 
     def __enter__(self) -> Self:
@@ -122,12 +117,13 @@ class Network:
         why = why_unavailable()
         if why is not None:
             raise HostsUnavailable(why)
-        self._switch = _Namespaces()
+        self._switch = Namespaces()
         self._made.append(self._switch)
         try:
             self._switch.run("ip", "link", "add", "name", "bridge", "type", "bridge")
             self._switch.run("ip", "link", "set", "bridge", "up")
-            self._connect_this_machine()
+            with changing():
+                self._connect_this_machine()
         except BaseException:
             self.end()
             raise
@@ -150,14 +146,17 @@ class Network:
     def end(self) -> None:
         """Remove the hosts, with all that runs on them, and the network."""
         while self._made:
-            self._made.pop().end()
+            last = self._made.pop()
+            if last is self._switch:
+                self._disconnect_this_machine()
+            last.end()
 
     def _connect_this_machine(self) -> None:
         # Tests run side by side: whose interface has the number has the addresses.
         for number in _NETWORKS:
-            name = f"smearcount{number}"
+            name = _interface(number)
             try:
-                _run(
+                run(
                     "ip",
                     "link",
                     "add",
@@ -180,86 +179,15 @@ class Network:
         else:
             raise HostsUnavailable("all networks are taken; end what runs on them")
         self._switch.run("ip", "link", "set", "uplink", "master", "bridge", "up")
-        _run("ip", "address", "add", f"10.77.{self._number}.1/24", "dev", name)
-        _run("ip", "link", "set", name, "up")
+        run("ip", "address", "add", f"10.77.{self._number}.1/24", "dev", name)
+        run("ip", "link", "set", name, "up")
+
+    def _disconnect_this_machine(self) -> None:
+        if self._number and _interface(self._number) in {name for _, name in socket.if_nameindex()}:
+            with changing():
+                run("ip", "link", "delete", _interface(self._number))
+        self._number = 0
 
 
-class _Namespaces:
-    """Namespaces for network, mounts and host name, kept by a process that ends with this one."""
-
-    def __init__(self) -> None:
-        self._keeper = subprocess.Popen(
-            ["unshare", "--net", "--mount", "--uts", sys.executable, "-I", "-S", __file__],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,  # a Ctrl-C is for the tests, which end it in their own order
-        )
-        self.pid = self._keeper.pid
-        assert self._keeper.stdout is not None
-        if self._keeper.stdout.readline() != b"made\n":
-            self.end()
-            raise HostsUnavailable("namespaces cannot be made; the error stands above")
-
-    def command(self, words: Sequence[str], *, user: int | None = None) -> list[str]:
-        """Return the words that run a command within."""
-        kinds = [
-            f"--{kind}=/proc/{self.pid}/ns/{file}" for kind, file in (("net", "net"), ("mount", "mnt"), ("uts", "uts"))
-        ]
-        who = [] if user is None else [f"--setuid={user}", f"--setgid={user}"]
-        return ["nsenter", *kinds, *who, f"--wdns={Path.cwd()}", *words]
-
-    def run(self, *words: str) -> None:
-        """Run a command within."""
-        _run(*self.command(words))
-
-    def end(self) -> None:
-        """End all that runs within; the namespaces go with it."""
-        assert self._keeper.stdin is not None
-        assert self._keeper.stdout is not None
-        self._keeper.stdin.close()
-        self._keeper.wait()
-        self._keeper.stdout.close()
-
-
-def _run(*words: str) -> None:
-    done = subprocess.run(words, check=False, capture_output=True, text=True)
-    if done.returncode != 0:
-        raise HostsUnavailable(f"{' '.join(words)}: {done.stderr.strip()}")
-
-
-def _keep() -> None:
-    """Keep the namespaces of this process until whoever started it closes the pipe or dies, then end all within them."""
-    sys.stdout.write("made\n")
-    sys.stdout.flush()
-    sys.stdin.read()
-    told_at = time.monotonic()
-    for pid in _others_within():
-        _send(pid, signal.SIGTERM)
-    while others := _others_within():
-        if time.monotonic() - told_at > _END_SECONDS:
-            for pid in others:
-                _send(pid, signal.SIGKILL)
-        time.sleep(0.01)
-
-
-def _others_within() -> list[int]:
-    own = Path("/proc/self/ns/net").readlink()
-    within = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if (folder / "ns" / "net").readlink() == own and int(folder.name) != os.getpid():
-                within.append(int(folder.name))
-        except OSError:
-            continue  # ended just now
-    return within
-
-
-def _send(pid: int, number: signal.Signals) -> None:
-    try:
-        os.kill(pid, number)
-    except ProcessLookupError:
-        return
-
-
-if __name__ == "__main__":
-    _keep()
+def _interface(number: int) -> str:
+    return f"smearcount{number}"

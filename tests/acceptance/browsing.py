@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from interfaces import unchanged
 from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, sync_playwright
 from playwright.sync_api import Error as BrowserError
 from playwright.sync_api import TimeoutError as BrowserWaitedInVain
@@ -136,6 +137,10 @@ class Chromium:
     @contextmanager
     def visitor(self, address: str, *, size: tuple[int, int] = SMALL, colours: str = "light") -> Iterator[Visitor]:
         """Yield a new person; afterwards, the browser must have complained about nothing."""
+        with unchanged():
+            yield from self._visitor(address, size, colours)
+
+    def _visitor(self, address: str, size: tuple[int, int], colours: str) -> Iterator[Visitor]:
         width, height = size
         context = self.browser.new_context(
             viewport={"width": width, "height": height},
