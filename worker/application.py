@@ -1,5 +1,7 @@
 """The Celery application: its settings, and the one kind of message there is."""
 
+import socket
+
 from celery import Celery
 
 from worker.clients import keep_clients
@@ -9,6 +11,12 @@ QUEUE = "smearcount"
 CLASSIFY = "smearcount.classify"
 #: Set apart from whatever else uses the same broker.
 KEY_PREFIX = "smearcount:"
+
+
+#: A broker that vanished, or has forgotten the connection, is noticed within half a minute. While a worker waits for a
+#: message nothing else would tell it, and kombu looks after at most 51 s.
+_SECONDS = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 4, "TCP_USER_TIMEOUT": 25_000}
+_NOTICE_SOON = {getattr(socket, name): value for name, value in _SECONDS.items() if hasattr(socket, name)}
 
 
 def make_application(settings: WorkerSettings, broker_url: str) -> Celery:
@@ -44,6 +52,7 @@ def make_application(settings: WorkerSettings, broker_url: str) -> Celery:
             "unacked_restore_throttle": 1,
             "socket_connect_timeout": 3,
             "socket_keepalive": True,
+            "socket_keepalive_options": _NOTICE_SOON,
         },
     )
     return application

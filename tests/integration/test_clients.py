@@ -1,6 +1,12 @@
-"""One client serves all commands to the broker, also after the broker was gone."""
+"""Connections to the broker: one client serves all commands, and a broker that vanished is noticed."""
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
 
 import kombu
+import pytest
+from servers import ValkeyServer, free_port
 from working import kill_broker
 
 from db.records import Batch
@@ -23,6 +29,32 @@ def test_a_channel_keeps_its_client_until_it_has_other_connections(broker_url: s
         with channel.conn_or_acquire() as other:
             assert other is not first
             assert other.ping()
+    application.close()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[ValkeyServer]:
+    """Yield a Valkey that is reached over TCP."""
+    server = ValkeyServer(tmp_path, free_port())
+    server.start()
+    yield server
+    server.stop()
+
+
+def test_a_connection_that_nobody_answers_is_given_up_soon(server: ValkeyServer) -> None:
+    application = make_application(WorkerSettings(), server.url)
+    with application.connection_for_read() as connection:
+        channel = connection.default_channel
+        for pool in (channel.pool, channel.async_pool):
+            made = pool.get_connection()
+            options = {
+                name: made._sock.getsockopt(socket.IPPROTO_TCP, getattr(socket, name))
+                for name in ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT", "TCP_USER_TIMEOUT")
+            }
+            assert made._sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            assert options["TCP_KEEPIDLE"] + options["TCP_KEEPINTVL"] * options["TCP_KEEPCNT"] <= 30
+            assert 0 < options["TCP_USER_TIMEOUT"] <= 30_000
+            pool.release(made)
     application.close()
 
 
