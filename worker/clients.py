@@ -1,7 +1,7 @@
 """One client for all commands to the broker.
 
-Kombu makes a new one for each command, and with redis-py 8 that takes as long as the command itself (kombu 5.7; a third of
-the time of a worker's parent process).
+Kombu makes a new one for each command, and with redis-py 8 that takes as long as the command itself (kombu 5.7; a quarter
+of the time of a worker's parent process).
 """
 
 from typing import Any
