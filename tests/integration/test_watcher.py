@@ -113,6 +113,13 @@ class Site:
         """Wait until exactly this is journalled."""
         wait_until(lambda: self.journalled() == expected, 15, what=lambda: f"{expected}; there is {self.journalled()}")
 
+    def wait_until_sent(self, images: int) -> None:
+        """Wait until the queue holds so many images: what has just been marked as queued is about to be sent."""
+        wait_until(lambda: self._in_queue() == images, what=lambda: f"{images} in the queue; it has {self._in_queue()}")
+
+    def _in_queue(self) -> int:
+        return sum(len(batch.image_ids) for batch in self.queue.batches)
+
     def superseded(self) -> int:
         """Return how many versions of files were replaced by newer ones."""
         return counts.progress(self.database).superseded
@@ -172,6 +179,7 @@ def test_what_is_there_and_what_comes_is_journalled_and_queued(site: Site, chang
     site.write("S-2/deep/er/after.png")
 
     site.wait_for({"S-1/before.jpg": "queued", "S-1/after.jpg": "queued", "S-2/deep/er/after.png": "queued"})
+    site.wait_until_sent(3)
     assert sorted(len(batch.image_ids) for batch in site.queue.batches) == [1, 1, 1]
     assert site.superseded() == 0
 
@@ -222,6 +230,7 @@ def test_a_burst_is_journalled_completely(site: Site) -> None:
         site.write(f"S-{number % 15}/{number}.jpg")
 
     wait_until(lambda: counts.progress(site.database).queued == 800, 30, what="800 files")
+    site.wait_until_sent(800)
     assert {len(batch.image_ids) for batch in site.queue.batches} != {1}, "batches are filled"
     assert site.superseded() == 0
 
@@ -622,6 +631,7 @@ def test_what_the_broker_lost_is_queued_again(site: Site) -> None:
     site.write("S-1/cell.jpg")
     site.start()
     site.wait_for({"S-1/cell.jpg": "queued"})
+    site.wait_until_sent(1)
     (lost,) = site.queue.batches
 
     site.queue.batches.clear()
@@ -637,6 +647,7 @@ def test_a_file_that_a_worker_missed_is_sent_again_while_it_is_there_and_gone_wh
     site.write("S-1/there.jpg")
     deleted = site.write("S-1/deleted.jpg")
     site.wait_for({"S-1/there.jpg": "queued", "S-1/deleted.jpg": "queued"})
+    site.wait_until_sent(2)
     deleted.unlink()
 
     while site.queue.batches:
@@ -660,6 +671,7 @@ def test_the_checksum_of_each_new_file_is_kept_where_workers_may_see_older_copie
     site.start(hash_files=True, empty_seconds=0)
 
     wait_until(lambda: counts.progress(site.database).queued == 20, what="all files")
+    site.wait_until_sent(20)
     ids = [image_id for batch in site.queue.batches for image_id in batch.image_ids]
     items = results.begin(site.database, ids)
     assert {from_text(item.path): item.sha256 for item in items} == {
@@ -671,6 +683,7 @@ def test_without_being_told_to_the_watcher_reads_no_file(site: Site) -> None:
     site.start()
     site.write("S-1/cell.jpg")
     site.wait_for({"S-1/cell.jpg": "queued"})
+    site.wait_until_sent(1)
 
     (item,) = results.begin(site.database, site.queue.batches[0].image_ids)
 
