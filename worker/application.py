@@ -4,7 +4,7 @@ import socket
 
 from celery import Celery
 
-from worker.clients import keep_clients
+from worker.channel import use_channel
 from worker.settings import WorkerSettings
 
 QUEUE = "smearcount"
@@ -21,7 +21,7 @@ _NOTICE_SOON = {getattr(socket, name): value for name, value in _SECONDS.items()
 
 def make_application(settings: WorkerSettings, broker_url: str) -> Celery:
     """Return the application that queues and works on messages at `broker_url`."""
-    keep_clients()
+    use_channel()
     application = Celery("smearcount", broker=broker_url, set_as_current=False)
     application.conf.update(
         task_default_queue=QUEUE,

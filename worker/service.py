@@ -19,7 +19,6 @@ from db.errors import DatabaseUnavailable
 from db.mounts import Mounts
 from models.classifier import Classifier, load_classifier
 from models.settings import ModelSettings
-from worker.acknowledging import free_places_always
 from worker.application import CLASSIFY, QUEUE, make_application
 from worker.batches import Worked, work_through
 from worker.memory import keep_freed_memory
@@ -70,7 +69,6 @@ def run_worker(
     mounts: Mounts | None = None,
 ) -> int:
     """Work until told to stop (SIGTERM or SIGINT: the batch under way is finished first); return the exit code."""
-    free_places_always()
     name = socket.gethostname()
     application = make_application(settings, broker_url)
     bench = Bench(database_url, model_settings, name, mounts or Mounts(), settings.pause_seconds)

@@ -1,11 +1,13 @@
-"""Connections to the broker: one client serves all commands, and a broker that vanished is noticed."""
+"""Our channel to the broker: one client serves all commands, a vanished broker is noticed, places are freed."""
 
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import kombu
 import pytest
+from kombu.exceptions import OperationalError
 from servers import ValkeyServer, free_port
 from working import kill_broker
 
@@ -78,3 +80,30 @@ def test_batches_go_on_being_sent_after_the_broker_was_gone(own_broker: Embedded
     assert received[-1].payload[0] == [[2]]
     application.close()
     queue.close()
+
+
+@pytest.mark.parametrize("answer", ["ack", "reject", "requeue"])
+def test_a_place_is_free_again_when_the_broker_was_gone_at_the_acknowledgement(
+    own_broker: EmbeddedBroker, answer: str
+) -> None:
+    own_broker.start()
+    queue = BatchQueue(WorkerSettings(), own_broker.url)
+    queue.send(Batch(1, (1,)))
+    queue.close()
+    application = make_application(WorkerSettings(), own_broker.url)
+    received: list[Any] = []
+    with application.connection_for_read() as connection:
+        consumer = kombu.Consumer(connection, [kombu.Queue(QUEUE)], on_message=received.append, prefetch_count=1)
+        with consumer:
+            connection.drain_events(timeout=10)
+            places = consumer.channel.qos
+            assert len(received) == 1
+            assert not places.can_consume()
+
+            kill_broker(own_broker)
+            with pytest.raises((OperationalError, *connection.connection_errors)):
+                getattr(received[0], answer)()
+
+            assert places.can_consume()
+            own_broker.start()
+    application.close()
