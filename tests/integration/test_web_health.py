@@ -1,7 +1,9 @@
 """What monitoring asks: health, readiness and metrics."""
 
+from collections.abc import Sized
 from pathlib import Path
 
+import pytest
 from journalling import MODEL
 from prometheus_client.parser import text_string_to_metric_families
 from serving import MIXED, make_lab
@@ -45,6 +47,41 @@ def test_metrics_count_what_is_there_and_name_nothing(database: Database, tmp_pa
     assert found["smearcount_worked_seconds_total", "network"] == 3
     assert found["smearcount_database_up",] == found["smearcount_broker_up",] == 1
     assert found["process_resident_memory_bytes",] > 0
+
+
+def _kept_statements(database: Database) -> int:
+    """Return how many statements SQLAlchemy keeps: 16 kB each, and five hundred before it lets go of any."""
+    kept: Sized | None = database.engine._compiled_cache
+    assert kept is not None
+    return len(kept)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/slides/1",
+        "/trends",
+        "/system",
+        "/system/checks",
+        "/metrics",
+        "/readyz",
+        "/api/v1/slides?limit=50",
+        "/api/v1/slides/1/differential",
+        "/api/v1/slides/1/cells?limit=10",
+        "/api/v1/cells/1/image",
+    ],
+)
+def test_asking_again_leaves_no_statements_behind(database: Database, tmp_path: Path, path: str) -> None:
+    lab = make_lab(database, tmp_path / "inbox")
+    lab.add_slide("S-1", unidentified=1, damaged=1)
+    with lab.client() as client:
+        for _ in range(5):
+            assert client.get(path).status_code == 200
+        kept = _kept_statements(database)
+        for _ in range(20):
+            client.get(path)
+        assert 0 < _kept_statements(database) < kept + 5
 
 
 def test_a_server_without_its_database_lives_but_is_not_ready(sqlite_database: Database, tmp_path: Path) -> None:
