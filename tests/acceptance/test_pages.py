@@ -281,6 +281,7 @@ def test_filters_show_what_is_asked_for(browser: Chromium, lab: Lab, address: st
         anna.page.wait_for_selector(".files")
         assert "the image is truncated" in anna.page.inner_text(".files")
         anna.page.select_option("[name=show]", "all")
+        expect(anna.page.locator(".cell")).to_have_count(14)
         anna.page.fill("[name=below]", "50")
         anna.press("Tab")
         expect(anna.page.locator(".cell")).to_have_count(2)
