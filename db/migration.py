@@ -91,7 +91,7 @@ def refuse_newer(revision: str | None, what: str = "the database") -> None:
 def _revisions() -> tuple[str, ...]:
     """Names of all migrations that this version knows, newest first.
 
-    Read once: Alembic runs the file of every migration anew each time, which takes 10 ms.
+    Read once: Alembic runs the file of every migration anew each time, which takes 4 ms.
     """
     names = tuple(script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions())
     if not names:
