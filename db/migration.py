@@ -62,7 +62,11 @@ def require_current(database: Database) -> None:
 
 
 def latest_revision() -> str:
-    """Name of the newest migration that this version knows."""
+    """Name of the newest migration that this version knows.
+
+    Raises:
+        DatabaseError: the installation is damaged and holds none.
+    """
     return _revisions()[0]
 
 

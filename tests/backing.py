@@ -12,12 +12,11 @@ from typing import Any
 
 import psycopg
 from alembic import command
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, Table, insert, make_url, text
 
 from db.counts import slide_tallies
 from db.database import Database
-from db.migration import _config
+from db.migration import _config, _revisions
 from differential.classes import CellClass
 from differential.tally import Calls, SlideTally
 
@@ -64,8 +63,7 @@ def empty_beside(url: str, folder: Path) -> Iterator[str]:
 
 def earlier_revisions() -> list[str]:
     """All migrations but the newest, oldest first."""
-    newest_first = [script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()]
-    return newest_first[:0:-1]
+    return list(_revisions()[:0:-1])
 
 
 def make_as_of(database: Database, revision: str) -> None:
