@@ -13,7 +13,7 @@ RUN /opt/venv/bin/pip install --no-cache-dir --require-hashes --only-binary :all
 COPY . .
 # Compiled here, since nothing can be written next to a module later.
 RUN /opt/venv/bin/pip install --no-cache-dir --no-deps --no-build-isolation --editable . \
-    && /opt/venv/bin/python -m compileall -q cli db differential models watcher web worker
+    && /opt/venv/bin/python -m compileall -q cli db differential files inbox models watcher web worker
 
 FROM packages AS packages-gpu
 COPY requirements/gpu.txt requirements/

@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-INBOX ?= inbox
+INBOX ?= exports
 BIN = $(VENV)/bin
 
 .DEFAULT_GOAL := help
@@ -12,7 +12,7 @@ BIN = $(VENV)/bin
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: $(VENV)/.base ## watch ./inbox (or INBOX=/path) and count what arrives, with demo slides the first time
+run: $(VENV)/.base ## watch ./exports (or INBOX=/path) and count what arrives, with demo slides the first time
 	@trap : INT; $(BIN)/smearcount up --demo "$(INBOX)"; code=$$?; test $$code -eq 130 || exit $$code  # 130: Ctrl-C
 
 test: $(VENV)/.test ## run the checks and all tests: unit, integration, acceptance
@@ -28,16 +28,16 @@ check: $(VENV)/.test ## run ruff, mypy and the unit tests alone (seconds)
 	$(BIN)/pytest tests/unit
 
 bench: $(VENV)/.test ## measure how fast it is, and hold it against what it has to reach (half an hour)
-	$(BIN)/python tests/benchmarks $(BENCH)
+	PYTHONPATH=tests $(BIN)/python -m benchmarks $(BENCH)
 
 fuzz: $(VENV)/.test ## decode a hundred thousand spoiled image files in a child process (two minutes)
-	$(BIN)/python tests/fuzzing $(FUZZ)
+	PYTHONPATH=tests $(BIN)/python -m fuzzing $(FUZZ)
 
 soak: $(VENV)/.test ## run everything for an hour at half load, with a fault every minute or two, and look for growth
-	$(BIN)/python tests/faults/soak.py $(SOAK)
+	PYTHONPATH=tests $(BIN)/python -m faults.soak $(SOAK)
 
 faults: $(VENV)/.test ## kill, cut off and fill up every part while images come; fills docs/faults.md (half an hour)
-	$(BIN)/python tests/faults $(FAULTS)
+	PYTHONPATH=tests $(BIN)/python -m faults $(FAULTS)
 
 train: $(VENV)/.train ## train the network anew: make train IMAGES=folder RUN=folder [VALIDATION=folder]
 	$(BIN)/smearcount model train $(IMAGES) $(RUN) $(if $(VALIDATION),--validation $(VALIDATION))
@@ -69,6 +69,7 @@ $(VENV)/.base $(VENV)/.test $(VENV)/.train: $(VENV)/.%: requirements/%.txt pypro
 	@echo "Installing pinned packages ($*) into $(VENV) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements/$*.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@mkdir -p $(VENV)/typing && ln -sfn "$(CURDIR)" $(VENV)/typing/smearcount  # for mypy
 	@touch $@
 
 # Two environments: the tools that look are no part of what they look at.

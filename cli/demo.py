@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from cli.errors import CommandError
-from cli.screen import progress_bar, say
-from cli.simulation.export import write_exports
-from db.counts import inbox_lines
-from db.database import Database
-from watcher.settings import WatcherSettings
+from smearcount.cli.errors import CommandError
+from smearcount.cli.simulation.export import write_exports
+from smearcount.cli.views.screen import progress_bar, say
+from smearcount.db.engine.database import Database
+from smearcount.db.queries.counts import inbox_lines
+from smearcount.watcher.settings import WatcherSettings
 
 SLIDES = 3
 CELLS = 150

@@ -2,7 +2,7 @@
 
 from enum import IntEnum
 
-from differential.errors import SmearcountError
+from smearcount.differential.errors import SmearcountError
 
 
 class CommandError(SmearcountError):

@@ -9,8 +9,8 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cli.settings import LogForm
-from differential.times import utc_text
+from smearcount.cli.settings import LogForm
+from smearcount.differential.times import utc_text
 
 #: A log larger than this is set aside when the program starts, in bytes.
 _LARGEST_LOG = 10_000_000

@@ -7,20 +7,35 @@ from importlib.metadata import version
 
 import click
 
-from cli.errors import ExitCode, ExitWith
-from cli.screen import say
-from differential.errors import SmearcountError
+from smearcount.cli.errors import ExitCode, ExitWith
+from smearcount.cli.views.screen import say
+from smearcount.differential.errors import SmearcountError
 
 _EPILOG = """\b
 Exit codes: 0 done; 1 failed, the message says why; 2 the command line was not understood;
 3 everything was processed, but some files could not be counted (up --once); 130 interrupted."""
 
 
-#: In the order of the help: what a newcomer needs first.
-COMMANDS = (
-    "up", "slides", "counts", "images", "status", "retry", "doctor", "config", "simulate", "model", "watch", "worker",
-    "web", "web-user", "migrate", "backup", "restore",
-)  # fmt: skip
+#: Each command's module within `cli.commands`, in the order of the help: what a newcomer needs first.
+COMMANDS = {
+    "up": "services.up",
+    "slides": "results.slides",
+    "counts": "results.counts",
+    "images": "results.images",
+    "status": "administration.status",
+    "retry": "results.retry",
+    "doctor": "administration.doctor",
+    "config": "administration.config",
+    "simulate": "simulate",
+    "model": "model",
+    "watch": "services.watch",
+    "worker": "services.worker",
+    "web": "services.web",
+    "web-user": "administration.web_user",
+    "migrate": "administration.migrate",
+    "backup": "administration.backup",
+    "restore": "administration.restore",
+}
 
 
 class _Commands(click.Group):
@@ -34,8 +49,8 @@ class _Commands(click.Group):
         del ctx
         if cmd_name not in COMMANDS:
             return None
-        name = cmd_name.replace("-", "_")
-        command = getattr(importlib.import_module(f"cli.commands.{name}"), name)
+        module = importlib.import_module(f"smearcount.cli.commands.{COMMANDS[cmd_name]}")
+        command = getattr(module, cmd_name.replace("-", "_"))
         assert isinstance(command, click.Command)  # noqa: S101 (for the type checker)
         return command
 

@@ -10,19 +10,19 @@ from typing import Any, TypeVar
 from pydantic import SecretStr, ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource
 
-from cli.errors import CommandError
-from cli.settings import AlertSettings, CliSettings, LogForm
-from db.database import Database, without_password
-from db.migration import require_current
-from db.mounts import Mounts
-from db.settings import DatabaseSettings
-from differential.settings import CountSettings
-from models.choice import chosen
-from models.settings import ModelSettings
-from watcher.settings import WatcherSettings
-from web.settings import WebSettings
-from worker.broker import embedded_url
-from worker.settings import WorkerSettings
+from smearcount.cli.errors import CommandError
+from smearcount.cli.local.broker import embedded_url
+from smearcount.cli.settings import AlertSettings, CliSettings, LogForm
+from smearcount.db.engine.database import Database, without_password
+from smearcount.db.migration import require_current
+from smearcount.db.settings import DatabaseSettings
+from smearcount.differential.settings import CountSettings
+from smearcount.inbox.mounts import Mounts
+from smearcount.models.catalogue.choice import chosen
+from smearcount.models.settings import ModelSettings
+from smearcount.watcher.settings import WatcherSettings
+from smearcount.web.settings import WebSettings
+from smearcount.worker.settings import WorkerSettings
 
 _Settings = TypeVar("_Settings", bound=BaseSettings)
 

@@ -1,6 +1,6 @@
 """What can go wrong between the program and its database."""
 
-from differential.errors import SmearcountError
+from smearcount.differential.errors import SmearcountError
 
 
 class DatabaseError(SmearcountError):

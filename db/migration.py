@@ -8,8 +8,8 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 
-from db.database import Database
-from db.errors import DatabaseError
+from smearcount.db.engine.database import Database
+from smearcount.db.errors import DatabaseError
 
 #: Any number: whoever holds this PostgreSQL lock is migrating.
 _MIGRATION_LOCK = 0x736D6561

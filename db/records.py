@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from db.schema import ImageState
+from smearcount.db.schema import ImageState
+from smearcount.inbox.versions import FileVersion
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class SeenFile:
-    """A file as the watcher saw it; names in the form of `db.names`."""
+    """A file as the watcher saw it; names in the form of `inbox.paths`."""
 
     folder: str
     filename: str
@@ -31,14 +32,6 @@ class SeenFile:
     refusal: Refusal | None = None
     #: Of its bytes, where they were read.
     sha256: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class FileVersion:
-    """What tells one version of a file from another without reading it."""
-
-    size: int
-    mtime_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +72,7 @@ class WorkItem:
     image_id: int
     #: Absolute path of the inbox on the machine of whoever asked.
     root: str
-    #: Path within the inbox, in the form of `db.names`.
+    #: Path within the inbox, in the form of `inbox.paths`.
     path: str
     version: FileVersion
     #: How often a worker has begun with it, this time included.
@@ -139,7 +132,7 @@ class Unseen:
     """No result yet: the worker's machine does not show the image as it was journalled; another's may."""
 
     image_id: int
-    #: One of `db.complaints`.
+    #: One of `db.ingest.visibility`.
     code: str
     reason: str
 
@@ -176,7 +169,7 @@ class ImageLine:
 class JournalledFile:
     """A file as it was journalled."""
 
-    #: Path within the inbox, in the form of `db.names`.
+    #: Path within the inbox, in the form of `inbox.paths`.
     path: str
     version: FileVersion
     #: Whether it still has to be read.

@@ -134,7 +134,7 @@ class Image(Base):
     inbox_id: Mapped[int] = mapped_column(ForeignKey("inboxes.id"))
     #: None where no slide could be told from the path.
     slide_id: Mapped[int | None] = mapped_column(ForeignKey("slides.id"))
-    #: Path within the inbox, in the form of `db.names`, with "/" between folders; "" is the inbox itself.
+    #: Path within the inbox, in the form of `inbox.paths`, with "/" between folders; "" is the inbox itself.
     folder: Mapped[str] = mapped_column(String)
     filename: Mapped[str] = mapped_column(String)
     size: Mapped[int] = mapped_column(BigInteger)

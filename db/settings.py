@@ -7,8 +7,8 @@ from typing import Annotated
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from db.mounts import Mounts
-from db.names import to_text
+from smearcount.inbox.mounts import Mounts
+from smearcount.inbox.paths import to_text
 
 
 class DatabaseSettings(BaseSettings):

@@ -178,7 +178,7 @@ def _reaches_build(path: str, sent: list[str]) -> bool:
 def _check_packages(sent: list[str], root: Path) -> None:
     packages = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
     for package in packages:
-        if not _reaches_build(package.replace(".", "/"), sent):
+        if not _reaches_build(package.removeprefix("smearcount.").replace(".", "/"), sent):
             raise BuildFault(f"the package {package} does not reach the build; add it to .dockerignore")
 
 

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from differential.classes import DISPLAY_NAMES, WBC_CLASSES
-from differential.ratios import nrbc_per_100_wbc, per_100_wbc, range_flag, wbc_correction_factor
-from differential.settings import CountSettings
-from differential.tally import SlideStatus, SlideTally
+from smearcount.differential.classes import DISPLAY_NAMES, WBC_CLASSES
+from smearcount.differential.ratios import nrbc_per_100_wbc, per_100_wbc, range_flag, wbc_correction_factor
+from smearcount.differential.settings import CountSettings
+from smearcount.differential.tally import SlideStatus, SlideTally
 
 #: Every code there is and what it means, in the order in which flags are listed. Codes never change their meaning.
 #: `<class>` stands for a WBC class as written in the data, such as `high:neutrophil` or `low:ig`.

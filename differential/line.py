@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from differential.classes import WBC_CLASSES, CellClass
-from differential.flags import slide_flags
-from differential.ratios import nrbc_per_100_wbc, per_100_wbc
-from differential.settings import CountSettings
-from differential.tally import SlideStatus, SlideTally
-from differential.times import utc_text
+from smearcount.differential.classes import WBC_CLASSES, CellClass
+from smearcount.differential.flags import slide_flags
+from smearcount.differential.ratios import nrbc_per_100_wbc, per_100_wbc
+from smearcount.differential.settings import CountSettings
+from smearcount.differential.tally import SlideStatus, SlideTally
+from smearcount.differential.times import utc_text
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

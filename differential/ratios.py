@@ -2,9 +2,9 @@
 
 from enum import StrEnum
 
-from differential.classes import CellClass
-from differential.settings import CountSettings
-from differential.tally import SlideTally
+from smearcount.differential.classes import CellClass
+from smearcount.differential.settings import CountSettings
+from smearcount.differential.tally import SlideTally
 
 
 class RangeFlag(StrEnum):

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from differential.classes import WBC_CLASSES, CellClass
-from differential.flags import Flag, slide_flags
-from differential.intervals import clopper_pearson
-from differential.ratios import RangeFlag, nrbc_per_100_wbc, per_100_wbc, range_flag, wbc_correction_factor
-from differential.settings import CountSettings
-from differential.tally import ModelIdentity, SlideStatus, SlideTally
-from differential.times import utc_text
+from smearcount.differential.classes import WBC_CLASSES, CellClass
+from smearcount.differential.flags import Flag, slide_flags
+from smearcount.differential.intervals import clopper_pearson
+from smearcount.differential.ratios import RangeFlag, nrbc_per_100_wbc, per_100_wbc, range_flag, wbc_correction_factor
+from smearcount.differential.settings import CountSettings
+from smearcount.differential.tally import ModelIdentity, SlideStatus, SlideTally
+from smearcount.differential.times import utc_text
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ SCHEMA_FILE = "counts.schema.json"
 
 def counts_schema_text() -> str:
     """Return the schema (JSON Schema, draft 2020-12) of `SlideReport.as_json` as it is shipped."""
-    return files("differential").joinpath(SCHEMA_FILE).read_text(encoding="utf-8")
+    return files("smearcount.differential").joinpath(SCHEMA_FILE).read_text(encoding="utf-8")
 
 
 def counts_schema() -> dict[str, Any]:

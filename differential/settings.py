@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from differential.classes import WBC_CLASSES, CellClass
+from smearcount.differential.classes import WBC_CLASSES, CellClass
 
 #: Percent of the WBC counted, adults: (lowest, highest) value still within the range. Ranges differ between sites.
 ADULT_REFERENCE_RANGES: dict[CellClass, tuple[float, float]] = {

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from differential.classes import WBC_CLASSES, CellClass
+from smearcount.differential.classes import WBC_CLASSES, CellClass
 
 
 class SlideStatus(StrEnum):

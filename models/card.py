@@ -10,9 +10,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from differential.classes import CellClass
-from models.errors import ModelInvalid
-from models.preprocessing import INPUT_SIDE, PREPROCESSING_VERSION
+from smearcount.differential.classes import CellClass
+from smearcount.models.errors import ModelInvalid
+from smearcount.models.preprocessing import INPUT_SIDE, PREPROCESSING_VERSION
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]

@@ -1,6 +1,6 @@
 """What can go wrong between an image's bytes and its class."""
 
-from differential.errors import SmearcountError
+from smearcount.differential.errors import SmearcountError
 
 
 class ModelsError(SmearcountError):

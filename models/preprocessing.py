@@ -19,7 +19,7 @@ import numpy.typing as npt
 import simplejpeg
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from models.errors import ImageRefused
+from smearcount.models.errors import ImageRefused
 
 PREPROCESSING_VERSION = "half-128-v1"
 

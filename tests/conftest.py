@@ -15,12 +15,13 @@ import psycopg
 import pytest
 import redis
 from psycopg import sql
-from servers import PostgresqlServer, ServerCannotStart
 
-from db.database import Database
-from db.migration import migrate
-from worker.broker import EmbeddedBroker
-from worker.errors import WorkerError
+from smearcount.cli.local.broker import EmbeddedBroker
+from smearcount.db.engine.database import Database
+from smearcount.db.migration import migrate
+from smearcount.worker.errors import WorkerError
+
+from support.servers import PostgresqlServer, ServerCannotStart
 
 _TEMPLATE = "smearcount_template"
 

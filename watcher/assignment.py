@@ -2,10 +2,10 @@
 
 import hashlib
 
-from db.names import to_text
-from db.records import Refusal, SeenFile
-from watcher.layout import Layout
-from watcher.sighting import Sighting
+from smearcount.db.records import Refusal, SeenFile
+from smearcount.inbox.paths import to_text
+from smearcount.watcher.layout import Layout
+from smearcount.watcher.probe import Sighting
 
 #: Longest path, in bytes of its text, that can be journalled as it is; an index of PostgreSQL holds no more than 2,700.
 _LONGEST_PATH = 2500

@@ -5,13 +5,13 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-from db import journal
-from db.database import Database
-from db.errors import DatabaseError
-from db.records import Batch
-from differential.errors import SmearcountError
-from watcher.complaints import Complaints
-from watcher.settings import WatcherSettings
+from smearcount.db.engine.database import Database
+from smearcount.db.errors import DatabaseError
+from smearcount.db.ingest import journal
+from smearcount.db.records import Batch
+from smearcount.differential.errors import SmearcountError
+from smearcount.watcher.settings import WatcherSettings
+from smearcount.watcher.visibility import Complaints
 
 _log = logging.getLogger("smearcount.watcher")
 

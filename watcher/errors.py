@@ -1,6 +1,6 @@
 """What keeps a watcher from watching."""
 
-from differential.errors import SmearcountError
+from smearcount.differential.errors import SmearcountError
 
 
 class WatcherError(SmearcountError):

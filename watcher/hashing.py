@@ -4,7 +4,7 @@ import hashlib
 import os
 import stat
 
-from db.records import FileVersion
+from smearcount.inbox.versions import FileVersion
 
 #: Workers refuse larger files without reading them; so one need not be read here.
 LARGEST_FILE = 8 * 1024 * 1024

@@ -3,8 +3,8 @@
 import re
 from dataclasses import dataclass
 
-from db.records import Refusal
-from watcher.errors import LayoutInvalid
+from smearcount.db.records import Refusal
+from smearcount.watcher.errors import LayoutInvalid
 
 #: Names that operating systems, sync tools and unfinished copies leave behind; also everything hidden (".*").
 _IGNORED_NAMES = frozenset({"thumbs.db", "desktop.ini", "@eadir", "__macosx"})

@@ -3,10 +3,10 @@
 import os
 from collections.abc import Callable, Iterator, Mapping
 
-from db.names import to_text
-from db.records import KnownFile
-from watcher.layout import is_ignored, is_within_ignored
-from watcher.sighting import Sighting, is_behind_link, look_at_entry
+from smearcount.db.records import KnownFile
+from smearcount.inbox.paths import to_text
+from smearcount.watcher.layout import is_ignored, is_within_ignored
+from smearcount.watcher.probe import Sighting, is_behind_link, look_at_entry
 
 
 def unknown_files(

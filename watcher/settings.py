@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from db.names import to_text
+from smearcount.inbox.paths import to_text
 
 #: The first folder under the inbox is the slide.
 DEFAULT_PATTERN = r"(?P<slide>[^/]+)/.+"

@@ -7,18 +7,19 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-from db import journal
-from db.database import Database
-from db.errors import DatabaseUnavailable
-from db.lease import InboxLease
-from db.names import from_text, joined, to_text
-from db.records import FileVersion, Journalled, KnownFile, Refusal, SeenFile
-from watcher.dispatch import Dispatch, Queue
-from watcher.errors import InboxBusy, WatcherError
-from watcher.hashing import LARGEST_FILE, sha256_of
-from watcher.layout import Layout
-from watcher.lookout import Lookout
-from watcher.settings import WatcherSettings
+from smearcount.db.engine.database import Database
+from smearcount.db.engine.lease import InboxLease
+from smearcount.db.errors import DatabaseUnavailable
+from smearcount.db.ingest import journal
+from smearcount.db.records import Journalled, KnownFile, Refusal, SeenFile
+from smearcount.inbox.paths import from_text, joined, to_text
+from smearcount.inbox.versions import FileVersion
+from smearcount.watcher.discovery import Lookout
+from smearcount.watcher.dispatch import Dispatch, Queue
+from smearcount.watcher.errors import InboxBusy, WatcherError
+from smearcount.watcher.hashing import LARGEST_FILE, sha256_of
+from smearcount.watcher.layout import Layout
+from smearcount.watcher.settings import WatcherSettings
 
 _log = logging.getLogger("smearcount.watcher")
 

@@ -9,14 +9,14 @@ from typing import Annotated
 
 from fastapi import Depends, Header, Request
 
-from db.database import Database
-from db.mounts import Mounts
-from differential.settings import CountSettings
-from web.access import CSRF_HEADER, SAFE_METHODS, Access, Person
-from web.checkup import Checkup
-from web.facilities import Facilities
-from web.problems import Problem
-from web.thumbnails import Thumbnails
+from smearcount.db.engine.database import Database
+from smearcount.differential.settings import CountSettings
+from smearcount.inbox.mounts import Mounts
+from smearcount.web.auth.access import CSRF_HEADER, SAFE_METHODS, Access, Person
+from smearcount.web.live.diagnostics_cache import Checkup
+from smearcount.web.media.thumbnails import Thumbnails
+from smearcount.web.problems import Problem
+from smearcount.web.services import Facilities
 
 
 async def facilities(request: Request) -> Facilities:

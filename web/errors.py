@@ -1,6 +1,6 @@
 """What can go wrong in serving the API and the pages."""
 
-from differential.errors import SmearcountError
+from smearcount.differential.errors import SmearcountError
 
 
 class WebError(SmearcountError):

@@ -17,8 +17,8 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match, Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from db.errors import DatabaseError, DatabaseUnavailable, UnknownSlide
-from differential.errors import SmearcountError
+from smearcount.db.errors import DatabaseError, DatabaseUnavailable, UnknownSlide
+from smearcount.differential.errors import SmearcountError
 
 MEDIA_TYPE: Final = "application/problem+json"
 

@@ -4,8 +4,8 @@ import socket
 
 from celery import Celery
 
-from worker.channel import use_channel
-from worker.settings import WorkerSettings
+from smearcount.worker.channel import use_channel
+from smearcount.worker.settings import WorkerSettings
 
 QUEUE = "smearcount"
 CLASSIFY = "smearcount.classify"

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from db import results
-from db.database import Database
-from db.errors import DatabaseUnavailable
-from db.mounts import Mounts
-from db.records import Classified, ModelUsed, Outcome, Refusal, Refused, Unseen, WorkItem
-from models.classifier import Classifier
-from worker.pipeline import classify
+from smearcount.db.engine.database import Database
+from smearcount.db.errors import DatabaseUnavailable
+from smearcount.db.ingest import results
+from smearcount.db.records import Classified, ModelUsed, Outcome, Refusal, Refused, Unseen, WorkItem
+from smearcount.inbox.mounts import Mounts
+from smearcount.models.inference.classifier import Classifier
+from smearcount.worker.pipeline import classify
 
 #: An image with which a worker began so often, and never came back, is quarantined.
 MOST_ATTEMPTS = 3

@@ -1,6 +1,6 @@
 """What can go wrong with the queue and around it."""
 
-from differential.errors import SmearcountError
+from smearcount.differential.errors import SmearcountError
 
 
 class WorkerError(SmearcountError):

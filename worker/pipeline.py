@@ -6,12 +6,12 @@ from time import perf_counter
 
 import numpy as np
 
-from db.records import Classified, Outcome, Refusal, Refused, TimeSpent, Unseen, WorkItem
-from models.classifier import Classifier
-from models.colour import mean_colours
-from models.errors import ImageRefused
-from models.preprocessing import Pixels, decode_cell
-from worker.reading import RealFolders, other_copy, read_image
+from smearcount.db.records import Classified, Outcome, Refusal, Refused, TimeSpent, Unseen, WorkItem
+from smearcount.models.errors import ImageRefused
+from smearcount.models.inference.classifier import Classifier
+from smearcount.models.inference.colour import mean_colours
+from smearcount.models.preprocessing import Pixels, decode_cell
+from smearcount.worker.reading import RealFolders, other_copy, read_image
 
 
 def classify(items: Sequence[WorkItem], classifier: Classifier) -> tuple[list[Outcome], TimeSpent]:

@@ -6,10 +6,10 @@ import redis
 from celery import Celery
 from kombu.exceptions import OperationalError
 
-from db.records import Batch
-from worker.application import CLASSIFY, QUEUE, make_application
-from worker.errors import BrokerUnavailable
-from worker.settings import WorkerSettings
+from smearcount.db.records import Batch
+from smearcount.worker.application import CLASSIFY, QUEUE, make_application
+from smearcount.worker.errors import BrokerUnavailable
+from smearcount.worker.settings import WorkerSettings
 
 #: For kombu, which would otherwise try for seconds to connect, and wait for ever for an answer.
 _ASK_ONCE = {"max_retries": 0, "socket_timeout": 3}

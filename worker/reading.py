@@ -1,7 +1,7 @@
 """Reading an image from the inbox: the right file, whole, and from nowhere else.
 
 What this machine shows may not be what the watcher saw: its mount point may be empty, another folder, or behind the share.
-So whatever is missing or different here is only reported, and the watcher decides; see `db.complaints`.
+So whatever is missing or different here is only reported, and the watcher decides; see `db.ingest.visibility`.
 """
 
 import errno
@@ -10,10 +10,11 @@ import os
 import stat
 from pathlib import Path
 
-from db.complaints import NOT_HERE, OTHER_COPY
-from db.names import from_text
-from db.records import FileVersion, Refusal, Refused, Unseen, WorkItem
-from models.preprocessing import LARGEST_FILE
+from smearcount.db.ingest.visibility import NOT_HERE, OTHER_COPY
+from smearcount.db.records import Refusal, Refused, Unseen, WorkItem
+from smearcount.inbox.paths import from_text
+from smearcount.inbox.versions import FileVersion
+from smearcount.models.preprocessing import LARGEST_FILE
 
 #: File systems keep times to a nanosecond or to two seconds, and one share may show another precision per machine.
 _TIME_PRECISION_NS = 2_000_000_000

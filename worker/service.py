@@ -14,16 +14,16 @@ from billiard import util as billiard_util
 from celery import Celery, Task, signals
 from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
 
-from db.database import Database
-from db.errors import DatabaseUnavailable
-from db.mounts import Mounts
-from models.classifier import Classifier, load_classifier
-from models.settings import ModelSettings
-from worker.application import CLASSIFY, QUEUE, make_application
-from worker.batches import Worked, work_through
-from worker.memory import keep_freed_memory
-from worker.settings import WorkerSettings
-from worker.sight import Sight
+from smearcount.db.engine.database import Database
+from smearcount.db.errors import DatabaseUnavailable
+from smearcount.inbox.mounts import Mounts
+from smearcount.models.inference.classifier import Classifier, load_classifier
+from smearcount.models.settings import ModelSettings
+from smearcount.worker.application import CLASSIFY, QUEUE, make_application
+from smearcount.worker.batches import Worked, work_through
+from smearcount.worker.memory import keep_freed_memory
+from smearcount.worker.settings import WorkerSettings
+from smearcount.worker.visibility import Sight
 
 _log = logging.getLogger("smearcount.worker")
 

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import click
 
-from cli import options
-from cli.errors import CommandError
-from cli.model_view import COLUMNS, ModelLine, card_table
-from cli.screen import say, show, show_rows, write
-from cli.site import Site
-from differential.classes import CellClass
-from models.card import TrainingData, load_card
-from models.registry import Registered, choose, find, register, registered
-from worker.settings import usable_cores
+from smearcount.cli import options
+from smearcount.cli.errors import CommandError
+from smearcount.cli.site import Site
+from smearcount.cli.views.model import COLUMNS, ModelLine, card_table
+from smearcount.cli.views.screen import say, show, show_rows, write
+from smearcount.differential.classes import CellClass
+from smearcount.models.card import TrainingData, load_card
+from smearcount.models.catalogue.registry import Registered, choose, find, register, registered
+from smearcount.worker.settings import usable_cores
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 _FILE = click.Path(path_type=Path)
@@ -105,10 +105,10 @@ def evaluate_model(folder: Path, reference: str | None, report: Path | None, out
     becomes of images of another kind; writes the figures and all numbers into a folder. A site validates a model with
     its own labelled cells in this way. The figure of the worst mistakes shows cells: treat it like the images.
     """
-    from models.classifier import load_classifier
-    from models.evaluation import evaluate
-    from models.evaluation_report import report_json, report_table
-    from models.figures import write_report
+    from smearcount.models.evaluation.evaluation import evaluate
+    from smearcount.models.evaluation.figures import write_report
+    from smearcount.models.evaluation.report import report_json, report_table
+    from smearcount.models.inference.classifier import load_classifier
 
     site = Site(data=data)
     one = _chosen_or(reference, site)
@@ -141,16 +141,16 @@ def train(images: Path, run_folder: Path, validation: Path | None, network: str)
     every epoch, the log and the curve: the same command goes on where it was interrupted.
     """
     if network == "seed":
-        from models.seed_network import train_seed
+        from smearcount.models.training.seed_network import train_seed
 
         if validation is None:
             raise CommandError("the seed network stops when validation stops improving: give --validation")
         result = train_seed(images, run_folder, validation_dir=validation)
         show_rows([result], "table")
         return
-    from models.figures import training_curve
-    from models.training import Recipe
-    from models.training import train as train_ours
+    from smearcount.models.evaluation.figures import training_curve
+    from smearcount.models.training.train import Recipe
+    from smearcount.models.training.train import train as train_ours
 
     finished = train_ours(images, run_folder, Recipe(), validation_dir=validation)
     training_curve(run_folder / "log.csv", run_folder / "curve.png")
@@ -179,8 +179,8 @@ def export_model(
     about: Path | None, out: Path | None, data: Path | None,
 ) -> None:  # fmt: skip
     """Turn a finished run's network.keras into a model, once the result is known to agree with it."""
-    from models.export import ACEVEDO_2020, Release, export, load_labelled, load_trained
-    from models.subtypes import CLASS_OF_SUBTYPE
+    from smearcount.models.inference.subtypes import CLASS_OF_SUBTYPE
+    from smearcount.models.training.export import ACEVEDO_2020, Release, export, load_labelled, load_trained
 
     if precision == "int8" and training is None:
         raise CommandError("int8 needs --training: the ranges of its numbers are taken from those images")
@@ -234,8 +234,8 @@ def import_model(
         return
     if name is None or version is None or validation is None:
         raise CommandError("a Keras model needs --name, --version and --validation (labelled images of every class)")
-    from models.export import Release, export, load_labelled
-    from models.importing import ALPHABETICAL, LIMITS, check_classes, load_foreign, stated
+    from smearcount.models.training.export import Release, export, load_labelled
+    from smearcount.models.training.importing import ALPHABETICAL, LIMITS, check_classes, load_foreign, stated
 
     order = ALPHABETICAL if classes is None else _classes(classes)
     release = Release(name, version, stated(about), runtime=runtime, limits=LIMITS)  # type: ignore[arg-type]

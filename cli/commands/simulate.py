@@ -4,9 +4,9 @@ from pathlib import Path
 
 import click
 
-from cli.screen import progress_bar, say
-from cli.simulation.composition import parse_composition
-from cli.simulation.export import write_exports
+from smearcount.cli.simulation.composition import parse_composition
+from smearcount.cli.simulation.export import write_exports
+from smearcount.cli.views.screen import progress_bar, say
 
 
 @click.command()

@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from cli.simulation import outline, stain
-from cli.simulation.patch import Colour, Patch, grain, soft_edge
+from smearcount.cli.simulation import outline, stain
+from smearcount.cli.simulation.patch import Colour, Patch, grain, soft_edge
 
 #: Red cells whose centre lies this far outside the image can still reach into it.
 MARGIN = 45.0

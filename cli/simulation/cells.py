@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from cli.simulation import nucleus, outline, stain
-from cli.simulation.patch import Colour, Field, Patch, grain, soft_edge, speckle
-from differential.classes import CellClass
+from smearcount.cli.simulation import nucleus, outline, stain
+from smearcount.cli.simulation.patch import Colour, Field, Patch, grain, soft_edge, speckle
+from smearcount.differential.classes import CellClass
 
 #: Paints a cell of the given radius, in pixels.
 Artist = Callable[[Patch, float, np.random.Generator], None]

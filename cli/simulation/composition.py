@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from cli.simulation.errors import SimulationError
-from differential.classes import CellClass
+from smearcount.cli.simulation.errors import SimulationError
+from smearcount.differential.classes import CellClass
 
 #: What an analyzer exports from a routine adult slide: shares of all exported cells, in percent.
 ROUTINE: dict[CellClass, float] = {

@@ -3,10 +3,10 @@
 import numpy as np
 from PIL import Image, ImageFilter
 
-from cli.simulation import cells, stain
-from cli.simulation.background import draw_background
-from cli.simulation.patch import Colour, Patch
-from differential.classes import CellClass
+from smearcount.cli.simulation import cells, stain
+from smearcount.cli.simulation.background import draw_background
+from smearcount.cli.simulation.patch import Colour, Patch
+from smearcount.differential.classes import CellClass
 
 #: How far a cell may reach beyond its mean radius, as a share of it.
 _BULGE = 1.25

@@ -1,6 +1,6 @@
 """What can go wrong while simulating an analyzer."""
 
-from differential.errors import SmearcountError
+from smearcount.differential.errors import SmearcountError
 
 
 class SimulationError(SmearcountError):

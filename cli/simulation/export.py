@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from cli.simulation.composition import ROUTINE, check_composition, draw_composition, vary
-from cli.simulation.drawing import draw_cell
-from cli.simulation.errors import SimulationError
-from cli.simulation.pool import CellPool
-from differential.classes import CellClass
+from smearcount.cli.simulation.composition import ROUTINE, check_composition, draw_composition, vary
+from smearcount.cli.simulation.drawing import draw_cell
+from smearcount.cli.simulation.errors import SimulationError
+from smearcount.cli.simulation.pool import CellPool
+from smearcount.differential.classes import CellClass
 
 JPEG_QUALITY = 92
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from cli.simulation import outline, stain
-from cli.simulation.patch import Field, Patch, grain, soft_edge
+from smearcount.cli.simulation import outline, stain
+from smearcount.cli.simulation.patch import Field, Patch, grain, soft_edge
 
 
 @dataclass(frozen=True)

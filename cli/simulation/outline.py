@@ -5,7 +5,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from cli.simulation.patch import Field, Patch
+from smearcount.cli.simulation.patch import Field, Patch
 
 #: Points of the line along which a nucleus is laid out, shape (points, 2), in pixels from the cell's centre.
 Spine = npt.NDArray[np.float32]

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from cli.simulation.errors import SimulationError
-from differential.classes import CellClass
-from models.dataset import LabelledFile, labelled_files
+from smearcount.cli.simulation.errors import SimulationError
+from smearcount.differential.classes import CellClass
+from smearcount.models.evaluation.dataset import LabelledFile, labelled_files
 
 
 class CellPool:

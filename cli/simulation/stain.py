@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cli.simulation.patch import Colour, Field
-from differential.classes import CellClass
+from smearcount.cli.simulation.patch import Colour, Field
+from smearcount.differential.classes import CellClass
 
 #: Width and height of an exported image, in pixels.
 IMAGE_SIZE = (360, 363)

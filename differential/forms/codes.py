@@ -9,7 +9,7 @@ LOINC is no part of smearcount; check the codes against the release that your si
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from differential.classes import DISPLAY_NAMES, WBC_CLASSES, CellClass
+from smearcount.differential.classes import DISPLAY_NAMES, WBC_CLASSES, CellClass
 
 LOINC = "http://loinc.org"
 

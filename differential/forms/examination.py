@@ -8,10 +8,10 @@ from enum import StrEnum
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from differential.report import SlideReport, report
-from differential.settings import CountSettings
-from differential.tally import Calls, SlideStatus, SlideTally
-from differential.times import utc_text
+from smearcount.differential.report import SlideReport, report
+from smearcount.differential.settings import CountSettings
+from smearcount.differential.tally import Calls, SlideStatus, SlideTally
+from smearcount.differential.times import utc_text
 
 #: Every id in a form is derived from this one, so that the same slide has the same ids at every export.
 _NAMESPACE = uuid5(NAMESPACE_URL, "urn:smearcount:forms")

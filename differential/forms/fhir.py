@@ -9,16 +9,16 @@ from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
-from differential.classes import DISPLAY_NAMES
-from differential.forms import codes
-from differential.forms.codes import Code, Unit
-from differential.forms.examination import METHODS, ExaminationStatus, Export, SlideExamination, derived_id
-from differential.forms.observations import Observation, observations
-from differential.forms.wording import RESEARCH_USE, named, printable
-from differential.intervals import Interval
-from differential.ratios import RangeFlag
-from differential.tally import ModelIdentity
-from differential.times import utc_text
+from smearcount.differential.classes import DISPLAY_NAMES
+from smearcount.differential.forms import codes
+from smearcount.differential.forms.codes import Code, Unit
+from smearcount.differential.forms.examination import METHODS, ExaminationStatus, Export, SlideExamination, derived_id
+from smearcount.differential.forms.observations import Observation, observations
+from smearcount.differential.forms.wording import RESEARCH_USE, named, printable
+from smearcount.differential.intervals import Interval
+from smearcount.differential.ratios import RangeFlag
+from smearcount.differential.tally import ModelIdentity
+from smearcount.differential.times import utc_text
 
 Resource = dict[str, Any]
 

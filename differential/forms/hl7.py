@@ -7,12 +7,12 @@ patient is not known: the receiver finds the order by the slide's name in SPM-2.
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 
-from differential.forms import codes
-from differential.forms.codes import LOINC, Code
-from differential.forms.examination import METHODS, Export, SlideExamination, derived_id
-from differential.forms.observations import FACTOR_DIGITS, Observation, observations
-from differential.forms.wording import RESEARCH_USE, decimals, named, printable
-from differential.ratios import RangeFlag
+from smearcount.differential.forms import codes
+from smearcount.differential.forms.codes import LOINC, Code
+from smearcount.differential.forms.examination import METHODS, Export, SlideExamination, derived_id
+from smearcount.differential.forms.observations import FACTOR_DIGITS, Observation, observations
+from smearcount.differential.forms.wording import RESEARCH_USE, decimals, named, printable
+from smearcount.differential.ratios import RangeFlag
 
 APPLICATION = "smearcount"
 

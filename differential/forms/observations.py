@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from differential.classes import CellClass
-from differential.forms import codes
-from differential.forms.codes import Code, Unit
-from differential.forms.examination import SlideExamination
-from differential.intervals import Interval
-from differential.ratios import RangeFlag
-from differential.report import DifferentialRow, SlideReport
+from smearcount.differential.classes import CellClass
+from smearcount.differential.forms import codes
+from smearcount.differential.forms.codes import Code, Unit
+from smearcount.differential.forms.examination import SlideExamination
+from smearcount.differential.intervals import Interval
+from smearcount.differential.ratios import RangeFlag
+from smearcount.differential.report import DifferentialRow, SlideReport
 
 #: Decimals of what is sent on. 100 to 400 cells give no more than two that mean something, and the raw counts, sent
 #: beside them, give the number exactly.

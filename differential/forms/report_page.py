@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from differential.classes import DISPLAY_NAMES, CellClass
-from differential.forms.examination import ExaminationStatus, Export, SlideExamination
-from differential.forms.wording import RESEARCH_USE, decimals, named, printable
-from differential.report import DifferentialRow, SlideReport
-from differential.tally import Calls
-from differential.times import utc_text
+from smearcount.differential.classes import DISPLAY_NAMES, CellClass
+from smearcount.differential.forms.examination import ExaminationStatus, Export, SlideExamination
+from smearcount.differential.forms.wording import RESEARCH_USE, decimals, named, printable
+from smearcount.differential.report import DifferentialRow, SlideReport
+from smearcount.differential.tally import Calls
+from smearcount.differential.times import utc_text
 
 LIMITS = (
     "The classes hold no blast, reactive lymphocyte, smudge cell or artefact: "

@@ -4,7 +4,7 @@ import json
 from importlib.resources import files
 from typing import Any
 
-from differential.schema import counts_schema
+from smearcount.differential.schema import counts_schema
 
 SCHEMA_FILE = "examination.schema.json"
 
@@ -14,7 +14,7 @@ def examination_schema() -> dict[str, Any]:
 
     The schema of the counts is within it, so that nothing needs to be fetched.
     """
-    text = files("differential.forms").joinpath(SCHEMA_FILE).read_text(encoding="utf-8")
+    text = files("smearcount.differential.forms").joinpath(SCHEMA_FILE).read_text(encoding="utf-8")
     schema: dict[str, Any] = json.loads(text)
     schema["$defs"]["counts"] = counts_schema()
     return schema

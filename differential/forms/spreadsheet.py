@@ -13,11 +13,11 @@ from enum import Enum
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from differential.classes import WBC_CLASSES, CellClass
-from differential.forms.examination import SlideExamination
-from differential.line import SlideLine
-from differential.report import DifferentialRow, SlideReport
-from differential.times import utc_text
+from smearcount.differential.classes import WBC_CLASSES, CellClass
+from smearcount.differential.forms.examination import SlideExamination
+from smearcount.differential.line import SlideLine
+from smearcount.differential.report import DifferentialRow, SlideReport
+from smearcount.differential.times import utc_text
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

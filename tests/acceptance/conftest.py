@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from running import Smearcount
+
+from support.running import Smearcount
 
 
 @pytest.fixture

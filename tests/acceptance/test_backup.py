@@ -9,10 +9,11 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from backing import empty_beside, programs_first_in_path
-from exports import drop, exports
-from running import Smearcount
-from waiting import wait_until
+
+from support.backing import empty_beside, programs_first_in_path
+from support.exports import drop, exports
+from support.running import Smearcount
+from support.waiting import wait_until
 
 SLIDES, CELLS = 8, 60
 

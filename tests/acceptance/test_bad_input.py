@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from running import Smearcount
 
-from cli.simulation.drawing import draw_cell
-from differential.classes import CellClass
+from smearcount.cli.simulation.drawing import draw_cell
+from smearcount.differential.classes import CellClass
+
+from support.running import Smearcount
 
 
 def draw(seed: int) -> Image.Image:

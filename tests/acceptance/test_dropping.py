@@ -4,9 +4,10 @@ import os
 from pathlib import Path
 
 import pytest
-from exports import cell_bytes, drop, exports
-from running import Smearcount
-from waiting import wait_until
+
+from support.exports import cell_bytes, drop, exports
+from support.running import Smearcount
+from support.waiting import wait_until
 
 FILES = exports(slides=3, cells=40)
 

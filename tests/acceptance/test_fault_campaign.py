@@ -3,11 +3,12 @@
 import os
 
 import pytest
-from campaign import Campaign
-from faults import FAULTS, NOTHING
-from servers import PostgresqlServer, ServerCannotStart
-from stream import choose
-from verdict import Account, Findings
+
+from faults.campaign import Campaign
+from faults.faults import FAULTS, NOTHING
+from faults.stream import choose
+from faults.verdict import Account, Findings
+from support.servers import PostgresqlServer, ServerCannotStart
 
 IMAGES = 1_000
 

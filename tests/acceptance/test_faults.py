@@ -7,9 +7,10 @@ from pathlib import Path
 
 import psutil
 import pytest
-from exports import drop, exports
-from running import Smearcount
-from waiting import wait_until
+
+from support.exports import drop, exports
+from support.running import Smearcount
+from support.waiting import wait_until
 
 SLIDES, CELLS = 20, 150
 
@@ -54,7 +55,9 @@ def part_of(up: subprocess.Popen[str], part: str) -> psutil.Process:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("part", ["cli.main worker", "cli.main watch", "valkey-server", "a classifying process", "up"])
+@pytest.mark.parametrize(
+    "part", ["smearcount.cli.main worker", "smearcount.cli.main watch", "valkey-server", "a classifying process", "up"]
+)
 def test_killing_a_part_changes_no_count(
     smearcount: Smearcount, full_inbox: Path, undisturbed: dict[str, dict[str, int]], part: str
 ) -> None:
@@ -70,7 +73,7 @@ def test_killing_a_part_changes_no_count(
         up.wait()
         up = smearcount.start("up", full_inbox, "--workers", 2)
     elif part == "a classifying process":
-        children = part_of(up, "cli.main worker").children(recursive=True)
+        children = part_of(up, "smearcount.cli.main worker").children(recursive=True)
         assert children
         children[0].kill()
     else:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from running import Smearcount
 
-from differential.classes import CellClass
-from models.card import load_card
-from models.settings import SHIPPED_MODEL
+from smearcount.differential.classes import CellClass
+from smearcount.models.card import load_card
+from smearcount.models.settings import SHIPPED_MODEL
+
+from support.running import Smearcount
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from running import Smearcount
 
-from differential.schema import counts_schema
+from smearcount.differential.schema import counts_schema
+
+from support.running import Smearcount
 
 
 def truth_of(path: Path) -> dict[str, Counter[str]]:

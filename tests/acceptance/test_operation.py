@@ -14,15 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from exports import cell_bytes, drop, exports
-from running import Smearcount
 from sqlalchemy import select, update
-from waiting import wait_until
 
-from db import journal
-from db.database import Database
-from db.migration import migrate
-from db.schema import Image, Inbox, Work
+from smearcount.db.engine.database import Database
+from smearcount.db.ingest import journal
+from smearcount.db.migration import migrate
+from smearcount.db.schema import Image, Inbox, Work
+
+from support.exports import cell_bytes, drop, exports
+from support.running import Smearcount
+from support.waiting import wait_until
 
 CELLS = 30
 #: What lies so far ahead does not grow old while a test runs.
@@ -40,7 +41,7 @@ def opened(smearcount: Smearcount) -> Iterator[Database]:
 @contextmanager
 def logging_to(log: Path, smearcount: Smearcount, *arguments: object) -> Iterator[None]:
     """Run a command while the context lasts; what it writes to standard error is in `log` afterwards."""
-    command = [sys.executable, "-m", "cli.main", *map(str, arguments)]
+    command = [sys.executable, "-m", "smearcount.cli.main", *map(str, arguments)]
     with log.open("wb") as file:
         process = subprocess.Popen(command, env=smearcount.all_environment(), stdout=subprocess.DEVNULL, stderr=file)
         try:
@@ -172,7 +173,7 @@ def test_on_a_terminal_what_is_shown_follows_what_is_there(smearcount: Smearcoun
         journal_some(database, inbox, watched=-AHEAD, came=-AHEAD)
         ours, theirs = pty.openpty()
         watching = subprocess.Popen(
-            [sys.executable, "-m", "cli.main", "status", "--watch"],
+            [sys.executable, "-m", "smearcount.cli.main", "status", "--watch"],
             env={**smearcount.all_environment(), "TERM": "xterm", "COLUMNS": "100", "LINES": "60"},
             stdout=theirs,
             stderr=theirs,

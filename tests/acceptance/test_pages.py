@@ -14,25 +14,26 @@ from typing import Any
 
 import httpx2
 import pytest
-from browsing import LARGE, SMALL, Chromium, Visitor, chromium, serve
-from exports import drop
 from playwright.sync_api import expect
-from running import Smearcount
-from serving import MIXED, Lab, make_lab
 from sqlalchemy import insert
-from waiting import wait_until
 
-from cli.simulation.export import write_exports
-from db.database import Database
-from db.gallery import cell, cells
-from db.reviews import history
-from db.schema import Classification, Image, ImageState, Slide
-from db.slides import SlideFilter, SlideSummary, Status, slide, slide_page
-from differential.classes import CellClass, ReviewClass
-from differential.flags import slide_flags
-from differential.settings import CountSettings
-from web.settings import USERS_FILE
-from web.users import Role, Users
+from smearcount.cli.simulation.export import write_exports
+from smearcount.db.engine.database import Database
+from smearcount.db.queries.cells import cell, cells
+from smearcount.db.queries.slides import SlideFilter, SlideSummary, Status, slide, slide_page
+from smearcount.db.review.reviews import history
+from smearcount.db.schema import Classification, Image, ImageState, Slide
+from smearcount.differential.classes import CellClass, ReviewClass
+from smearcount.differential.flags import slide_flags
+from smearcount.differential.settings import CountSettings
+from smearcount.web.auth.users import Role, Users
+from smearcount.web.settings import USERS_FILE
+
+from support.browsing import LARGE, SMALL, Chromium, Visitor, chromium, serve
+from support.exports import drop
+from support.running import Smearcount
+from support.serving import MIXED, Lab, make_lab
+from support.waiting import wait_until
 
 #: What people wait for, in seconds. The pages take a third of it or less; the machine may be busy with other tests.
 PATIENCE = 3.0

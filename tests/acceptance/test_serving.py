@@ -8,9 +8,10 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from exports import drop, exports
-from running import Smearcount
-from waiting import wait_until
+
+from support.exports import drop, exports
+from support.running import Smearcount
+from support.waiting import wait_until
 
 
 def address_of(up: subprocess.Popen[str]) -> str:

@@ -5,9 +5,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from exports import drop, exports
-from running import Smearcount
-from waiting import wait_until
+from support.exports import drop, exports
+from support.running import Smearcount
+from support.waiting import wait_until
 
 CELLS = 20
 

@@ -27,27 +27,15 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-sys.path.append(str(Path(__file__).parents[1]))
+from smearcount.cli.local.broker import EmbeddedBroker
+from smearcount.db.engine.database import Database
+from smearcount.db.migration import migrate
+from smearcount.differential.errors import SmearcountError
+from smearcount.worker.settings import usable_cores
 
-import bounds
-import breakdown
-import cells
-import floor
-import footprint
-import latency
-import peer
-import pipeline
-import queries
-import scaling
-import script
-from hosts import Network, why_unavailable
-from servers import PostgresqlServer, ServerCannotStart, ValkeyServer, free_port
-
-from db.database import Database
-from db.migration import migrate
-from differential.errors import SmearcountError
-from worker.broker import EmbeddedBroker
-from worker.settings import usable_cores
+from benchmarks import bounds, breakdown, cells, floor, footprint, latency, peer, pipeline, queries, scaling, script
+from support.hosts import Network, why_unavailable
+from support.servers import PostgresqlServer, ServerCannotStart, ValkeyServer, free_port
 
 _ROUNDS = 3
 #: Of hosts more, since their ratio is close to its bound and the machine's speed differs from one minute to the next.

@@ -9,18 +9,18 @@ from typing import ParamSpec, TypeVar
 
 import numpy as np
 
-from db import journal, results
-from db.database import Database
-from db.migration import migrate
-from db.records import Classified, ModelUsed
-from models.classifier import load_classifier
-from models.preprocessing import central_square, decode_half_size
-from models.settings import ModelSettings
-from watcher.assignment import seen_file
-from watcher.layout import Layout
-from watcher.scan import unknown_files
-from watcher.settings import WatcherSettings
-from worker.reading import RealFolders, read_image
+from smearcount.db.engine.database import Database
+from smearcount.db.ingest import journal, results
+from smearcount.db.migration import migrate
+from smearcount.db.records import Classified, ModelUsed
+from smearcount.models.inference.classifier import load_classifier
+from smearcount.models.preprocessing import central_square, decode_half_size
+from smearcount.models.settings import ModelSettings
+from smearcount.watcher.assignment import seen_file
+from smearcount.watcher.layout import Layout
+from smearcount.watcher.scan import unknown_files
+from smearcount.watcher.settings import WatcherSettings
+from smearcount.worker.reading import RealFolders, read_image
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")

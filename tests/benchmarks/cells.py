@@ -18,7 +18,7 @@ def find_cells(images: Path, scratch: Path, *, at_least: int) -> list[Path]:
     if len(found) < at_least:
         folder = scratch / "drawn"
         slides = -(-at_least // CELLS_PER_SLIDE)
-        command = [sys.executable, "-m", "cli.main", "simulate", str(folder)]
+        command = [sys.executable, "-m", "smearcount.cli.main", "simulate", str(folder)]
         subprocess.run([*command, "--slides", str(slides), "--cells", str(CELLS_PER_SLIDE), "--seed", "1"], check=True)
         found = sorted(folder.rglob("*.jpg"))
     random.Random(1).shuffle(found)

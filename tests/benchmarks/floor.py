@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from models.classifier import load_classifier
-from models.preprocessing import decode_cell
-from models.settings import ModelSettings
+from smearcount.models.inference.classifier import load_classifier
+from smearcount.models.preprocessing import decode_cell
+from smearcount.models.settings import ModelSettings
 
 BATCH = 64
 

@@ -7,21 +7,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
-from memory import peak_bytes
-from pipeline import BenchmarkFailed, running
 from sqlalchemy import create_engine, text
 
-from db import journal
-from db.counts import progress
-from db.database import Database
-from db.migration import migrate
-from watcher.assignment import seen_file
-from watcher.dispatch import Dispatch
-from watcher.layout import Layout
-from watcher.scan import unknown_files
-from watcher.settings import WatcherSettings
-from worker.queue import BatchQueue
-from worker.settings import WorkerSettings
+from smearcount.db.engine.database import Database
+from smearcount.db.ingest import journal
+from smearcount.db.migration import migrate
+from smearcount.db.queries.counts import progress
+from smearcount.watcher.assignment import seen_file
+from smearcount.watcher.dispatch import Dispatch
+from smearcount.watcher.layout import Layout
+from smearcount.watcher.scan import unknown_files
+from smearcount.watcher.settings import WatcherSettings
+from smearcount.worker.queue import BatchQueue
+from smearcount.worker.settings import WorkerSettings
+
+from benchmarks.pipeline import BenchmarkFailed, running
+from support.memory import peak_bytes
 
 _PATIENCE_SECONDS = 600.0
 _LOOK_SECONDS = 0.01

@@ -12,9 +12,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-from cells import make_inbox
-from pipeline import BenchmarkFailed
 from sqlalchemy import create_engine, text
+
+from benchmarks.cells import make_inbox
+from benchmarks.pipeline import BenchmarkFailed
 
 #: Shorter than the default, so that many files fit into a minute; it is taken off anyway.
 SETTLE_SECONDS = 0.5
@@ -37,7 +38,7 @@ class _Up:
     def __init__(self, inbox: Path, data: Path, workers: int) -> None:
         words = ["up", str(inbox), "--data", str(data), "--workers", str(workers)]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "cli.main", *words],
+            [sys.executable, "-m", "smearcount.cli.main", *words],
             env={**os.environ, "SMEARCOUNT_SETTLE_SECONDS": str(SETTLE_SECONDS)},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -34,14 +34,14 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from differential.classes import CellClass
-from differential.errors import SmearcountError
-from models.card import load_card, verified_weights
-from models.conversion import litert_bytes
-from models.keras_runtime import require_tensorflow
-from models.quiet import without_chatter
-from models.seed_network import build_seed_network
-from models.settings import SHIPPED_MODEL
+from smearcount.differential.classes import CellClass
+from smearcount.differential.errors import SmearcountError
+from smearcount.models.card import load_card, verified_weights
+from smearcount.models.inference.keras_runtime import require_tensorflow
+from smearcount.models.inference.stderr_filter import without_chatter
+from smearcount.models.settings import SHIPPED_MODEL
+from smearcount.models.training.conversion import litert_bytes
+from smearcount.models.training.seed_network import build_seed_network
 
 TENSORS = (1, 4, 16, 32)
 #: What the others are compared with.

@@ -1,7 +1,7 @@
 """What people write first: one Celery task per image, full decode, resize, Keras `predict`, one commit per image.
 
 Nothing here is made slow on purpose: it is what the tutorials of Celery, Keras and SQLAlchemy show, put together. The
-network is the seed network (see `models.seed_network`), its weights random, which cost the same. The worker is warm and
+network is the seed network (see `models.training.seed_network`), its weights random, which cost the same. The worker is warm and
 the network loaded before the clock starts.
 """
 
@@ -18,9 +18,10 @@ from typing import Any
 
 import celery
 from PIL import Image
-from pipeline import BenchmarkFailed
 from sqlalchemy import Float, String, create_engine, func, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+
+from benchmarks.pipeline import BenchmarkFailed
 
 #: Of the images that the seed network takes, in pixels.
 SIDE = 300
@@ -53,7 +54,7 @@ _loaded: dict[str, Any] = {}
 
 def _network() -> Any:
     if not _loaded:
-        from models.seed_network import build_seed_network
+        from smearcount.models.training.seed_network import build_seed_network
 
         _loaded["network"] = build_seed_network()
         _loaded["engine"] = create_engine(os.environ[DATABASE])
@@ -91,11 +92,11 @@ def images_per_second(cells: Sequence[Path], *, broker_url: str, scratch: Path, 
     url = f"sqlite:///{scratch / 'peer.db'}"
     engine = create_engine(url)
     Base.metadata.create_all(engine)
-    words = ["-m", "celery", "-A", "peer", "worker", "--concurrency", str(workers), "--loglevel", "WARNING"]
+    words = ["-m", "celery", "-A", "benchmarks.peer", "worker", "--concurrency", str(workers), "--loglevel", "WARNING"]
     with (scratch / "peer.log").open("wb") as log:
         worker = subprocess.Popen(
             [sys.executable, *words, "--without-gossip", "--without-mingle", "--without-heartbeat"],
-            cwd=Path(__file__).parent,
+            cwd=Path(__file__).parents[1],
             env={**os.environ, BROKER: broker_url, DATABASE: url, "TF_CPP_MIN_LOG_LEVEL": "3"},
             stdout=log,
             stderr=subprocess.STDOUT,

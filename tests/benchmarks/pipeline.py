@@ -17,7 +17,7 @@ from sqlalchemy import create_engine, text
 
 if TYPE_CHECKING:
     # Some import this as a program of its own, for which the folder above is no place to look in.
-    from hosts import Host
+    from support.hosts import Host
 
 #: How often the processes' use of the cores is looked at, in seconds; what the last look missed is lost.
 _LOOK_SECONDS = 0.2
@@ -72,7 +72,7 @@ def count_inbox(
     words = ["up", str(inbox), "--once", "--data", str(data), "--workers", str(workers)]
     with _limited_to(cores):
         process = subprocess.Popen(
-            [sys.executable, "-m", "cli.main", *words],
+            [sys.executable, "-m", "smearcount.cli.main", *words],
             env={**os.environ, **settings},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -94,7 +94,7 @@ def running(
     words: Sequence[str], environment: Mapping[str, str], log: Path, *, host: "Host | None" = None
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a command that stays up, on this machine or on a host, and tell it to end."""
-    command = [sys.executable, "-m", "cli.main", *words]
+    command = [sys.executable, "-m", "smearcount.cli.main", *words]
     with log.open("wb") as output:
         process = subprocess.Popen(
             command if host is None else host.command(command),

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from sqlalchemy import CTE, Cast, Column, Integer, String, case, cast, func, insert, literal, select, text
 
-from db.counts import slide_tally
-from db.database import Database
-from db.schema import Classification, Image, ImageState, Inbox, Model, Slide
-from db.slides import SlideFilter, slide_page
-from differential.classes import CellClass
+from smearcount.db.engine.database import Database
+from smearcount.db.queries.counts import slide_tally
+from smearcount.db.queries.slides import SlideFilter, slide_page
+from smearcount.db.schema import Classification, Image, ImageState, Inbox, Model, Slide
+from smearcount.differential.classes import CellClass
 
 PAGE = 50
 _BEGAN = datetime(2026, 1, 1, tzinfo=UTC)

@@ -14,9 +14,10 @@ from typing import LiteralString
 
 import psutil
 import psycopg
-from hosts import Host, Network
-from pipeline import BenchmarkFailed, Run, counting_seconds, running
-from servers import PostgresqlServer, ValkeyServer
+
+from benchmarks.pipeline import BenchmarkFailed, Run, counting_seconds, running
+from support.hosts import Host, Network
+from support.servers import PostgresqlServer, ValkeyServer
 
 _PATIENCE_SECONDS = 600.0
 _LOOK_SECONDS = 0.2

@@ -1,6 +1,6 @@
 """What a data scientist would run: Keras reads the folders and predicts, with no queue and no database.
 
-    python tests/benchmarks/script.py FOLDER seed|ours
+    PYTHONPATH=tests python -m benchmarks.script FOLDER seed|ours
 
 Prints the images per second, from the first look at the folder to the last prediction; loading TensorFlow does not count.
 """
@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from pipeline import BenchmarkFailed
+from benchmarks.pipeline import BenchmarkFailed
 
 #: The two networks, by the side of the images that they take, in pixels.
 SIDES = {"seed": 300, "ours": 128}
@@ -24,7 +24,9 @@ def images_per_second(folder: Path, network: str) -> float:
     Raises:
         BenchmarkFailed: it failed.
     """
-    done = subprocess.run([sys.executable, __file__, str(folder), network], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.script", str(folder), network], capture_output=True, text=True, check=False
+    )
     if done.returncode != 0:
         raise BenchmarkFailed(f"the script failed: {done.stderr.strip()[-500:]}")
     return float(done.stdout.split()[-1])
@@ -33,8 +35,8 @@ def images_per_second(folder: Path, network: str) -> float:
 def _predict(folder: str, network: str) -> float:
     import keras
 
-    from models.network import build_network
-    from models.seed_network import build_seed_network
+    from smearcount.models.training.network import build_network
+    from smearcount.models.training.seed_network import build_seed_network
 
     # Random weights cost the same as trained ones.
     model = build_seed_network() if network == "seed" else build_network()

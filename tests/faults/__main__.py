@@ -16,14 +16,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-sys.path.append(str(Path(__file__).parents[1]))
-sys.path.append(str(Path(__file__).parents[1] / "acceptance"))
-
-import document
-from campaign import IMAGES_PER_SECOND, Campaign
-from faults import FAULTS, NOTHING, Fault
-from stream import choose, real_images
-from verdict import HEADINGS, Row, cells
+from faults import document
+from faults.campaign import IMAGES_PER_SECOND, Campaign
+from faults.faults import FAULTS, NOTHING, Fault
+from faults.stream import choose, real_images
+from faults.verdict import HEADINGS, Row, cells
 
 #: The table in the documentation is of at least so many images.
 _FEWEST_IMAGES = 5000

@@ -5,12 +5,13 @@ from collections import defaultdict
 from typing import Any, NamedTuple
 
 import psycopg
-from background import Background
-from verdict import Account, Beat, Fate
 
-from db.counts import slide_tallies
-from db.database import Database
-from differential.tally import SlideTally
+from smearcount.db.engine.database import Database
+from smearcount.db.queries.counts import slide_tallies
+from smearcount.differential.tally import SlideTally
+
+from faults.background import Background
+from faults.verdict import Account, Beat, Fate
 
 #: Pause between two beats, and how long to wait for a connection, in seconds.
 _PAUSE_SECONDS, _CONNECT_SECONDS = 0.05, 2

@@ -9,9 +9,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
-from hosts import Host
-from patience import until
-from servers import PostgresqlServer, ValkeyServer, free_port
+
+from faults.patience import until
+from support.hosts import Host
+from support.servers import PostgresqlServer, ValkeyServer, free_port
 
 
 class Disk:

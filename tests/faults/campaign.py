@@ -8,13 +8,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from account import Pulse, Standing, account, standing
-from faults import Fault
-from patience import Trouble, until
-from servers import ServerCannotStart
-from stage import Stage
-from stream import CellFile, Dropping
-from verdict import Account, Findings, Injection, Row, catching_up, compare, recovery
+from faults.account import Pulse, Standing, account, standing
+from faults.faults import Fault
+from faults.patience import Trouble, until
+from faults.stage import Stage
+from faults.stream import CellFile, Dropping
+from faults.verdict import Account, Findings, Injection, Row, catching_up, compare, recovery
+from support.servers import ServerCannotStart
 
 #: Images per second: a run of 5,000 takes half a minute, and a small machine has time to spare between two faults.
 IMAGES_PER_SECOND = 200

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from faults import FAULTS
-from verdict import Row, markdown
+from faults.faults import FAULTS
+from faults.verdict import Row, markdown
 
 FILE = Path(__file__).parents[2] / "docs" / "faults.md"
 

@@ -13,16 +13,17 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, LiteralString
 
-import clock
-import hosts
 import psutil
 import psycopg
-from backends import frozen, kill
-from exports import cell_bytes
-from hosts import Host
-from patience import Trouble, until
-from stage import Part, Stage, Wiring
-from worker_process import HANGS, KILLS
+
+from faults import clock
+from faults.backends import frozen, kill
+from faults.patience import Trouble, until
+from faults.stage import Part, Stage, Wiring
+from support import hosts
+from support.exports import cell_bytes
+from support.hosts import Host
+from support.worker_process import HANGS, KILLS
 
 #: How long a part may take to be there again, in seconds.
 _BACK_SECONDS = 60.0

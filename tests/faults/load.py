@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import httpx2
-from background import Background
-from stream import choose
+
+from faults.background import Background
+from faults.stream import choose
 
 _CELLS_PER_SLIDE = 400
 _VISIT_SECONDS = 5.0

@@ -13,7 +13,6 @@ import json
 import random
 import secrets
 import signal
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -26,22 +25,20 @@ import psutil
 import psycopg
 from rich.console import Console
 
-sys.path.extend(str(Path(__file__).parents[1] / folder) for folder in ("", "acceptance"))
+from smearcount.worker.settings import usable_cores
 
-import soak_report
-from account import Pulse
-from background import Background
-from balance import CALLS, balance
-from faults import FAULTS, Fault
-from hosts import why_unavailable
-from load import Dropping, Visiting, drop, make_originals
-from patience import Trouble, until
-from running import QUICK
-from samples import WARM_UP_SECONDS, Sample, look, steadiness, write
-from servers import ServerCannotStart, free_port
-from stage import Part, Stage, Wiring
-
-from worker.settings import usable_cores
+from faults import soak_report
+from faults.account import Pulse
+from faults.background import Background
+from faults.balance import CALLS, balance
+from faults.faults import FAULTS, Fault
+from faults.load import Dropping, Visiting, drop, make_originals
+from faults.patience import Trouble, until
+from faults.samples import WARM_UP_SECONDS, Sample, look, steadiness, write
+from faults.stage import Part, Stage, Wiring
+from support.hosts import why_unavailable
+from support.running import QUICK
+from support.servers import ServerCannotStart, free_port
 
 _SAMPLE_SECONDS = 10.0
 #: How long the images may take to be finished after the last one was dropped.

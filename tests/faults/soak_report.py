@@ -7,7 +7,8 @@ from pathlib import Path
 from statistics import median
 
 from rich.table import Table
-from samples import Steadiness
+
+from faults.samples import Steadiness
 
 #: Bounds: how much a third of the run may add to a process.
 MOST_GROWTH_PERCENT, MOST_HANDLES_GROWTH = 5.0, 1.0

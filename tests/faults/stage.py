@@ -14,19 +14,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import clock
-import hosts
 import psutil
-from backends import Disk, Postgresql, Valkey, family, kill
-from clock import Clock
-from hosts import Host, Network
-from patience import Trouble, until
-from proxy import Proxy
-from running import QUICK
 
-from db.database import Database
-from db.migration import migrate
-from worker import children
+from smearcount.cli.local import processes
+from smearcount.db.engine.database import Database
+from smearcount.db.migration import migrate
+
+from faults import clock
+from faults.backends import Disk, Postgresql, Valkey, family, kill
+from faults.clock import Clock
+from faults.patience import Trouble, until
+from faults.proxy import Proxy
+from support import hosts
+from support.hosts import Host, Network
+from support.running import QUICK
 
 #: A part that ended is started again after so long, as a service manager does it.
 RESTART_SECONDS = 1.0
@@ -37,7 +38,7 @@ _DATABASE_MEGABYTES, _BROKER_MEGABYTES = 256, 32
 
 _SERVERS, _WATCHING, _WORKING = "count", "watch", ("work1", "work2")
 _WORKER_TIMES = ("batch_seconds", "redelivery_seconds")
-_WORKER_WITH_TROUBLE = Path(__file__).parents[1] / "worker_process.py"
+_WORKER_WITH_TROUBLE = Path(__file__).parents[1] / "support" / "worker_process.py"
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ class Part:
 
     def start(self) -> None:
         """Start it."""
-        self._process = children.start(self._command, log=self.log, environment=self._environment)
+        self._process = processes.start(self._command, log=self.log, environment=self._environment)
         self.starts += 1
 
     def tend(self) -> None:
@@ -301,7 +302,7 @@ class Stage:
         return part
 
     def _smearcount(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "cli.main", *arguments]
+        return [sys.executable, "-m", "smearcount.cli.main", *arguments]
 
     def _part(self, name: str, command: list[str], host: Host | None) -> Part:
         environment = self._environment() | {"SMEARCOUNT_MOUNTS": str(self.seen_at(host))}

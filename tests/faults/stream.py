@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from background import Background
-from exports import cell_bytes
+from faults.background import Background
+from support.exports import cell_bytes
 
 CELLS_PER_SLIDE = 100
 

@@ -9,11 +9,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-sys.path.append(str(Path(__file__).parents[1]))
+from smearcount.models.preprocessing import decode_cell
 
-from sandbox import MEGABYTES, SECONDS, Outcome, fuzz
-
-from models.preprocessing import decode_cell
+from fuzzing.sandbox import MEGABYTES, SECONDS, Outcome, fuzz
 
 
 def main() -> int:

@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from memory import peak_bytes
-from mutations import mutated
-from originals import originals
+from smearcount.models.errors import ImageRefused
 
-from models.errors import ImageRefused
+from fuzzing.mutations import mutated
+from fuzzing.originals import originals
+from support.memory import peak_bytes
 
 #: What no image may take.
 SECONDS = 5.0

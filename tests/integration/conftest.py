@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from working import Desk
 
-from db.database import Database
-from worker.broker import EmbeddedBroker
+from smearcount.cli.local.broker import EmbeddedBroker
+from smearcount.db.engine.database import Database
+
+from support.working import Desk
 
 
 @pytest.fixture

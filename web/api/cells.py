@@ -5,15 +5,15 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from starlette.status import HTTP_304_NOT_MODIFIED
 
-from db.gallery import cell, image_file
-from db.reviews import history
-from web.answers.base import LARGEST_ID
-from web.answers.cells import CellAnswer
-from web.answers.reviews import History, ReviewAnswer
-from web.dependencies import TheDatabase, TheMounts, TheThumbnails, person
-from web.files import Picture, read_picture
-from web.problems import described
-from web.thumbnails import Side, ThumbnailKey
+from smearcount.db.queries.cells import cell, image_file
+from smearcount.db.review.reviews import history
+from smearcount.web.dependencies import TheDatabase, TheMounts, TheThumbnails, person
+from smearcount.web.media.pictures import Picture, read_picture
+from smearcount.web.media.thumbnails import Side, ThumbnailKey
+from smearcount.web.problems import described
+from smearcount.web.schemas.base import LARGEST_ID
+from smearcount.web.schemas.cells import CellAnswer
+from smearcount.web.schemas.reviews import History, ReviewAnswer
 
 router = APIRouter(prefix="/cells", tags=["cells"], dependencies=[Depends(person)])
 

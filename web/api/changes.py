@@ -7,10 +7,10 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import Field
 
-from web.answers.base import Answer
-from web.dependencies import person
-from web.feed import ChangeFeed, Listener
-from web.problems import described
+from smearcount.web.dependencies import person
+from smearcount.web.live.live_updates import ChangeFeed, Listener
+from smearcount.web.problems import described
+from smearcount.web.schemas.base import Answer
 
 router = APIRouter(tags=["changes"])
 

@@ -5,8 +5,8 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from web.access import SESSION_COOKIE
-from web.problems import MEDIA_TYPE, ProblemDetails
+from smearcount.web.auth.access import SESSION_COOKIE
+from smearcount.web.problems import MEDIA_TYPE, ProblemDetails
 
 DESCRIPTION: Final = """
 Differential counts of blood-smear slides: read them, look at the cells behind them, correct and sign them.

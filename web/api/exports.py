@@ -9,14 +9,14 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query, Response
 
-from differential.forms import fhir, hl7
-from differential.forms.examination import Export, SlideExamination
-from differential.forms.spreadsheet import examinations_csv
-from web.api.slides import SlideId
-from web.dependencies import TheFacilities, person
-from web.examinations import examinations
-from web.facilities import Facilities
-from web.problems import described
+from smearcount.differential.forms import fhir, hl7
+from smearcount.differential.forms.examination import Export, SlideExamination
+from smearcount.differential.forms.spreadsheet import examinations_csv
+from smearcount.web.api.examinations import examinations
+from smearcount.web.api.slides import SlideId
+from smearcount.web.dependencies import TheFacilities, person
+from smearcount.web.problems import described
+from smearcount.web.services import Facilities
 
 router = APIRouter(tags=["export"], dependencies=[Depends(person)])
 

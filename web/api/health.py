@@ -6,10 +6,10 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, Field
 from starlette.requests import Request
 
-from db.errors import DatabaseError
-from db.migration import require_current
-from web.dependencies import TheDatabase, person
-from web.problems import Problem, described
+from smearcount.db.errors import DatabaseError
+from smearcount.db.migration import require_current
+from smearcount.web.dependencies import TheDatabase, person
+from smearcount.web.problems import Problem, described
 
 router = APIRouter(tags=["health"])
 

@@ -6,8 +6,8 @@ from fastapi import APIRouter, Path
 from pydantic import Field
 from starlette.exceptions import HTTPException
 
-from web.answers.base import Answer
-from web.problems import KINDS, described
+from smearcount.web.problems import KINDS, described
+from smearcount.web.schemas.base import Answer
 
 router = APIRouter(tags=["problems"])
 

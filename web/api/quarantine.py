@@ -4,15 +4,15 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from db.gallery import quarantined
-from db.repair import retry
-from db.slides import slide
-from differential.forms.spreadsheet import csv_text
-from web.answers.cells import QUARANTINED_COLUMNS, QuarantinedAnswer, QuarantinedList, quarantined_rows
-from web.answers.reviews import Retried, RetryQuestion
-from web.dependencies import TheDatabase, TheReviewer, person
-from web.problems import described
-from web.tables import ALSO_CSV, Format, PageQuery, csv_answer, link_next
+from smearcount.db.ingest.retry import retry
+from smearcount.db.queries.cells import quarantined
+from smearcount.db.queries.slides import slide
+from smearcount.differential.forms.spreadsheet import csv_text
+from smearcount.web.dependencies import TheDatabase, TheReviewer, person
+from smearcount.web.problems import described
+from smearcount.web.schemas.cells import QUARANTINED_COLUMNS, QuarantinedAnswer, QuarantinedList, quarantined_rows
+from smearcount.web.schemas.reviews import Retried, RetryQuestion
+from smearcount.web.schemas.tables import ALSO_CSV, Format, PageQuery, csv_answer, link_next
 
 router = APIRouter(tags=["quarantine"])
 

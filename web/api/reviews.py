@@ -4,12 +4,15 @@ from collections.abc import Sequence
 
 from fastapi import APIRouter, status
 
-from db.database import Database
-from db.reviews import Review, reclassify, undo
-from db.signing import comment, reopen, sign, slide_events
-from db.slides import SlideFilter, slide, slide_page
-from differential.settings import CountSettings
-from web.answers.reviews import (
+from smearcount.db.engine.database import Database
+from smearcount.db.queries.slides import SlideFilter, slide, slide_page
+from smearcount.db.review.reviews import Review, reclassify, undo
+from smearcount.db.review.sign_off import comment, reopen, sign, slide_events
+from smearcount.differential.settings import CountSettings
+from smearcount.web.api.slides import SlideId
+from smearcount.web.dependencies import TheCountSettings, TheDatabase, TheReviewer
+from smearcount.web.problems import described
+from smearcount.web.schemas.reviews import (
     CommentQuestion,
     ReopenQuestion,
     ReviewAnswer,
@@ -17,10 +20,7 @@ from web.answers.reviews import (
     ReviewQuestion,
     SignQuestion,
 )
-from web.answers.slides import DifferentialAnswer, SlideDetail
-from web.api.slides import SlideId
-from web.dependencies import TheCountSettings, TheDatabase, TheReviewer
-from web.problems import described
+from smearcount.web.schemas.slides import DifferentialAnswer, SlideDetail
 
 router = APIRouter(
     tags=["review"], responses=described("bad-name", "not-allowed", "csrf", "foreign-origin", "review-refused")

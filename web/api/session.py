@@ -3,10 +3,10 @@
 from fastapi import APIRouter, Request, Response, status
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from web.access import SESSION_COOKIE, Person
-from web.dependencies import TheAccess, TheFacilities, ThePerson, TheVisitor
-from web.problems import Problem, described
-from web.users import LONGEST_NAME, LONGEST_PASSWORD, Role
+from smearcount.web.auth.access import SESSION_COOKIE, Person
+from smearcount.web.auth.users import LONGEST_NAME, LONGEST_PASSWORD, Role
+from smearcount.web.dependencies import TheAccess, TheFacilities, ThePerson, TheVisitor
+from smearcount.web.problems import Problem, described
 
 router = APIRouter(prefix="/session", tags=["session"])
 

@@ -5,21 +5,28 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import AfterValidator, Field
 
-from db.gallery import cells
-from db.schema import ImageState
-from db.signing import slide_events
-from db.slides import SlideFilter, SlideSort, Status, slide
-from differential.classes import ReviewClass
-from differential.forms.spreadsheet import csv_text, examinations_csv, rows_csv
-from web.answers.base import LARGEST_ID
-from web.answers.cells import CELL_COLUMNS, CellAnswer, CellList, cell_rows
-from web.answers.slides import SLIDE_COLUMNS, DifferentialAnswer, SlideAnswer, SlideDetail, SlideList, slide_rows
-from web.days import Day, end_of, start_of
-from web.dependencies import TheCountSettings, TheDatabase, TheFacilities, person
-from web.examinations import examinations
-from web.listing import FLAG_CODES, Listing, listed
-from web.problems import described
-from web.tables import ALSO_CSV, Format, FormatQuery, PageQuery, csv_answer, link_next
+from smearcount.db.queries.cells import cells
+from smearcount.db.queries.slides import SlideFilter, SlideSort, Status, slide
+from smearcount.db.review.sign_off import slide_events
+from smearcount.db.schema import ImageState
+from smearcount.differential.classes import ReviewClass
+from smearcount.differential.forms.spreadsheet import csv_text, examinations_csv, rows_csv
+from smearcount.web.api.examinations import examinations
+from smearcount.web.api.listing import FLAG_CODES, Listing, listed
+from smearcount.web.dependencies import TheCountSettings, TheDatabase, TheFacilities, person
+from smearcount.web.problems import described
+from smearcount.web.schemas.base import LARGEST_ID
+from smearcount.web.schemas.cells import CELL_COLUMNS, CellAnswer, CellList, cell_rows
+from smearcount.web.schemas.days import Day, end_of, start_of
+from smearcount.web.schemas.slides import (
+    SLIDE_COLUMNS,
+    DifferentialAnswer,
+    SlideAnswer,
+    SlideDetail,
+    SlideList,
+    slide_rows,
+)
+from smearcount.web.schemas.tables import ALSO_CSV, Format, FormatQuery, PageQuery, csv_answer, link_next
 
 router = APIRouter(prefix="/slides", tags=["slides"], dependencies=[Depends(person)])
 

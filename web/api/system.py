@@ -4,11 +4,11 @@ from datetime import UTC, datetime
 
 from fastapi import APIRouter, Depends
 
-from db.counts import inbox_lines, progress
-from differential.errors import SmearcountError
-from web.answers.system import CheckAnswer, Checks, InboxAnswer, ModelInUse, QueueAnswer, SystemAnswer
-from web.dependencies import TheCheckup, TheFacilities, person
-from web.facilities import Facilities
+from smearcount.db.queries.counts import inbox_lines, progress
+from smearcount.differential.errors import SmearcountError
+from smearcount.web.dependencies import TheCheckup, TheFacilities, person
+from smearcount.web.schemas.system import CheckAnswer, Checks, InboxAnswer, ModelInUse, QueueAnswer, SystemAnswer
+from smearcount.web.services import Facilities
 
 router = APIRouter(prefix="/system", tags=["system"], dependencies=[Depends(person)])
 

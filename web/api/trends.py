@@ -6,12 +6,12 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import Field
 
-from db.trends import per_day
-from differential.forms.spreadsheet import rows_csv
-from web.answers.system import DAY_COLUMNS, ColourAnswer, DayAnswer, Trends, day_rows
-from web.days import Day, end_of, start_of
-from web.dependencies import TheFacilities, person
-from web.tables import ALSO_CSV, Format, FormatQuery, csv_answer
+from smearcount.db.queries.trends import per_day
+from smearcount.differential.forms.spreadsheet import rows_csv
+from smearcount.web.dependencies import TheFacilities, person
+from smearcount.web.schemas.days import Day, end_of, start_of
+from smearcount.web.schemas.system import DAY_COLUMNS, ColourAnswer, DayAnswer, Trends, day_rows
+from smearcount.web.schemas.tables import ALSO_CSV, Format, FormatQuery, csv_answer
 
 router = APIRouter(tags=["system"], dependencies=[Depends(person)])
 

@@ -3,15 +3,15 @@
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse
 
-from db.gallery import cell
-from db.reviews import history
-from db.schema import ImageState
-from differential.classes import CellClass, ReviewClass
-from web.api.cells import CellId
-from web.dependencies import TheDatabase
-from web.pages.rendering import page
-from web.pages.visiting import TheViewer
-from web.pages.words import CLASSES
+from smearcount.db.queries.cells import cell
+from smearcount.db.review.reviews import history
+from smearcount.db.schema import ImageState
+from smearcount.differential.classes import CellClass, ReviewClass
+from smearcount.web.api.cells import CellId
+from smearcount.web.dependencies import TheDatabase
+from smearcount.web.pages.page_auth import TheViewer
+from smearcount.web.pages.parts.labels import CLASSES
+from smearcount.web.pages.rendering import page
 
 router = APIRouter(include_in_schema=False)
 

@@ -6,8 +6,8 @@ from typing import Any
 from fastapi import Request
 from starlette.responses import Response
 
-from web.pages.rendering import page
-from web.problems import KINDS
+from smearcount.web.pages.rendering import page
+from smearcount.web.problems import KINDS
 
 
 def error_page(request: Request, content: Mapping[str, Any], headers: Mapping[str, str]) -> Response:

@@ -3,10 +3,10 @@
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse
 
-from differential.flags import FLAG_MEANINGS
-from differential.forms.report_page import LIMITS
-from web.pages.rendering import page
-from web.pages.visiting import TheViewer
+from smearcount.differential.flags import FLAG_MEANINGS
+from smearcount.differential.forms.report_page import LIMITS
+from smearcount.web.pages.page_auth import TheViewer
+from smearcount.web.pages.rendering import page
 
 router = APIRouter(include_in_schema=False)
 

@@ -4,8 +4,18 @@ from typing import Final
 
 from fastapi import FastAPI
 
-from web.pages import assets, cell, help, login, rendering, slide, slides, system, trends  # noqa: A004 (a page of that name)
-from web.pages.errors import error_page
+from smearcount.web.pages import (
+    assets,
+    cell,
+    help,  # noqa: A004 (a page of that name)
+    login,
+    rendering,
+    slide,
+    slides,
+    system,
+    trends,
+)
+from smearcount.web.pages.errors import error_page
 
 MODULES: Final = (slides, slide, cell, trends, system, login, help)
 

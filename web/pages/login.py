@@ -3,8 +3,8 @@
 from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
-from web.dependencies import TheAccess, TheVisitor
-from web.pages.rendering import page
+from smearcount.web.dependencies import TheAccess, TheVisitor
+from smearcount.web.pages.rendering import page
 
 router = APIRouter(include_in_schema=False)
 

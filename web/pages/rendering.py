@@ -7,10 +7,11 @@ from fastapi import Request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
-from differential.forms.wording import RESEARCH_USE
-from web.access import Access, Person
-from web.facilities import Facilities
-from web.pages import assets, words
+from smearcount.differential.forms.wording import RESEARCH_USE
+from smearcount.web.auth.access import Access, Person
+from smearcount.web.pages import assets
+from smearcount.web.pages.parts import labels
+from smearcount.web.services import Facilities
 
 #: The pages that the navigation names: their path and what they are called.
 NAVIGATION: Final = (("/", "Slides"), ("/trends", "Trends"), ("/system", "System"), ("/help", "Help"))
@@ -26,15 +27,15 @@ def _environment() -> Environment:
         auto_reload=False,
     )
     environment.filters |= {
-        name: getattr(words, name)
+        name: getattr(labels, name)
         for name in ("percent", "share", "bounds", "reference", "number", "signed", "counted", "moment")
     }
     environment.globals |= {
         "static": assets.prefix(),
         "navigation": NAVIGATION,
         "research_use": RESEARCH_USE,
-        "classes": words.CLASSES,
-        "status_words": words.STATUS_WORDS,
+        "classes": labels.CLASSES,
+        "status_words": labels.STATUS_WORDS,
     }
     return environment
 

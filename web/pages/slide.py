@@ -9,22 +9,22 @@ from fastapi import APIRouter, Query, Request
 from pydantic import Field
 from starlette.responses import HTMLResponse
 
-from db.reviews import slide_history
-from db.signing import slide_events
-from db.slides import slide
-from differential.classes import ReviewClass
-from differential.forms.examination import Export
-from differential.forms.report_page import report_page
-from web.answers.base import LARGEST_ID, Answer
-from web.answers.reviews import ReviewAnswer
-from web.api.slides import SlideId
-from web.dependencies import TheCountSettings, TheDatabase, TheFacilities
-from web.examinations import examinations
-from web.pages.bars import range_bar
-from web.pages.gallery import GalleryQuery, Show, contact_sheet, gallery
-from web.pages.rendering import fill, page
-from web.pages.summary import Summary
-from web.pages.visiting import TheViewer
+from smearcount.db.queries.slides import slide
+from smearcount.db.review.reviews import slide_history
+from smearcount.db.review.sign_off import slide_events
+from smearcount.differential.classes import ReviewClass
+from smearcount.differential.forms.examination import Export
+from smearcount.differential.forms.report_page import report_page
+from smearcount.web.api.examinations import examinations
+from smearcount.web.api.slides import SlideId
+from smearcount.web.dependencies import TheCountSettings, TheDatabase, TheFacilities
+from smearcount.web.pages.page_auth import TheViewer
+from smearcount.web.pages.parts.bars import range_bar
+from smearcount.web.pages.parts.gallery import GalleryQuery, Show, contact_sheet, gallery
+from smearcount.web.pages.parts.summary import Summary
+from smearcount.web.pages.rendering import fill, page
+from smearcount.web.schemas.base import LARGEST_ID, Answer
+from smearcount.web.schemas.reviews import ReviewAnswer
 
 router = APIRouter(prefix="/slides/{slide_id}", include_in_schema=False)
 

@@ -8,18 +8,18 @@ from fastapi import APIRouter, Query, Request
 from pydantic import Field, model_validator
 from starlette.responses import HTMLResponse
 
-from db.slides import SlideSort, SlideSummary, Status
-from differential.classes import WBC_CLASSES, ReviewClass
-from differential.flags import Flag, slide_flags
-from differential.settings import CountSettings
-from web.api.slides import SlidesQuery
-from web.dependencies import TheCountSettings, TheDatabase
-from web.listing import FLAG_CODES, listed
-from web.pages.bars import StackedBar, stacked_bar
-from web.pages.rendering import page
-from web.pages.summary import progress
-from web.pages.visiting import TheViewer
-from web.pages.words import CLASSES
+from smearcount.db.queries.slides import SlideSort, SlideSummary, Status
+from smearcount.differential.classes import WBC_CLASSES, ReviewClass
+from smearcount.differential.flags import Flag, slide_flags
+from smearcount.differential.settings import CountSettings
+from smearcount.web.api.listing import FLAG_CODES, listed
+from smearcount.web.api.slides import SlidesQuery
+from smearcount.web.dependencies import TheCountSettings, TheDatabase
+from smearcount.web.pages.page_auth import TheViewer
+from smearcount.web.pages.parts.bars import StackedBar, stacked_bar
+from smearcount.web.pages.parts.labels import CLASSES
+from smearcount.web.pages.parts.summary import progress
+from smearcount.web.pages.rendering import page
 
 router = APIRouter(include_in_schema=False)
 

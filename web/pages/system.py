@@ -6,12 +6,12 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import HTMLResponse
 
-from db.gallery import quarantined
-from db.usage import cells_per_model
-from web.api.system import get_system
-from web.dependencies import TheCheckup, TheFacilities
-from web.pages.rendering import page
-from web.pages.visiting import TheViewer
+from smearcount.db.queries.cells import quarantined
+from smearcount.db.queries.usage import cells_per_model
+from smearcount.web.api.system import get_system
+from smearcount.web.dependencies import TheCheckup, TheFacilities
+from smearcount.web.pages.page_auth import TheViewer
+from smearcount.web.pages.rendering import page
 
 router = APIRouter(prefix="/system", include_in_schema=False)
 

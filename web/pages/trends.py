@@ -8,13 +8,13 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict
 from starlette.responses import HTMLResponse
 
-from db.trends import DayLine, per_day
-from web.days import end_of, start_of
-from web.dependencies import TheFacilities
-from web.facilities import Colour
-from web.pages.charts import BOTTOM, HEIGHT, LEFT, RIGHT, WIDTH, Chart, Within, chart
-from web.pages.rendering import page
-from web.pages.visiting import TheViewer
+from smearcount.db.queries.trends import DayLine, per_day
+from smearcount.web.dependencies import TheFacilities
+from smearcount.web.pages.page_auth import TheViewer
+from smearcount.web.pages.parts.charts import BOTTOM, HEIGHT, LEFT, RIGHT, WIDTH, Chart, Within, chart
+from smearcount.web.pages.rendering import page
+from smearcount.web.schemas.days import end_of, start_of
+from smearcount.web.services import Colour
 
 router = APIRouter(include_in_schema=False)
 

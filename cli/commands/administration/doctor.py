@@ -1,0 +1,30 @@
+"""`smearcount doctor`."""
+
+from pathlib import Path
+
+import click
+
+from smearcount.cli import options
+from smearcount.cli.diagnostics import Finding, examine
+from smearcount.cli.errors import ExitCode, ExitWith
+from smearcount.cli.site import Site
+from smearcount.cli.views.screen import show_rows
+
+
+@click.command()
+@click.argument("inbox", type=click.Path(path_type=Path), required=False)
+@options.output
+@options.data
+@options.database
+@options.broker
+def doctor(
+    inbox: Path | None, output: str, data: Path | None, database_url: str | None, broker_url: str | None
+) -> None:
+    """Check the database, the broker and the model; with INBOX, also whether file events arrive from it.
+
+    For the last a small hidden file is written into INBOX and removed again. Exit code 1 if something is wrong.
+    """
+    findings: list[Finding] = examine(Site(data=data, database_url=database_url, broker_url=broker_url), inbox)
+    show_rows(findings, output)
+    if any(finding.state == "wrong" for finding in findings):
+        raise ExitWith(ExitCode.FAILED)

@@ -1,0 +1,68 @@
+"""`smearcount images`."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from smearcount.cli import options
+from smearcount.cli.site import Site
+from smearcount.cli.views.screen import say, show_rows
+from smearcount.db.queries.counts import image_lines
+from smearcount.db.records import ImageLine
+from smearcount.db.schema import ImageState
+
+_STATES = [*(state.value for state in ImageState), "unidentified"]
+_COLUMNS = ("id", "path", "state", "cell_class", "confidence", "reason")
+
+
+@click.command()
+@click.argument("slide", required=False)
+@click.option("--state", "states", type=click.Choice(_STATES), multiple=True, metavar="STATE",
+              help="Only images in this state; may be given more than once: "
+              f"{', '.join(ImageState)}, or unidentified.")  # fmt: skip
+@options.output
+@options.inbox_name
+@options.data
+@options.database
+def images(
+    slide: str | None,
+    states: tuple[str, ...],
+    output: str,
+    inbox: str | None,
+    data: Path | None,
+    database_url: str | None,
+) -> None:
+    """List the images of SLIDE, or of all slides, with their state, class and the reason where one was refused.
+
+    Overwritten files are listed only when asked for with --state superseded.
+    """
+    site = Site(data=data, database_url=database_url)
+    wanted = {ImageState(state) for state in states if state != "unidentified"}
+    looked_up = wanted | {ImageState.DONE} if "unidentified" in states else wanted
+    with site.counted_database() as database:
+        lines = image_lines(database, slide=slide, inbox=inbox, states=looked_up)
+    if "unidentified" in states:
+        lines = [line for line in lines if line.state in wanted or line.identified is False]
+    if not lines and output == "table":
+        say("no such images")
+        return
+    if output == "table":
+        rows = [asdict(line) | {"state": _shown_state(line), "reason": _shown_reason(line)} for line in lines]
+        show_rows(rows, output, _COLUMNS)
+    else:
+        show_rows(lines, output)
+
+
+def _shown_state(line: ImageLine) -> str:
+    """Say of a classified image under the threshold what it is counted as, not only that it is done."""
+    return "unidentified" if line.identified is False else line.state
+
+
+def _shown_reason(line: ImageLine) -> str | None:
+    """Say why a cell was left unidentified, beside why a file was refused."""
+    if line.identified is not False or line.confidence is None or line.threshold is None:
+        return line.reason
+    if line.confidence < line.threshold:
+        return f"confidence under {line.threshold:g}"
+    return "unlike the cells that the model knows"

@@ -1,0 +1,136 @@
+"""`smearcount up`: everything on one machine."""
+
+import signal
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+
+import click
+
+from smearcount.cli import options
+from smearcount.cli.demo import place_demo_slides
+from smearcount.cli.errors import CommandError, ExitCode, ExitWith
+from smearcount.cli.local.instance_lock import hold_data_folder
+from smearcount.cli.local.supervision import Broker, Child, Crew
+from smearcount.cli.site import Site
+from smearcount.cli.views.screen import say
+from smearcount.cli.views.tally import TallyView
+from smearcount.db.migration import migrate
+from smearcount.models.inference.classifier import check_model
+from smearcount.watcher.layout import Layout
+from smearcount.web.server.sockets import address, free_port
+
+_ROUND_SECONDS = 0.25
+
+
+@click.command()
+@click.argument("inbox", type=click.Path(path_type=Path))
+@click.option("--once", is_flag=True, help="Count what is there, print the slides and exit.")
+@click.option(
+    "--demo", is_flag=True, help="Make INBOX if it is missing, and put demo slides there if it was never used."
+)
+@click.option(
+    "--web/--no-web", default=None, help="Serve the pages on which slides are reviewed, or not.  [env: SMEARCOUNT_WEB]"
+)
+@options.port
+@options.workers
+@options.poll
+@options.data
+@options.database
+@options.broker
+def up(
+    inbox: Path,
+    once: bool,
+    demo: bool,
+    web: bool | None,
+    web_port: int | None,
+    workers: int | None,
+    poll: bool | None,
+    data: Path | None,
+    database_url: str | None,
+    broker_url: str | None,
+) -> None:
+    """Watch INBOX and count what arrives: broker, database, workers, watcher and web server on this machine.
+
+    Every folder in INBOX is a slide, every image in it a cell. Each slide's differential is printed as it completes; on the
+    pages at the printed address the cells are seen and reviewed. Ctrl-C ends everything; nothing is lost, the next start
+    goes on where this one ended.
+
+    With --once it ends by itself: exit code 0, or 3 if some files could not be counted; those are listed with the reason.
+    """
+    signal.signal(signal.SIGTERM, _interrupt)
+    site = Site(
+        data=data,
+        database_url=database_url,
+        broker_url=broker_url,
+        workers=workers,
+        poll=poll,
+        web=web,
+        web_port=web_port,
+    )
+    Layout(site.watcher.pattern)
+    check_model(site.models)
+    with hold_data_folder(site.data, inbox), site.database as database:
+        migrate(database)
+        if demo:
+            place_demo_slides(inbox, database, site.watcher, site.data / "demo.truth.csv")
+        if not inbox.is_dir():
+            raise CommandError(f"the inbox {inbox} does not exist; make the folder, or name another one")
+        served_at = None if once or not site.web.web else _find_address(site)
+        crew = _crew(site, inbox, served_at)
+        view = TallyView(database, site, inbox, once=once)
+        say(f"watching {inbox}; data in {site.data}; Ctrl-C ends" if not once else f"counting what is in {inbox}")
+        if served_at is not None:
+            say(f"slides are shown and reviewed at {served_at.url}")
+        started_at = datetime.now(UTC)
+        interrupted = False
+        try:
+            crew.start()
+            with view:
+                while not (once and view.is_everything_counted_since(started_at)):
+                    for said in crew.keep_alive():
+                        view.say(said)
+                    view.update()
+                    time.sleep(_ROUND_SECONDS)
+        except KeyboardInterrupt:
+            say("ending; the batches under way are finished first ...")
+            interrupted = True
+        finally:
+            crew.stop()
+        if interrupted:
+            say("ended; nothing is lost, the next start goes on from here")
+            raise ExitWith(ExitCode.INTERRUPTED)
+        quarantined = view.print_result()
+    if quarantined:
+        raise ExitWith(ExitCode.QUARANTINED)
+
+
+@dataclass(frozen=True)
+class _Address:
+    port: int
+    url: str
+
+
+def _find_address(site: Site) -> _Address:
+    settings = site.web
+    # Where no port was asked for, another installation on this machine must not keep this one from counting.
+    port = free_port(settings.web_host, settings.web_port, may_differ="web_port" not in settings.model_fields_set)
+    return _Address(port, address(settings.web_host, port))
+
+
+def _crew(site: Site, inbox: Path, served_at: _Address | None) -> Crew:
+    logs = site.data / "logs"
+    environment = site.environment()
+    broker = [Broker(site.broker_folder, logs / "broker.log")] if site.has_own_broker else []
+    web = [] if served_at is None else [
+        Child("web server", ["web", "--port", str(served_at.port)], environment, logs / "web.log")
+    ]  # fmt: skip
+    worker = Child("worker", ["worker"], environment, logs / "worker.log")
+    watcher = Child("watcher", ["watch", str(inbox)], environment, logs / "watcher.log")
+    return Crew(*broker, worker, watcher, *web)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

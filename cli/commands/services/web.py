@@ -1,0 +1,68 @@
+"""`smearcount web`."""
+
+from pathlib import Path
+
+import click
+
+from smearcount.cli import options
+from smearcount.cli.errors import ExitCode, ExitWith
+from smearcount.cli.logs import log_to_stderr
+from smearcount.cli.site import Site
+from smearcount.cli.startup import migrate_patiently, warn_of_mounts
+from smearcount.cli.views.screen import say
+from smearcount.cli.web_services import web_facilities
+from smearcount.web.server.application import make_application
+from smearcount.web.server.process import serve
+from smearcount.web.settings import is_loopback
+
+
+@click.command()
+@click.option(
+    "--host",
+    "web_host",
+    metavar="ADDRESS",
+    help="Address to listen on; beyond this machine people must log in.  [env: SMEARCOUNT_WEB_HOST]",
+)
+@options.port
+@options.users
+@options.data
+@options.database
+@options.broker
+def web(
+    web_host: str | None,
+    web_port: int | None,
+    web_users: Path | None,
+    data: Path | None,
+    database_url: str | None,
+    broker_url: str | None,
+) -> None:
+    """Serve the pages and the HTTP API, so that people see, question and correct slides in a browser.
+
+    Without users it listens on this machine alone, and who corrects a slide says their name. To be reached from the
+    network it needs users (see web-user) or a token (SMEARCOUNT_WEB_TOKEN, which no option takes: others could read it in
+    the list of processes). It speaks HTTP: put a proxy with HTTPS in front. Ctrl-C or SIGTERM ends it.
+    """
+    site = Site(
+        data=data,
+        database_url=database_url,
+        broker_url=broker_url,
+        web_host=web_host,
+        web_port=web_port,
+        web_users=web_users,
+    )
+    log_to_stderr(site.log)
+    with site.database as database, web_facilities(site) as facilities:
+        application = make_application(facilities)  # refused before anything is waited for
+        migrate_patiently(database)
+        warn_of_mounts(database, site.mounts)
+        if not is_loopback(site.web.web_host):
+            say("names and passwords travel unencrypted unless a proxy with HTTPS stands in front")
+        serve(
+            application,
+            host=site.web.web_host,
+            port=site.web.web_port,
+            is_open=application.state.access.is_open,
+            say=lambda address: say(f"serving {address} ; Ctrl-C ends"),
+        )
+    say("ended")
+    raise ExitWith(ExitCode.INTERRUPTED)

@@ -1,0 +1,172 @@
+"""What `doctor` examines, one finding each: what was looked at, whether it is well, and what to do if not."""
+
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from smearcount.cli.site import Site
+from smearcount.db.ingest.journal import newest_files
+from smearcount.db.migration import require_current
+from smearcount.db.queries.counts import inbox_lines
+from smearcount.db.records import InboxLine, JournalledFile
+from smearcount.differential.errors import SmearcountError
+from smearcount.inbox.mounts import Mounts
+from smearcount.inbox.paths import from_text
+from smearcount.models.inference.classifier import check_model, load_classifier
+from smearcount.models.preprocessing import INPUT_SIDE
+from smearcount.watcher.events import FileEvents
+from smearcount.watcher.layout import Layout
+from smearcount.worker.queue import BatchQueue
+from smearcount.worker.reading import is_same_version
+
+#: How many files of an inbox are looked for.
+_NEWEST_FILES = 20
+#: How long a file event may take to arrive, in seconds.
+_EVENT_SECONDS = 3.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    what: str
+    #: "well", "wrong", or "unknown" where it could not be looked at.
+    state: str
+    details: str
+
+
+def examine(site: Site, inbox: Path | None) -> list[Finding]:
+    """Look at everything a count depends on."""
+    examinations: list[tuple[str, Callable[[], Finding]]] = [
+        ("database", partial(_database, site)),
+        ("broker", partial(_broker, site)),
+        ("model", partial(_model, site)),
+        ("pattern", partial(_pattern, site)),
+    ]
+    if site.mounts != Mounts():
+        examinations.append(("mounts", partial(_mounts, site)))
+    if inbox is not None:
+        examinations.append(("inbox", partial(_inbox, inbox)))
+    else:
+        examinations += [
+            ("inbox", partial(_watched_inbox, site, line.name, folder)) for line, folder in _watched_folders(site)
+        ]
+    return [_examined(what, examination) for what, examination in examinations]
+
+
+def _examined(what: str, examination: Callable[[], Finding]) -> Finding:
+    try:
+        return examination()
+    except SmearcountError as error:
+        return Finding(what, "wrong", str(error))
+
+
+def _database(site: Site) -> Finding:
+    if site.database.file is not None and not site.database.file.exists():
+        return Finding("database", "unknown", f"none yet; up makes it: {site.database.shown}")
+    require_current(site.database)
+    return Finding("database", "well", site.database.shown)
+
+
+def _broker(site: Site) -> Finding:
+    if site.has_own_broker and not site.broker_folder.exists():
+        return Finding("broker", "unknown", "up starts its own; it has not run yet with this data folder")
+    queue = BatchQueue(site.worker, site.broker_url)
+    try:
+        depth = queue.depth()
+    except SmearcountError as error:
+        if site.has_own_broker:
+            return Finding("broker", "unknown", "up starts its own, which is not running now")
+        return Finding("broker", "wrong", f"{error}; check SMEARCOUNT_BROKER_URL, and that the server runs")
+    finally:
+        queue.close()
+    return Finding("broker", "well", f"{depth.waiting} batches wait, {depth.held} are with workers")
+
+
+def _model(site: Site) -> Finding:
+    card = check_model(site.models)
+    classifier = load_classifier(site.models, threads=1)
+    started = time.perf_counter()
+    classifier.classify(np.zeros((16, INPUT_SIDE, INPUT_SIDE, 3), np.uint8))
+    rate = 16 / (time.perf_counter() - started)
+    return Finding(
+        "model", "well", f"{card.name} {card.version}, {card.sha256[:12]}, about {rate:.0f} images/s per core"
+    )
+
+
+def _pattern(site: Site) -> Finding:
+    Layout(site.watcher.pattern)
+    return Finding("pattern", "well", site.watcher.pattern)
+
+
+def _mounts(site: Site) -> Finding:
+    inboxes = inbox_lines(site.counted_database())
+    misfit = site.mounts.misfit([line.name for line in inboxes])
+    if misfit is not None:
+        return Finding("mounts", "wrong", misfit)
+    if not inboxes:
+        return Finding("mounts", "unknown", "no inbox has been watched yet")
+    return Finding("mounts", "well", ", ".join(site.mounts.folder(line.name, line.root) for line in inboxes))
+
+
+def _watched_folders(site: Site) -> list[tuple[InboxLine, Path]]:
+    """Return the inboxes that have ever been watched, and where this machine sees them."""
+    try:
+        inboxes = inbox_lines(site.counted_database())
+    except SmearcountError:
+        return []
+    return [(line, Path(from_text(site.mounts.folder(line.name, line.root)))) for line in inboxes]
+
+
+def _watched_inbox(site: Site, name: str, folder: Path) -> Finding:
+    """Look whether the folder is the one that was watched, and up to date, before anything else."""
+    finding = _inbox(folder)
+    files = newest_files(site.database, name, at_most=_NEWEST_FILES)
+    if not files or not folder.is_dir() or any(_is_there(folder, file) for file in files):
+        return finding
+    missing = f"none of the {len(files)} newest files is there as its watcher saw it"
+    if any(file.is_open for file in files):
+        remedy = "is it the right share, mounted and up to date? SMEARCOUNT_MOUNTS says where this machine sees it"
+        return Finding(finding.what, "wrong", f"{missing}; {remedy}")
+    return Finding(finding.what, "unknown", f"{missing}: they were removed after counting, or this is another folder")
+
+
+def _is_there(folder: Path, file: JournalledFile) -> bool:
+    try:
+        return is_same_version(file.version, (folder / from_text(file.path)).stat())
+    except OSError:
+        return False
+
+
+def _inbox(folder: Path) -> Finding:
+    what = f"inbox {folder}"
+    if not folder.is_dir():
+        return Finding(what, "wrong", "no such folder on this machine")
+    root = str(folder.resolve())
+    wake = threading.Event()
+    events = FileEvents(root, wake)
+    try:
+        events.start()
+    except OSError as error:
+        return Finding(what, "wrong", f"no file events ({error.strerror}); use --poll or SMEARCOUNT_POLL=true")
+    try:
+        # The name begins with a dot, so that no watcher takes it for an image.
+        with tempfile.NamedTemporaryFile(dir=root, prefix=".smearcount-doctor-", suffix=".tmp"):
+            arrived = wake.wait(_EVENT_SECONDS)
+    except OSError as error:
+        return Finding(
+            what, "unknown", f"readable; file events not tested, since it cannot be written to ({error.strerror})"
+        )
+    finally:
+        events.stop()
+    if arrived:
+        return Finding(
+            what, "well", "file events arrive (from this machine; files written by others over a network may not)"
+        )
+    return Finding(what, "wrong", "no file events arrive; use --poll or SMEARCOUNT_POLL=true")

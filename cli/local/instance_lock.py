@@ -1,0 +1,37 @@
+"""One `up` per data folder: two would fight over broker and database file."""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from smearcount.cli.errors import CommandError
+
+
+@contextmanager
+def hold_data_folder(data: Path, inbox: Path) -> Iterator[None]:
+    """Make the data folder and keep it for this process; it is free again the moment the process is gone.
+
+    Raises:
+        CommandError: it cannot be made or written to, or another `up` has it.
+    """
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        lock = (data / "up.lock").open("a+")
+    except OSError as error:
+        raise CommandError(
+            f"the data folder {data} cannot be used: {error.strerror}; name another with --data"
+        ) from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            holder = lock.read().strip() or "another inbox"
+            raise CommandError(
+                f"smearcount already runs with the data folder {data} (for {holder}); stop it, or name another with --data"
+            ) from None
+        lock.truncate(0)
+        lock.write(str(inbox.absolute()))
+        lock.flush()
+        yield

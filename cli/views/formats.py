@@ -1,0 +1,191 @@
+"""How results are written: tables for people, JSON and CSV for programs. Pure: nothing here prints.
+
+Tables round to one decimal and fit 80 columns, in plain ASCII beside what rich draws; JSON and CSV round nothing.
+Names come from file names, which anyone may choose: a table shows them without markup and control characters. CSV is
+differential's, so that a page and a command write the same.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from smearcount.differential.classes import DISPLAY_NAMES, SHORT_NAMES, WBC_CLASSES, CellClass
+from smearcount.differential.forms.spreadsheet import (
+    COUNTS_COLUMNS,
+    SLIDES_COLUMNS,
+    by_column,
+    cell_text,
+    columns_of,
+    counts_csv,
+    plain,
+    rows_csv,
+    slides_csv,
+)
+from smearcount.differential.forms.wording import RESEARCH_USE, printable
+from smearcount.differential.line import SlideLine
+from smearcount.differential.report import DifferentialRow, SlideReport
+
+if TYPE_CHECKING:
+    from smearcount.differential.forms.spreadsheet import Row
+
+__all__ = [
+    "COUNTS_COLUMNS",
+    "SLIDES_COLUMNS",
+    "counts_csv",
+    "counts_json",
+    "differential_table",
+    "rows_csv",
+    "rows_json",
+    "rows_table",
+    "slides_csv",
+    "slides_json",
+    "slides_table",
+]
+
+_NOTHING = "-"
+
+
+def differential_table(report: SlideReport) -> RenderableType:
+    """Return a slide's result for the terminal: the differential, the other numbers, the flags and the model."""
+    return Group(
+        Text.assemble("Slide ", (printable(report.slide), "bold")),
+        _differential(report.differential),
+        _summary(report),
+        Text(),
+        Text(RESEARCH_USE, style="dim"),
+    )
+
+
+def counts_json(report: SlideReport) -> str:
+    """Return the counts of a slide as JSON, as differential/counts.schema.json describes it."""
+    return _json(report.as_json())
+
+
+def slides_table(lines: Iterable[SlideLine]) -> RenderableType:
+    """Return a list of slides for the terminal, with the number of flags of each."""
+    table = _table("Slide", "Status", gap=1)
+    for heading in ("WBC", *(SHORT_NAMES[cell_class] for cell_class in WBC_CLASSES), "nRBC", "Flags"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for line in lines:
+        table.add_row(
+            Text(printable(line.slide)),
+            line.status.value,
+            str(line.wbc_counted),
+            *(_decimal(line.percents[cell_class]) for cell_class in WBC_CLASSES),
+            _decimal(line.nrbc_per_100_wbc),
+            Text(str(len(line.flags)), style="bold") if line.flags else _NOTHING,
+        )
+    return Group(table, Text("Classes in percent of the WBC counted, nRBC per 100 WBC.", style="dim"))
+
+
+def slides_json(lines: Iterable[SlideLine]) -> str:
+    """Return a list of slides as a JSON array."""
+    return _json([line.as_json() for line in lines])
+
+
+def rows_table(rows: "Sequence[Row]", columns: Sequence[str] | None = None) -> RenderableType:
+    """Return any list of dataclasses or mappings for the terminal.
+
+    The columns, named as the fields are, default to the fields of the first row.
+    """
+    columns = columns_of(rows, columns)
+    cells = [by_column(row) for row in rows]
+    table = _table(gap=1)
+    for column in columns:
+        kinds = {type(row[column]) for row in cells} - {type(None)}
+        table.add_column(
+            Text(printable(column.replace("_", " ").capitalize())),
+            justify="right" if kinds and kinds <= {int, float} else "left",
+            no_wrap=kinds <= {int, float, bool, datetime},
+            overflow="fold",
+        )
+    for row in cells:
+        table.add_row(*(Text(printable(_words(row[column]))) for column in columns))
+    return table
+
+
+def rows_json(rows: "Sequence[Row]") -> str:
+    """Return any list of dataclasses or mappings as a JSON array."""
+    return _json([plain(row) for row in rows])
+
+
+def _differential(rows: Iterable[DifferentialRow]) -> Table:
+    table = _table("Class")
+    for heading in ("Count", "Percent", "95 % interval", "Reference"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("Flag", no_wrap=True)
+    for row in rows:
+        table.add_row(
+            DISPLAY_NAMES[row.cell_class],
+            str(row.count),
+            _decimal(row.percent),
+            _NOTHING if row.ci95_low is None else f"{row.ci95_low:.1f}-{row.ci95_high:.1f}",
+            _NOTHING if row.reference_low is None else f"{row.reference_low:g}-{row.reference_high:g}",
+            Text(row.flag.value, style="bold") if row.flag else "",
+        )
+    return table
+
+
+def _summary(report: SlideReport) -> Table:
+    nrbc = f"{_decimal(report.nrbc_per_100_wbc)} ({report.cells[CellClass.ERYTHROBLAST]} seen)"
+    if report.wbc_correction_factor is not None:
+        nrbc += f", WBC correction factor {report.wbc_correction_factor:.3f}"
+    model = "none yet"
+    if report.model is not None:
+        model = f"{report.model.name} {report.model.version} (SHA-256 {report.model.sha256[:12]})"
+    flags = Text("\n").join(Text(printable(flag.message), style="bold") for flag in report.flags)
+    summary = Table.grid(padding=(0, 2))
+    summary.add_column(no_wrap=True)
+    summary.add_column(overflow="fold")
+    for name, value in (
+        ("WBC counted", str(report.wbc_counted)),
+        ("nRBC/100 WBC", nrbc),
+        ("Platelets", str(report.platelets)),
+        ("Unidentified", str(report.unidentified)),
+        ("Quarantined", str(report.quarantined)),
+        ("Duplicates", str(report.duplicates)),
+        ("Pending", str(report.pending)),
+        ("Flags", flags if report.flags else "none"),
+        ("Model", model),
+    ):
+        # The table above is indented by one: the edge of its box.
+        summary.add_row(f" {name}", value if isinstance(value, Text) else Text(printable(value)))
+    return summary
+
+
+def _table(*headings: str, gap: int = 2) -> Table:
+    # The box itself puts one space between the columns.
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, gap - 1, 0, 0), pad_edge=False, header_style="bold")
+    for heading in headings:
+        # A long name goes on in the next line: cut short, it could be taken for another slide.
+        table.add_column(heading, overflow="fold")
+    return table
+
+
+def _decimal(number: float | None) -> str:
+    return _NOTHING if number is None else f"{number:.1f}"
+
+
+def _words(value: object) -> str:
+    """Return a value as a table shows it: moments to the second, small numbers such as a confidence to 0.001."""
+    simple = plain(value.replace(microsecond=0) if isinstance(value, datetime) else value)
+    if simple is None or simple == []:
+        return _NOTHING
+    if isinstance(simple, bool):
+        return "yes" if simple else "no"
+    if isinstance(simple, float):
+        return f"{simple:.3f}" if abs(simple) < 1 else f"{simple:.1f}"
+    if isinstance(simple, list):
+        return ", ".join(map(_words, simple))
+    return cell_text(simple)
+
+
+def _json(value: object) -> str:
+    # ASCII alone: it survives every terminal and every pipe, whatever their encoding.
+    return json.dumps(value, indent=2, allow_nan=False) + "\n"

@@ -1,0 +1,80 @@
+"""One watcher per inbox: whoever holds the lease watches, and it is free again the moment its holder is gone."""
+
+import fcntl
+from pathlib import Path
+from typing import IO
+
+from sqlalchemy import Connection, exc, text
+
+from smearcount.db.engine.database import Database
+from smearcount.db.errors import DatabaseUnavailable
+
+#: First key of our PostgreSQL locks, so that they meet no other program's; the second is the inbox.
+_LOCK_SPACE = 0x736D63
+
+
+class InboxLease:
+    """The right to watch one inbox.
+
+    On SQLite, which serves one machine, it is a lock on a file beside the database; on PostgreSQL a lock of a
+    connection held open for it. Both end with the process, however it ends.
+    """
+
+    def __init__(self, database: Database, inbox_id: int) -> None:
+        """Prepare; nothing is held yet."""
+        self._database = database
+        self._inbox_id = inbox_id
+        self._file: IO[bytes] | None = None
+        self._connection: Connection | None = None
+
+    def take(self) -> bool:
+        """Take the lease; return False if another watcher has it. Taking it again makes sure that it is still held.
+
+        Raises:
+            DatabaseUnavailable: the database does not answer.
+        """
+        return self._take_lock() if self._database.file is None else self._lock_file(self._database.file)
+
+    def release(self) -> None:
+        """Give the lease back."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+        if self._connection is not None:
+            self._connection.invalidate()
+            self._connection.close()
+            self._connection = None
+
+    def _lock_file(self, database_file: Path) -> bool:
+        if self._file is not None:
+            return True
+        lock = database_file.with_name(f"{database_file.name}.inbox-{self._inbox_id}.lock")
+        try:
+            file = lock.open("ab", buffering=0)
+        except OSError as error:
+            raise DatabaseUnavailable(f"the lock beside the database cannot be made: {error.strerror}") from error
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            return False
+        except OSError as error:
+            file.close()
+            raise DatabaseUnavailable(f"the lock beside the database cannot be held: {error.strerror}") from error
+        self._file = file
+        return True
+
+    def _take_lock(self) -> bool:
+        keys = {"space": _LOCK_SPACE, "inbox": self._inbox_id}
+        try:
+            if self._connection is not None:
+                self._connection.execute(text("SELECT 1")).all()
+                return True
+            self._connection = self._database.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+            is_mine = self._connection.execute(text("SELECT pg_try_advisory_lock(:space, :inbox)"), keys).scalar_one()
+        except exc.SQLAlchemyError as error:
+            self.release()
+            raise DatabaseUnavailable(f"the database {self._database.shown} does not answer") from error
+        if not is_mine:
+            self.release()
+        return bool(is_mine)

@@ -1,0 +1,201 @@
+"""Lists of slides, page by page, each with both of its tallies; the number of queries never depends on the slides."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, Select, and_, false, func, select, true, tuple_
+from sqlalchemy.orm import InstrumentedAttribute
+
+from smearcount.db.engine.database import Database
+from smearcount.db.engine.paging import Value, cursor, is_key, is_storable, values_of
+from smearcount.db.errors import UnknownSlide
+from smearcount.db.queries.tallies import SLIDE, BothTallies, tallies
+from smearcount.db.review.signatures import IS_SIGN_OFF, SIGN_OFF, STILL_HOLDS
+from smearcount.db.schema import Inbox, Slide
+from smearcount.differential.tally import SlideTally
+
+
+class Status(StrEnum):
+    """How far a slide is; whatever is signed was complete before."""
+
+    COUNTING = "counting"
+    COMPLETE = "complete"
+    SIGNED = "signed"
+
+
+class SlideSort(StrEnum):
+    """In which order slides are listed; by the time their first image came, or by name."""
+
+    NEWEST = "newest"
+    OLDEST = "oldest"
+    NAME = "name"
+    NAME_BACKWARDS = "-name"
+
+
+#: The column that an order goes by, before the id, what is in it, and whether the order goes backwards.
+_ORDERS: dict[SlideSort, tuple[InstrumentedAttribute[Any], type[Value], bool]] = {
+    SlideSort.NEWEST: (Slide.first_image_at, datetime, True),
+    SlideSort.OLDEST: (Slide.first_image_at, datetime, False),
+    SlideSort.NAME: (Slide.name, str, False),
+    SlideSort.NAME_BACKWARDS: (Slide.name, str, True),
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SlideFilter:
+    """Which slides are listed: those to which all that is given applies."""
+
+    status: Status | None = None
+    #: The first image came at or after `since`, and before `until`.
+    since: datetime | None = None
+    until: datetime | None = None
+    #: Part of the name, in capitals or not.
+    text: str | None = None
+    #: Name of an inbox.
+    inbox: str | None = None
+    ids: Sequence[int] | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SlideSummary:
+    """One slide and what it counts."""
+
+    id: int
+    inbox: str
+    #: May identify a patient.
+    name: str
+    status: Status
+    first_image_at: datetime
+    completed_at: datetime | None
+    #: Set while the status is signed.
+    signed_by: str | None
+    signed_at: datetime | None
+    #: It was signed and not reopened, but images came or changed afterwards; it needs signing again.
+    changed_since_signed: bool
+    automatic: SlideTally
+    reviewed: SlideTally
+    #: Counted cells that a person has called.
+    reviewed_cells: int
+    #: Newest review of the slide's images; None if there is none.
+    last_review_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SlidePage:
+    """Some slides of a list."""
+
+    slides: list[SlideSummary]
+    #: What to ask for to get the next page; None at the end.
+    next: str | None
+
+
+# Not the bare condition, from which SQLite would conclude that it had better begin with all signatures there are.
+_IS_SIGNED: ColumnElement[bool] = func.coalesce(STILL_HOLDS, false())
+_SLIDES: Select[*tuple[Any, ...]] = (
+    select(
+        *SLIDE,
+        SIGN_OFF.reviewer.label("signer"),
+        SIGN_OFF.at.label("signed_at"),
+        _IS_SIGNED.label("holds"),
+    )
+    .join(Inbox, Inbox.id == Slide.inbox_id)
+    .outerjoin(SIGN_OFF, IS_SIGN_OFF)
+)
+
+
+def slide_page(
+    database: Database,
+    where: SlideFilter,
+    *,
+    sort: SlideSort = SlideSort.NEWEST,
+    after: str | None = None,
+    limit: int = 50,
+) -> SlidePage:
+    """Return a page of slides: the first, or the one that an earlier page named as the next.
+
+    Raises:
+        UnknownPage: `after` names no page of a list sorted like this.
+        ValueError: the limit is below 1.
+    """
+    if limit < 1:
+        raise ValueError(f"a page has at least one line, not {limit}")
+    column, kind, is_backwards = _ORDERS[sort]
+    place = tuple_(column, Slide.id)
+    query = _SLIDES.where(*_conditions(where))
+    if after is not None:
+        last = tuple_(*values_of(after, sort, (kind, int)), types=(column.type, Slide.id.type))
+        query = query.where(place < last if is_backwards else place > last)
+    order = (column.desc(), Slide.id.desc()) if is_backwards else (column, Slide.id)
+    with database.reading() as connection:
+        rows = connection.execute(query.order_by(*order).limit(limit + 1)).all()
+        shown = rows[:limit]
+        slides = [_summary(row, both) for row, both in zip(shown, tallies(connection, shown), strict=True)]
+    is_last = len(rows) <= limit
+    return SlidePage(slides, None if is_last else cursor(sort, (getattr(shown[-1], column.key), shown[-1].id)))
+
+
+def slide_pages(
+    database: Database, where: SlideFilter, *, sort: SlideSort = SlideSort.NEWEST, limit: int = 50
+) -> Iterator[SlidePage]:
+    """Yield the pages of a list one after the other, each read when it is asked for."""
+    after = None
+    while True:
+        page = slide_page(database, where, sort=sort, after=after, limit=limit)
+        yield page
+        after = page.next
+        if after is None:
+            return
+
+
+def slide(database: Database, slide_id: int) -> SlideSummary:
+    """Return one slide.
+
+    Raises:
+        UnknownSlide: there is no such slide.
+    """
+    with database.reading() as connection:
+        rows = connection.execute(_SLIDES.where(Slide.id == slide_id)).all() if is_key(slide_id) else []
+        if not rows:
+            raise UnknownSlide(f"there is no slide {slide_id}")
+        return _summary(rows[0], tallies(connection, rows)[0])
+
+
+def _conditions(where: SlideFilter) -> Iterator[ColumnElement[bool]]:
+    if where.status is Status.COUNTING:
+        yield Slide.completed_at.is_(None)
+    elif where.status is Status.SIGNED:
+        yield _IS_SIGNED.is_(true())
+    elif where.status is Status.COMPLETE:
+        yield and_(Slide.completed_at.is_not(None), _IS_SIGNED.is_(false()))
+    if where.since is not None:
+        yield Slide.first_image_at >= where.since
+    if where.until is not None:
+        yield Slide.first_image_at < where.until
+    if where.text:
+        yield Slide.name.icontains(where.text, autoescape=True) if is_storable(where.text) else false()
+    if where.inbox is not None:
+        yield Inbox.name == where.inbox if is_storable(where.inbox) else false()
+    if where.ids is not None:
+        yield Slide.id.in_([slide_id for slide_id in where.ids if is_key(slide_id)])
+
+
+def _summary(row: Row[*tuple[Any, ...]], both: BothTallies) -> SlideSummary:
+    status = Status.COUNTING if row.completed_at is None else Status.COMPLETE
+    return SlideSummary(
+        id=row.id,
+        inbox=row.inbox,
+        name=row.name,
+        status=Status.SIGNED if row.holds else status,
+        first_image_at=row.first_image_at,
+        completed_at=row.completed_at,
+        signed_by=row.signer if row.holds else None,
+        signed_at=row.signed_at if row.holds else None,
+        changed_since_signed=row.signer is not None and not row.holds,
+        automatic=both.automatic,
+        reviewed=both.reviewed,
+        reviewed_cells=both.reviewed_cells,
+        last_review_id=both.last_review_id,
+    )

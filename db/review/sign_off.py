@@ -1,0 +1,181 @@
+"""What people do with a whole slide: comment on it, sign it off, reopen it; a new row each time."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, insert, select
+
+from smearcount.db.engine.database import Database
+from smearcount.db.engine.locking import lock_slides
+from smearcount.db.engine.paging import is_key
+from smearcount.db.review.effective_calls import CALL, IS_CALL
+from smearcount.db.review.reviews import (
+    ReviewConflict,
+    ReviewRefused,
+    SlideSigned,
+    checked_name,
+    checked_text,
+    conflicts_since,
+    require_slide,
+)
+from smearcount.db.review.signatures import IS_SIGN_OFF, SIGN_OFF, STILL_HOLDS
+from smearcount.db.schema import IS_COUNTED, Image, ReviewRow, Slide, SlideEventKind, SlideEventRow
+
+
+@dataclass(frozen=True, slots=True)
+class SlideEvent:
+    """What one person did with a slide."""
+
+    id: int
+    slide_id: int
+    kind: SlideEventKind
+    reviewer: str
+    #: The comment, or why the slide was reopened.
+    text: str | None
+    at: datetime
+    #: What a sign-off was about: the cells counted, the models that called them (ids), and the newest review.
+    counted: int | None
+    model_ids: tuple[int, ...]
+    last_review_id: int | None
+
+
+def sign(
+    database: Database, slide_id: int, *, reviewer: str, comment: str | None = None, seen_review_id: int | None = None
+) -> SlideEvent:
+    """Sign a slide off; its cells cannot be reclassified until it is reopened, and a change of its images unsigns it.
+
+    `seen_review_id` is the newest review of the slide that the reviewer saw, 0 if there was none; None does not ask.
+
+    Raises:
+        UnknownSlide: there is no such slide.
+        SlideSigned: it is signed already.
+        ReviewConflict: somebody has reclassified cells since, which the reviewer has not seen.
+        ReviewRefused: the slide is still being counted.
+    """
+    who, text = checked_name(reviewer), checked_text(comment)
+    with database.writing() as connection:
+        completed_at = _lock(connection, slide_id)
+        if completed_at is None:
+            raise ReviewRefused(f"slide {slide_id} is still being counted; sign it when it is complete")
+        signer = _signer(connection, slide_id)
+        if signer is not None:
+            raise SlideSigned(f"slide {slide_id} is signed by {signer} already")
+        if seen_review_id is not None:
+            unseen = conflicts_since(connection, slide_id, seen_review_id)
+            if unseen:
+                raise ReviewConflict(unseen)
+        return _add(
+            connection,
+            slide_id,
+            SlideEventKind.SIGN_OFF,
+            who,
+            text,
+            **_what_is_signed(connection, slide_id, completed_at),
+        )
+
+
+def reopen(database: Database, slide_id: int, *, reviewer: str, reason: str) -> SlideEvent:
+    """Take the signature from a slide, so that its cells can be reclassified again.
+
+    Raises:
+        UnknownSlide: there is no such slide.
+        ReviewRefused: it is not signed, or no reason was given.
+    """
+    who, text = checked_name(reviewer), checked_text(reason)
+    if text is None:
+        raise ReviewRefused("say why the slide is reopened")
+    with database.writing() as connection:
+        _lock(connection, slide_id)
+        if _signer(connection, slide_id) is None:
+            raise ReviewRefused(f"slide {slide_id} is not signed, so there is nothing to reopen")
+        return _add(connection, slide_id, SlideEventKind.REOPEN, who, text)
+
+
+def comment(database: Database, slide_id: int, *, reviewer: str, text: str) -> SlideEvent:
+    """Note something about a slide, signed or not.
+
+    Raises:
+        UnknownSlide: there is no such slide.
+        ReviewRefused: nothing was said.
+    """
+    who, said = checked_name(reviewer), checked_text(text)
+    if said is None:
+        raise ReviewRefused("a comment says something")
+    with database.writing() as connection:
+        _lock(connection, slide_id)
+        return _add(connection, slide_id, SlideEventKind.COMMENT, who, said)
+
+
+def slide_events(database: Database, slide_id: int) -> list[SlideEvent]:
+    """Return what people did with a slide, oldest first.
+
+    Raises:
+        UnknownSlide: there is no such slide.
+    """
+    with database.reading() as connection:
+        require_slide(connection, slide_id)
+        rows = connection.execute(
+            select(SlideEventRow).where(SlideEventRow.slide_id == slide_id).order_by(SlideEventRow.id)
+        )
+        return [_event(row) for row in rows]
+
+
+def times_signed(database: Database, slide_ids: Collection[int]) -> dict[int, int]:
+    """Return how many sign-offs each of the slides has ever had; those without any are left out."""
+    query = (
+        select(SlideEventRow.slide_id, func.count().label("times"))
+        .where(
+            SlideEventRow.slide_id.in_([slide_id for slide_id in slide_ids if is_key(slide_id)]),
+            SlideEventRow.kind == SlideEventKind.SIGN_OFF,
+        )
+        .group_by(SlideEventRow.slide_id)
+    )
+    with database.reading() as connection:
+        return {row.slide_id: row.times for row in connection.execute(query)}
+
+
+def _lock(connection: Connection, slide_id: int) -> datetime | None:
+    """Keep all others from changing the slide or its images' reviews, and return when it was completed."""
+    require_slide(connection, slide_id)
+    lock_slides(connection, Slide.id == slide_id)
+    return connection.execute(select(Slide.completed_at).where(Slide.id == slide_id)).scalar_one()
+
+
+def _signer(connection: Connection, slide_id: int) -> str | None:
+    return connection.execute(
+        select(SIGN_OFF.reviewer).join(Slide, IS_SIGN_OFF).where(Slide.id == slide_id, STILL_HOLDS)
+    ).scalar_one_or_none()
+
+
+def _what_is_signed(connection: Connection, slide_id: int, completed_at: datetime) -> dict[str, object]:
+    by_model = connection.execute(
+        select(CALL.model_id, func.count())
+        .join(Image, IS_CALL)
+        .where(Image.slide_id == slide_id, IS_COUNTED)
+        .group_by(CALL.model_id)
+        .order_by(CALL.model_id)
+    ).all()
+    last = connection.execute(select(func.max(ReviewRow.id)).where(ReviewRow.slide_id == slide_id)).scalar_one()
+    return {
+        "completed_at": completed_at,
+        "counted": sum(count for _, count in by_model),
+        "model_ids": [model_id for model_id, _ in by_model],
+        "last_review_id": last,
+    }
+
+
+def _add(
+    connection: Connection, slide_id: int, kind: SlideEventKind, who: str, text: str | None, **signed: object
+) -> SlideEvent:
+    row = {"slide_id": slide_id, "kind": kind, "reviewer": who, "text": text, "at": datetime.now(UTC), **signed}
+    stored = connection.execute(insert(SlideEventRow).returning(SlideEventRow).values(row)).one()
+    return _event(stored)
+
+
+def _event(row: Row[*tuple[Any, ...]]) -> SlideEvent:
+    return SlideEvent(
+        row.id, row.slide_id, SlideEventKind(row.kind), row.reviewer, row.text, row.at, row.counted,
+        tuple(row.model_ids or ()), row.last_review_id,
+    )  # fmt: skip

@@ -1,0 +1,329 @@
+"""The network that smearcount grew from, kept so that the shipped one can be compared with it on the same images.
+
+Built and trained as its author did: two convolutions on 300 × 300 px, no augmentation, Adam as it comes, and a stop when
+validation no longer improves. Its author reports 87.5 % on validation.
+
+The analyzer's images are 360 × 363 px and go in resized. Training images may come with their outer 24 px cut off (312 × 315
+px), validation images whole, so both are cut to the central 312 × 312 px before they are resized: otherwise a cell would be
+shown larger in training than in validation. The network therefore sees a cell 1.15 times as large as its author's did.
+"""
+
+# ruff: noqa: PLC0415  (TensorFlow is optional and takes seconds to load: it is imported where it is used)
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from smearcount.differential.classes import CellClass
+from smearcount.files.atomic import write_whole
+from smearcount.models.errors import ModelsError
+from smearcount.models.evaluation.dataset import LabelledFile, label_indices, labelled_files
+from smearcount.models.inference.keras_runtime import require_tensorflow
+from smearcount.models.inference.stderr_filter import without_chatter
+from smearcount.models.training.checkpoints import hold_to_recipe, seed_dropout
+from smearcount.models.training.conversion import litert_bytes
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+#: Side of the network's input, in pixels.
+SIDE = 300
+#: Side of the central square that is resized to it, in pixels of the image file.
+CUT_SIDE = 312
+BATCH = 32
+
+_SEED = 20260101
+#: Training stops when validation accuracy has not risen for so many epochs.
+_PATIENCE = 2
+#: What TensorFlow decodes; it knows no TIFF.
+_FORMATS = ("JPEG", "PNG", "BMP")
+_TIMED_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class SeedResult:
+    """What the finished network can do and what it costs."""
+
+    #: Of the epoch with the highest validation accuracy, on the validation images (0-1).
+    accuracy: float
+    #: Mean recall over the classes that have images.
+    macro_recall: float
+    parameters: int
+    #: Size of the LiteRT file with float32 weights, in units of 10^6 bytes.
+    megabytes: float
+    #: In LiteRT on all cores, in tensors of `BATCH` images, without reading and decoding.
+    images_per_second: float
+    #: Epochs trained, and the seconds they took with their validation, interruptions not counted.
+    epochs: int
+    seconds: float
+
+
+def build_seed_network() -> keras.Model:
+    """Return the untrained network.
+
+    Input: float32 RGB, shape (batch, 300, 300, 3), values 0-255. Output: logits, shape (batch, 8), in the order of CellClass.
+    """
+    import keras
+
+    return keras.Sequential(
+        [
+            keras.Input((SIDE, SIDE, 3), name="pixels"),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Conv2D(32, 3, activation="relu"),
+            keras.layers.MaxPooling2D(),
+            keras.layers.Conv2D(32, 3, activation="relu"),
+            keras.layers.MaxPooling2D(),
+            keras.layers.Dropout(0.2),
+            # Before Flatten, as its author wrote it: the layer acts on each of the 73 × 73 positions by itself.
+            keras.layers.Dense(128, activation="relu"),
+            keras.layers.Flatten(),
+            keras.layers.Dense(len(CellClass), name="logits"),
+        ],
+        name="seed",
+    )
+
+
+def train_seed(images_dir: Path, run_dir: Path, *, validation_dir: Path, epochs: int = 10) -> SeedResult:
+    """Train on the class folders in `images_dir`, validate on those in `validation_dir` and return what came out.
+
+    `run_dir` keeps a checkpoint of the last and of the best epoch, the log (`log.csv`), and at the end the network
+    (`network.keras`, `network.tflite`) and `result.json`. An interrupted run goes on after its last finished epoch; a
+    finished one returns its result at once.
+
+    Raises:
+        ModelsError: no images there, one that cannot be read, or `run_dir` holds another run.
+        RuntimeMissing: TensorFlow is not installed.
+    """
+    if epochs < 1:
+        raise ModelsError(f"{epochs} epochs train nothing; give at least 1")
+    hold_to_recipe(run_dir, _recipe(epochs))
+    finished = run_dir / "result.json"
+    if finished.exists():
+        return _read_result(finished)
+    tf = require_tensorflow()
+    files, validation_files = labelled_files(images_dir), labelled_files(validation_dir)
+    _check_images([*files, *validation_files])
+    try:
+        rows = _train_epochs(run_dir, files, validation_files, epochs)
+        result = _finish(run_dir, rows, validation_files)
+    except tf.errors.InvalidArgumentError:
+        _name_the_damaged([*files, *validation_files])
+        raise
+    write_whole(finished, (json.dumps(asdict(result), indent=2) + "\n").encode())
+    return result
+
+
+def _train_epochs(
+    run_dir: Path, files: Sequence[LabelledFile], validation_files: Sequence[LabelledFile], epochs: int
+) -> list[dict[str, float]]:
+    """Train what is left to train and return the whole log, one row per epoch."""
+    import keras
+
+    rows = _read_log(run_dir / "log.csv")
+    validation = _pixels_and_labels(validation_files)
+    network = _start_or_resume(run_dir, len(rows))
+    only_one = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: setattr(network, "stop_training", True))
+    while not _is_over(rows, epochs):
+        started = time.monotonic()
+        seed_dropout(network, _SEED, len(rows))
+        history = network.fit(
+            _pixels_and_labels(_shuffled(files, len(rows))),
+            validation_data=validation,
+            initial_epoch=len(rows),
+            epochs=epochs,
+            callbacks=[only_one],  # each epoch has an order of its own, which a resumed run must find again
+            shuffle=False,  # Keras cannot shuffle a data set, and warns when asked to
+            verbose=1 if sys.stdout.isatty() else 2,
+        ).history
+        row: dict[str, float] = {"epoch": len(rows) + 1}
+        row |= {name: round(history[of_keras][-1], 4) for name, of_keras in _LOGGED.items()}
+        row["seconds"] = round(time.monotonic() - started, 1)
+        rows = _keep(network, run_dir, [*rows, row])
+    return rows
+
+
+#: Columns of the log between epoch and seconds, and what Keras calls them.
+_LOGGED = {
+    "loss": "loss",
+    "accuracy": "accuracy",
+    "validation_loss": "val_loss",
+    "validation_accuracy": "val_accuracy",
+}
+
+
+def _start_or_resume(run_dir: Path, epochs_done: int) -> Any:
+    import keras
+
+    keras.utils.set_random_seed(_SEED)
+    if epochs_done:
+        # With the optimizer's state, so that the next epoch is the one it would have been.
+        return _load(_checkpoint(run_dir, epochs_done))
+    network = build_seed_network()
+    network.compile(
+        optimizer=keras.optimizers.Adam(),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+        jit_compile=False,  # compiling for XLA pays on a GPU only
+    )
+    return network
+
+
+def _keep(network: Any, run_dir: Path, rows: list[dict[str, float]]) -> list[dict[str, float]]:
+    """Write the checkpoint of the last epoch, then the log, which makes it count; drop those no longer needed."""
+    partial = run_dir / "partial.keras"
+    network.save(partial)
+    partial.replace(_checkpoint(run_dir, len(rows)))
+    _write_log(run_dir / "log.csv", rows)
+    needed = {_checkpoint(run_dir, epoch) for epoch in (len(rows), _best_epoch(rows))}
+    for path in set(run_dir.glob("epoch-*.keras")) - needed:
+        path.unlink()
+    return rows
+
+
+def _finish(run_dir: Path, rows: list[dict[str, float]], validation_files: Sequence[LabelledFile]) -> SeedResult:
+    """Score the best epoch's network, convert and time it."""
+    network = _load(_checkpoint(run_dir, _best_epoch(rows)))
+    calls = network.predict(_pixels_and_labels(validation_files), verbose=0).argmax(axis=1)
+    labels = label_indices(validation_files)
+    recalls = [float((calls[labels == label] == label).mean()) for label in np.unique(labels)]
+    weights = litert_bytes(network, (BATCH, SIDE, SIDE, 3))
+    (run_dir / "network.tflite").write_bytes(weights)
+    network.save(run_dir / "network.keras", include_optimizer=False)
+    return SeedResult(
+        accuracy=round(float((calls == labels).mean()), 4),
+        macro_recall=round(statistics.mean(recalls), 4),
+        parameters=network.count_params(),
+        megabytes=round(len(weights) / 1e6, 2),
+        images_per_second=round(_images_per_second(weights), 1),
+        epochs=len(rows),
+        seconds=round(sum(row["seconds"] for row in rows), 1),
+    )
+
+
+def _pixels_and_labels(files: Sequence[LabelledFile]) -> tf.data.Dataset:
+    """Batches of float32 pixels (n, 300, 300, 3), 0-255, and labels (n,), decoded from the files as they are needed.
+
+    Twelve thousand images would take 13 GB as float32, so each epoch decodes them anew, ahead of the network.
+    """
+    import tensorflow as tf
+
+    def read(path: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        image = tf.io.decode_image(tf.io.read_file(path), channels=3, expand_animations=False)
+        top = (tf.shape(image)[0] - CUT_SIDE) // 2
+        left = (tf.shape(image)[1] - CUT_SIDE) // 2
+        cut = tf.ensure_shape(image[top : top + CUT_SIDE, left : left + CUT_SIDE], (CUT_SIDE, CUT_SIDE, 3))
+        return tf.image.resize(cut, (SIDE, SIDE), method="bilinear"), label
+
+    listed = tf.data.Dataset.from_tensor_slices(([str(file.path) for file in files], label_indices(files)))
+    return listed.map(read, num_parallel_calls=tf.data.AUTOTUNE).batch(BATCH).prefetch(2)
+
+
+def _shuffled(files: Sequence[LabelledFile], epoch: int) -> list[LabelledFile]:
+    return [files[index] for index in np.random.default_rng([_SEED, epoch]).permutation(len(files))]
+
+
+def _images_per_second(weights: bytes) -> float:
+    from ai_edge_litert.interpreter import Interpreter
+
+    with without_chatter():
+        interpreter = Interpreter(model_content=weights, num_threads=os.cpu_count())
+        interpreter.allocate_tensors()
+    pixels = np.random.default_rng(_SEED).uniform(0, 255, (BATCH, SIDE, SIDE, 3)).astype(np.float32)
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], pixels)
+    interpreter.invoke()  # the first run still packs the weights
+    durations: list[float] = []
+    while not durations or sum(durations) < _TIMED_SECONDS:
+        started = time.perf_counter()
+        interpreter.invoke()
+        durations.append(time.perf_counter() - started)
+    return BATCH / statistics.median(durations)
+
+
+def _is_over(rows: Sequence[dict[str, float]], epochs: int) -> bool:
+    return len(rows) >= epochs or len(rows) - _best_epoch(rows) >= _PATIENCE
+
+
+def _best_epoch(rows: Sequence[dict[str, float]]) -> int:
+    """Number of the first epoch with the highest validation accuracy, from 1; 0 before the first."""
+    return max(range(1, len(rows) + 1), key=lambda epoch: rows[epoch - 1]["validation_accuracy"], default=0)
+
+
+def _checkpoint(run_dir: Path, epoch: int) -> Path:
+    return run_dir / f"epoch-{epoch:02}.keras"
+
+
+def _load(path: Path) -> Any:
+    import keras
+
+    try:
+        return keras.saving.load_model(path)
+    except (OSError, ValueError) as error:
+        raise ModelsError(f"{path} cannot be read ({error}); delete its folder and train anew") from None
+
+
+def _check_images(files: Sequence[LabelledFile]) -> None:
+    """Refuse what TensorFlow would stumble over in the middle of an epoch, by the files' headers."""
+    for file in files:
+        try:
+            with Image.open(file.path, formats=_FORMATS) as image:
+                smaller = min(image.size)
+        except (UnidentifiedImageError, OSError) as error:
+            raise ModelsError(
+                f"{file.path} cannot be read as {', '.join(_FORMATS)} ({error}); take it out of the folder"
+            ) from None
+        if smaller < CUT_SIDE:
+            raise ModelsError(
+                f"{file.path} is {image.width} × {image.height} px; this network needs {CUT_SIDE} px on each side"
+            )
+
+
+def _name_the_damaged(files: Sequence[LabelledFile]) -> None:
+    """Raise for the file that made an epoch fail: its header was in order, and TensorFlow does not say which it was."""
+    import tensorflow as tf
+
+    for file in files:
+        try:
+            tf.io.decode_image(file.path.read_bytes(), channels=3, expand_animations=False)
+        except tf.errors.InvalidArgumentError:
+            raise ModelsError(f"{file.path} is damaged: it cannot be decoded; take it out of the folder") from None
+
+
+def _recipe(epochs: int) -> str:
+    return json.dumps({"network": "seed", "seed": _SEED, "batch": BATCH, "epochs": epochs, "patience": _PATIENCE})
+
+
+def _read_result(path: Path) -> SeedResult:
+    try:
+        return SeedResult(**json.loads(path.read_text()))
+    except (ValueError, TypeError) as error:
+        raise ModelsError(f"{path} is damaged ({error}); delete it, and the run states its result anew") from None
+
+
+def _read_log(path: Path) -> list[dict[str, float]]:
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+    return [row | {"epoch": int(row["epoch"])} for row in rows]
+
+
+def _write_log(path: Path, rows: Sequence[dict[str, float]]) -> None:
+    partial = path.with_name(path.name + ".part")
+    with partial.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    partial.replace(path)

@@ -1,0 +1,237 @@
+"""Training from scratch: one seed, one cosine cycle, a checkpoint after every epoch to resume from.
+
+The recipe: AdamW with weight decay, label smoothing, an exponential mean of the weights, and random turns, mirrors,
+scales, shifts and stains. The first epochs run on smaller images, where an epoch costs half.
+"""
+
+# ruff: noqa: PLC0415  (TensorFlow is optional and takes seconds to load: it is imported where it is used)
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from smearcount.models.evaluation.dataset import labelled_files, load_pixels
+from smearcount.models.inference.keras_runtime import require_tensorflow
+from smearcount.models.inference.subtypes import CLASS_OF_SUBTYPE, class_logits, possible_outputs
+from smearcount.models.preprocessing import INPUT_SIDE, Pixels, central_square, decode_cell, decode_half_size
+from smearcount.models.training.checkpoints import hold_to_recipe, seed_dropout
+from smearcount.models.training.weight_averaging import use_mean_weights
+
+if TYPE_CHECKING:
+    import keras
+
+#: Side of the pictures kept in memory: the network's field and the margin that `train/` still has around it.
+MARGIN_SIDE = 156
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides what weights come out, apart from the images."""
+
+    seed: int = 20260101
+    batch: int = 64
+    #: Epochs on images of each side, in this order.
+    phases: tuple[tuple[int, int], ...] = ((16, 96), (44, INPUT_SIDE))
+    learning_rate: float = 4e-3
+    weight_decay: float = 0.05
+    warmup_epochs: float = 1.0
+    label_smoothing: float = 0.05
+    weight_mean: float = 0.998
+    #: The accuracy on the validation images is measured after every so many epochs, and after the last.
+    validate_every: int = 5
+
+    @property
+    def epochs(self) -> int:
+        """Epochs in all."""
+        return sum(epochs for epochs, _ in self.phases)
+
+    def side_of(self, epoch: int) -> int:
+        """Side of the images in `epoch` (from 0)."""
+        for epochs, side in self.phases:
+            if epoch < epochs:
+                return side
+            epoch -= epochs
+        raise ValueError(f"the recipe has {self.epochs} epochs")
+
+    def rate_at(self, progress: float) -> float:
+        """Learning rate after `progress` epochs: linear warm-up, then half a cosine down to 0."""
+        if progress < self.warmup_epochs:
+            return self.learning_rate * progress / self.warmup_epochs
+        share = (progress - self.warmup_epochs) / (self.epochs - self.warmup_epochs)
+        return float(self.learning_rate * 0.5 * (1 + np.cos(np.pi * min(share, 1.0))))
+
+
+def train(images_dir: Path, run_dir: Path, recipe: Recipe, *, validation_dir: Path | None = None) -> Path:
+    """Train on the class folders in `images_dir` and return the path of the finished weights (a .keras file).
+
+    `run_dir` keeps the checkpoint, the log (`log.csv`) and the recipe; a run that was interrupted goes on from its last
+    finished epoch and gives the same batches as an uninterrupted one.
+
+    Raises:
+        ModelsError: no images there, or `run_dir` holds a run of another recipe.
+    """
+    tensorflow = require_tensorflow()
+    import keras
+
+    hold_to_recipe(run_dir, json.dumps(asdict(recipe), indent=2))
+    finished = run_dir / "network.keras"
+    if finished.exists():
+        return finished
+    files = labelled_files(images_dir)
+    images, _ = load_pixels(files, _decode_with_margin)
+    targets = np.stack([possible_outputs(file.path, file.label) for file in files])
+    keras.utils.set_random_seed(recipe.seed)
+    network, first_epoch = _start_or_resume(run_dir, recipe)
+    validation = None
+    if validation_dir is not None:
+        validation = load_pixels(labelled_files(validation_dir), decode_cell)
+    gpus = tensorflow.config.list_physical_devices("GPU")
+    print(
+        f"training on {len(images):,} images with {'a GPU' if gpus else 'the CPU'}, {recipe.epochs} epochs", flush=True
+    )
+    for epoch in range(first_epoch, recipe.epochs):
+        started = time.monotonic()
+        loss = _train_epoch(network, images, targets, recipe, epoch)
+        row: dict[str, float | None] = {"epoch": epoch + 1, "side": recipe.side_of(epoch), "loss": round(loss, 4)}
+        if validation is not None:
+            due = (epoch + 1) % recipe.validate_every == 0 or epoch + 1 == recipe.epochs
+            row["validation_accuracy"] = round(_accuracy(network, images, *validation, recipe), 4) if due else None
+        row["seconds"] = round(time.monotonic() - started, 1)
+        _save_checkpoint(network, run_dir, epoch)
+        _log(run_dir / "log.csv", row)
+        print(" ".join(f"{key} {value}" for key, value in row.items() if value is not None), flush=True)
+    use_mean_weights(network, _central(images), seed=recipe.seed)
+    network.save(finished)
+    return finished
+
+
+def _decode_with_margin(data: bytes) -> Pixels:
+    return central_square(decode_half_size(data), MARGIN_SIDE)
+
+
+def _start_or_resume(run_dir: Path, recipe: Recipe) -> tuple[Any, int]:
+    import keras
+
+    from smearcount.models.training.loss import LOSS_NAME, set_crossentropy
+    from smearcount.models.training.network import build_network
+
+    checkpoint = run_dir / "checkpoint.keras"
+    if checkpoint.exists():
+        network = keras.saving.load_model(
+            checkpoint, custom_objects={LOSS_NAME: set_crossentropy(recipe.label_smoothing)}
+        )
+        return network, int((run_dir / "epochs_done").read_text())
+    network = build_network()
+    network.compile(
+        optimizer=keras.optimizers.AdamW(
+            recipe.learning_rate,
+            weight_decay=recipe.weight_decay,
+            use_ema=True,
+            ema_momentum=recipe.weight_mean,
+        ),
+        loss=set_crossentropy(recipe.label_smoothing),
+        jit_compile=False,  # XLA on a CPU takes ten times as long for this network (measured)
+    )
+    return network, 0
+
+
+def _train_epoch(
+    network: Any, images: npt.NDArray[np.uint8], targets: npt.NDArray[np.float32], recipe: Recipe, epoch: int
+) -> float:
+    import tensorflow as tf
+
+    side = recipe.side_of(epoch)
+    order = np.random.default_rng([recipe.seed, epoch]).permutation(len(images))
+    steps = len(order) // recipe.batch
+    losses = []
+    seed_dropout(network, recipe.seed, epoch)
+    batches = _augmented_batches(images, order, recipe, epoch, side)
+    with _progress() as bar:
+        task = bar.add_task(f"epoch {epoch + 1}/{recipe.epochs} at {side} px", total=steps, loss="")
+        for step, (indices, pictures) in enumerate(batches):
+            network.optimizer.learning_rate = recipe.rate_at(epoch + step / steps)
+            losses.append(float(network.train_on_batch(pictures, tf.constant(targets[indices]))))
+            # train_on_batch reports a running mean; start it anew each step
+            network.reset_metrics()
+            bar.update(task, advance=1, loss=f"loss {np.mean(losses[-50:]):.3f}")
+    return float(np.mean(losses))
+
+
+def _augmented_batches(
+    images: npt.NDArray[np.uint8], order: npt.NDArray[np.int64], recipe: Recipe, epoch: int, side: int
+) -> Iterator[tuple[npt.NDArray[np.int64], Any]]:
+    import tensorflow as tf
+
+    from smearcount.models.training.augmentation import augment
+
+    augment_graph = tf.function(augment, reduce_retracing=True)
+    for step in range(len(order) // recipe.batch):
+        indices = order[step * recipe.batch : (step + 1) * recipe.batch]
+        seed = tf.constant([recipe.seed % 2**31 + epoch, step * 1000], tf.int32)
+        yield indices, augment_graph(tf.constant(images[indices]), seed, side, INPUT_SIDE)
+
+
+def _accuracy(
+    network: Any,
+    images: npt.NDArray[np.uint8],
+    validation_images: npt.NDArray[np.uint8],
+    validation_labels: npt.NDArray[np.int64],
+    recipe: Recipe,
+) -> float:
+    """Accuracy as the network would be used now; everything in training is put back afterwards."""
+    kept = [variable.numpy().copy() for variable in network.variables]
+    use_mean_weights(network, _central(images), seed=recipe.seed)
+    correct = 0
+    for start in range(0, len(validation_images), 4 * recipe.batch):
+        chosen = slice(start, start + 4 * recipe.batch)
+        logits = class_logits(network.predict_on_batch(validation_images[chosen].astype(np.float32)), CLASS_OF_SUBTYPE)
+        correct += int((logits.argmax(axis=1) == validation_labels[chosen]).sum())
+    for variable, value in zip(network.variables, kept, strict=True):
+        variable.assign(value)
+    return correct / len(validation_images)
+
+
+def _central(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """The part of training images that the network sees in use: shape (n, INPUT_SIDE, INPUT_SIDE, 3)."""
+    margin = (images.shape[1] - INPUT_SIDE) // 2
+    return images[:, margin : margin + INPUT_SIDE, margin : margin + INPUT_SIDE]
+
+
+def _save_checkpoint(network: keras.Model, run_dir: Path, epoch: int) -> None:
+    """Write the weights and the optimizer's state, so that an interruption at any moment leaves a whole checkpoint."""
+    partial = run_dir / "partial.keras"
+    network.save(partial)
+    partial.replace(run_dir / "checkpoint.keras")
+    (run_dir / "epochs_done").write_text(str(epoch + 1))
+
+
+def _log(path: Path, row: dict[str, Any]) -> None:
+    new = not path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.DictWriter(file, row)
+        if new:
+            writer.writeheader()
+        writer.writerow(row)
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[loss]}"),
+        TimeRemainingColumn(),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    )

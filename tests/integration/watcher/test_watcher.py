@@ -1,0 +1,996 @@
+"""The real watcher on a real folder: what people and analyzers do there, and what is journalled of it."""
+
+import hashlib
+import logging
+import os
+import socket
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from smearcount.db.engine import database
+from smearcount.db.engine.database import Database
+from smearcount.db.errors import DatabaseUnavailable
+from smearcount.db.ingest import journal, results
+from smearcount.db.ingest.visibility import NOT_HERE
+from smearcount.db.migration import migrate
+from smearcount.db.queries import counts
+from smearcount.db.records import Batch, KnownFile, Unseen
+from smearcount.differential.tally import SlideStatus
+from smearcount.inbox.paths import from_text
+from smearcount.watcher import discovery, dispatch, watch
+from smearcount.watcher.errors import InboxBusy, WatcherError
+from smearcount.watcher.settings import WatcherSettings
+from smearcount.watcher.watch import Watcher
+from smearcount.worker.errors import BrokerUnavailable
+
+from support.journalling import MODEL, classified
+from support.servers import PostgresqlServer
+from support.waiting import wait_until
+
+#: Times shortened so that tests need not wait; scans are rare, so that what is found quickly was found by its event.
+QUICK = WatcherSettings(settle_seconds=0.15, empty_seconds=0.4, quiet_seconds=0.3, rescan_seconds=60, poll_seconds=0.2)
+CELL = b"not really a JPEG"
+
+
+@dataclass(frozen=True)
+class Depth:
+    """What is in the queue."""
+
+    waiting: int
+    held: int = 0
+
+
+@dataclass
+class MemoryQueue:
+    """A queue in memory that keeps what it is given, until it is emptied or taken off the net."""
+
+    batches: list[Batch] = field(default_factory=list)
+    is_down: bool = False
+    most_images: int = 0
+
+    def send(self, batch: Batch) -> None:
+        """Take a batch."""
+        self._answer()
+        self.batches.append(batch)
+        self.most_images = max(self.most_images, sum(len(one.image_ids) for one in self.batches))
+
+    def depth(self) -> Depth:
+        """Say what is there."""
+        self._answer()
+        return Depth(len(self.batches))
+
+    def _answer(self) -> None:
+        if self.is_down:
+            raise BrokerUnavailable("the broker does not answer: tests took it off the net")
+
+
+class Site:
+    """An inbox, a database and a queue, and a watcher that a test starts and stops."""
+
+    def __init__(self, inbox: Path, opened: Database) -> None:
+        self.inbox = inbox
+        self.database = opened
+        self.queue = MemoryQueue()
+        self.watcher: Watcher | None = None
+        self.error: BaseException | None = None
+        self._thread: threading.Thread | None = None
+
+    def start(self, **changes: object) -> Watcher:
+        """Start watching, with QUICK settings but for the changes."""
+        settings = QUICK.model_copy(update=changes)
+        self.watcher = Watcher(self.inbox, self.database, self.queue, settings)
+        self._thread = threading.Thread(target=self._run, args=(self.watcher,))
+        self._thread.start()
+        return self.watcher
+
+    def stop(self) -> None:
+        """Stop watching; what the watcher raised meanwhile fails the test."""
+        if self.watcher is not None and self._thread is not None:
+            self.watcher.stop()
+            self._thread.join(20)
+            assert not self._thread.is_alive()
+            self.watcher.close()
+            self.watcher = self._thread = None
+            if self.error is not None:
+                raise self.error
+
+    def write(self, path: str | bytes, content: bytes = CELL) -> Path:
+        """Write a file into the inbox in one go, with its folders."""
+        full = self.inbox / os.fsdecode(path)
+        full.parent.mkdir(parents=True, exist_ok=True)
+        full.write_bytes(content)
+        return full
+
+    def journalled(self) -> dict[str, str]:
+        """State, or reason of refusal, of every file in the journal, by its real path."""
+        return {from_text(line.path): line.reason_code or str(line.state) for line in counts.image_lines(self.database)}
+
+    def wait_for(self, expected: dict[str, str]) -> None:
+        """Wait until exactly this is journalled."""
+        wait_until(lambda: self.journalled() == expected, 15, what=lambda: f"{expected}; there is {self.journalled()}")
+
+    def wait_until_sent(self, images: int) -> None:
+        """Wait until the queue holds so many images: what has just been marked as queued is about to be sent."""
+        wait_until(lambda: self._in_queue() == images, what=lambda: f"{images} in the queue; it has {self._in_queue()}")
+
+    def _in_queue(self) -> int:
+        return sum(len(batch.image_ids) for batch in self.queue.batches)
+
+    def superseded(self) -> int:
+        """Return how many versions of files were replaced by newer ones."""
+        return counts.progress(self.database).superseded
+
+    def work(self) -> None:
+        """Do what workers do with all that is in the queue."""
+        while self.queue.batches:
+            batch = self.queue.batches.pop(0)
+            items = results.begin(self.database, batch.image_ids)
+            results.store(self.database, MODEL, "bench", [classified(one.image_id, one.path) for one in items])
+
+    def miss(self, batch: Batch) -> None:
+        """Do what workers do whose machine does not show the files."""
+        items = results.begin(self.database, batch.image_ids)
+        results.store(self.database, MODEL, "blind", [Unseen(item.image_id, NOT_HERE, "not seen") for item in items])
+
+    def _run(self, watcher: Watcher) -> None:
+        try:
+            watcher.run()
+        except BaseException as error:  # noqa: BLE001 (raised again where the test ends)
+            self.error = error
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait less between rounds and after trouble, for the tests' sake."""
+    monkeypatch.setattr(discovery, "_ROUND_SECONDS", 0.05)
+    monkeypatch.setattr(watch, "_BOOKKEEPING_SECONDS", 0.1)
+    monkeypatch.setattr(watch, "_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(dispatch, "_FIRST_PAUSE", 0.2)
+    monkeypatch.setattr(dispatch, "_CHECK_SECONDS", 0.2)
+    monkeypatch.setattr(dispatch, "_JUST_QUEUED", timedelta(seconds=0.2))
+    monkeypatch.setattr(database, "SQLITE_BUSY_SECONDS", 0.5)
+
+
+@pytest.fixture
+def site(tmp_path: Path, sqlite_url: str) -> Iterator[Site]:
+    (tmp_path / "inbox").mkdir()
+    with Database(sqlite_url) as opened:
+        made = Site(tmp_path / "inbox", opened)
+        try:
+            yield made
+        finally:
+            made.stop()
+
+
+# What arrives
+
+
+@pytest.mark.parametrize("changes", [{}, {"poll": True}], ids=["events", "polling"])
+def test_what_is_there_and_what_comes_is_journalled_and_queued(site: Site, changes: dict[str, object]) -> None:
+    site.write("S-1/before.jpg")
+    site.start(**changes)
+    site.wait_for({"S-1/before.jpg": "queued"})
+
+    site.write("S-1/after.jpg")
+    site.write("S-2/deep/er/after.png")
+
+    site.wait_for({"S-1/before.jpg": "queued", "S-1/after.jpg": "queued", "S-2/deep/er/after.png": "queued"})
+    site.wait_until_sent(3)
+    assert sorted(len(batch.image_ids) for batch in site.queue.batches) == [1, 1, 1]
+    assert site.superseded() == 0
+
+
+def test_on_postgresql_too(tmp_path: Path, postgresql_database: Database) -> None:
+    (tmp_path / "inbox").mkdir()
+    site = Site(tmp_path / "inbox", postgresql_database)
+    site.write(b"S-1/\xff\xfe.jpg")
+    site.write("S-1/👩‍🔬.jpg")
+    site.start()
+    try:
+        wait_until(lambda: len(site.journalled()) == 2, what="both files")
+        site.write(b"S-1/\xff\xfe.jpg", b"something else")
+        wait_until(lambda: site.superseded() == 1, what="the new version")
+        with pytest.raises(InboxBusy):
+            Watcher(site.inbox, postgresql_database, MemoryQueue(), QUICK)
+        site.work()
+    finally:
+        site.stop()
+
+
+def test_a_file_that_grows_slowly_is_journalled_once_when_whole(site: Site) -> None:
+    watcher = site.start(settle_seconds=1.0)
+    is_written = threading.Event()
+
+    def grow() -> None:
+        with site.write("S-1/slow.jpg", b"").open("ab", buffering=0) as file:
+            for _ in range(25):
+                file.write(CELL)
+                is_written.wait(0.05)
+
+    writer = threading.Thread(target=grow)
+    writer.start()
+    wait_until(lambda: len(watcher._lookout._settling) == 1, what="the growing file to be noticed")
+    while writer.is_alive():
+        assert site.journalled() == {}
+        writer.join(0.02)
+
+    site.wait_for({"S-1/slow.jpg": "queued"})
+    known = journal.known_in_folder(site.database, watcher.inbox_id, "S-1")
+    assert known["slow.jpg"].version.size == 25 * len(CELL)
+    assert site.superseded() == 0
+
+
+def test_a_burst_is_journalled_completely(site: Site) -> None:
+    site.start()
+    for number in range(800):
+        site.write(f"S-{number % 15}/{number}.jpg")
+
+    wait_until(lambda: counts.progress(site.database).queued == 800, 30, what="800 files")
+    site.wait_until_sent(800)
+    assert {len(batch.image_ids) for batch in site.queue.batches} != {1}, "batches are filled"
+    assert site.superseded() == 0
+
+
+def test_a_folder_renamed_into_place_is_journalled(site: Site, tmp_path: Path) -> None:
+    site.write("S-0/first.jpg")
+    outside = tmp_path / "outside" / "S-1" / "deep"
+    outside.mkdir(parents=True)
+    (outside / "cell.jpg").write_bytes(CELL)
+    (outside.parent / "cell.jpg").write_bytes(CELL)
+    site.start()
+    site.wait_for({"S-0/first.jpg": "queued"})
+
+    outside.parent.rename(site.inbox / "S-1")
+    site.wait_for({"S-0/first.jpg": "queued", "S-1/cell.jpg": "queued", "S-1/deep/cell.jpg": "queued"})
+    site.write("S-1/deep/later.jpg")
+
+    wait_until(lambda: site.journalled().get("S-1/deep/later.jpg"), what="a file in the folder that was moved in")
+
+
+def test_folders_made_all_at_once_do_not_wait_for_each_other(site: Site, tmp_path: Path) -> None:
+    for number in range(120):
+        folder = tmp_path / "outside" / f"S-{number}"
+        folder.mkdir(parents=True)
+        (folder / "cell.jpg").write_bytes(CELL)
+    site.write("S/first.jpg")
+    site.start()
+    site.wait_for({"S/first.jpg": "queued"})
+
+    for folder in (tmp_path / "outside").iterdir():
+        folder.rename(site.inbox / folder.name)
+
+    wait_until(lambda: len(site.journalled()) == 121, 10, what="all folders")
+
+
+def test_a_file_moved_in_from_outside_is_journalled(site: Site, tmp_path: Path) -> None:
+    site.write("S-1/first.jpg")
+    site.start()
+    site.wait_for({"S-1/first.jpg": "queued"})
+
+    outside = tmp_path / "cell.jpg"
+    outside.write_bytes(CELL)
+    outside.rename(site.inbox / "S-1" / "cell.jpg")
+
+    site.wait_for({"S-1/first.jpg": "queued", "S-1/cell.jpg": "queued"})
+
+
+def test_a_file_under_a_temporary_name_counts_when_it_gets_its_own(site: Site) -> None:
+    site.start()
+    part = site.write("S-1/cell.jpg.part")
+    site.write("S-1/other.jpg")
+    site.wait_for({"S-1/other.jpg": "queued"})
+
+    part.rename(site.inbox / "S-1" / "cell.jpg")
+
+    site.wait_for({"S-1/other.jpg": "queued", "S-1/cell.jpg": "queued"})
+
+
+@pytest.mark.parametrize("changes", [{}, {"poll": True}], ids=["events", "polling"])
+def test_an_overwritten_file_supersedes_its_old_version(site: Site, changes: dict[str, object]) -> None:
+    site.start(**changes)
+    site.write("S-1/cell.jpg")
+    site.wait_for({"S-1/cell.jpg": "queued"})
+    site.work()
+
+    site.write("S-1/cell.jpg", b"of another size")
+
+    wait_until(lambda: site.superseded() == 1, what="the new version")
+    site.wait_for({"S-1/cell.jpg": "queued"})
+
+
+def test_a_file_overwritten_while_nobody_watched_is_noticed(site: Site) -> None:
+    site.write("S-1/cell.jpg")
+    site.start()
+    site.wait_for({"S-1/cell.jpg": "queued"})
+    site.stop()
+    site.write("S-1/cell.jpg", b"of another size")
+
+    site.start()
+
+    wait_until(lambda: site.superseded() == 1, what="the new version")
+
+
+def test_a_placeholder_that_is_filled_counts_once(site: Site) -> None:
+    watcher = site.start(empty_seconds=30)
+    placeholder = site.write("S-1/cell.jpg", b"")
+    wait_until(lambda: len(watcher._lookout._settling) == 1, what="the placeholder to be noticed")
+
+    placeholder.write_bytes(CELL)
+
+    site.wait_for({"S-1/cell.jpg": "queued"})
+    assert site.superseded() == 0
+
+
+def test_a_file_that_stays_empty_is_quarantined_and_counts_once_filled(site: Site) -> None:
+    site.start()
+    empty = site.write("S-1/cell.jpg", b"")
+    site.wait_for({"S-1/cell.jpg": "empty"})
+
+    empty.write_bytes(CELL)
+
+    site.wait_for({"S-1/cell.jpg": "queued"})
+
+
+def test_files_that_stay_empty_neither_keep_a_slide_from_completing_nor_the_scan_from_ending(site: Site) -> None:
+    """Each look used to let them settle anew; with several, something was arriving at every moment."""
+    for number in range(5):
+        site.write(f"S-1/{number}.jpg", b"")
+    watcher = site.start(poll=True, poll_seconds=0.05)
+    wait_until(lambda: set(site.journalled().values()) == {"empty"}, what="all to be quarantined")
+    wait_until(lambda: not watcher._lookout._settling, what="nothing to arrive any more")
+    saw: list[str] = []
+    watcher._lookout._settling.saw = lambda path, *_: bool(saw.append(path))  # type: ignore[method-assign, func-returns-value]
+    scans = _scans_ended(site)
+
+    wait_until(lambda: _scans_ended(site) != scans, what="another scan")
+    assert saw == []
+    wait_until(lambda: counts.slide_tally(site.database, "S-1").status is SlideStatus.COMPLETE, what="completion")
+
+
+def _scans_ended(site: Site) -> object:
+    return counts.inbox_lines(site.database)[0].scanned_at
+
+
+def test_a_file_deleted_before_it_settles_leaves_no_trace(site: Site) -> None:
+    watcher = site.start(settle_seconds=0.5)
+    short_lived = site.write("S-1/short.jpg")
+    wait_until(lambda: list(watcher._lookout._settling.paths) == ["S-1/short.jpg"], what="the file to be noticed")
+    short_lived.unlink()
+    site.write("S-1/stays.jpg")
+
+    site.wait_for({"S-1/stays.jpg": "queued"})
+    wait_until(lambda: not watcher._lookout._settling, what="nothing to wait for")
+    assert set(site.journalled()) == {"S-1/stays.jpg"}
+
+
+# What is none of ours, and what is refused
+
+
+def test_what_is_no_image_file_is_ignored(site: Site) -> None:
+    for path in (
+        ".hidden.jpg", "S-1/.DS_Store", "S-1/._cell.jpg", "S-1/Thumbs.db", "S-1/desktop.ini", "S-1/@eaDir/cell.jpg",
+        ".stfolder/cell.jpg", ".stversions/S-1/cell.jpg", "__MACOSX/S-1/cell.jpg", "S-1/cell.jpg.part",
+        "S-1/cell.jpg.tmp", "S-1/~cell.jpg", "..x/cell.jpg", "S-1/report.pdf", "S-1/list.csv", "S-1/noending",
+    ):  # fmt: skip
+        site.write(path)
+    os.mkfifo(site.inbox / "S-1" / "pipe.jpg")
+    (site.inbox / "S-1" / "folder.jpg").mkdir()
+    (site.inbox / "S-1" / "list-link.csv").symlink_to("/etc/hostname")
+    with socket.socket(socket.AF_UNIX) as listening:
+        folder = os.open(site.inbox / "S-1", os.O_RDONLY)
+        listening.bind(f"/proc/self/fd/{folder}/socket.jpg")  # a socket's path may not be long
+        os.close(folder)
+        site.write("S-1/before.jpg")
+        site.start()
+        site.wait_for({"S-1/before.jpg": "queued"})
+
+        for path in (".late.jpg", "S-1/._late.jpg", "S-1/late.jpg.part", ".stversions/late/cell.jpg", "..y/late.jpg"):
+            site.write(path)
+        os.mkfifo(site.inbox / "S-1" / "late-pipe.jpg")
+        site.write("S-1/after.jpg")
+        site.wait_for({"S-1/before.jpg": "queued", "S-1/after.jpg": "queued"})
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["found by the scan", "found by its event"])
+def test_links_out_of_the_inbox_are_refused_and_links_within_accepted(site: Site, tmp_path: Path, late: bool) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "secret.jpg").write_bytes(CELL)
+    (outside / "deep").mkdir()
+    (outside / "deep" / "secret.jpg").write_bytes(CELL)
+    site.write("S-1/cell.jpg")
+
+    def link() -> None:
+        (site.inbox / "S-2").mkdir()
+        (site.inbox / "S-2" / "out.jpg").symlink_to(outside / "secret.jpg")
+        (site.inbox / "S-2" / "climbs.jpg").symlink_to("../../outside/secret.jpg")
+        (site.inbox / "S-2" / "folder").symlink_to(outside, target_is_directory=True)
+        (site.inbox / "S-2" / "within.jpg").symlink_to("../S-1/cell.jpg")
+        (site.inbox / "S-2" / "folder-within").symlink_to(site.inbox / "S-1", target_is_directory=True)
+        (site.inbox / "S-2" / "round").symlink_to(site.inbox, target_is_directory=True)
+        (site.inbox / "S-2" / "nowhere.jpg").symlink_to("nothing.jpg")
+        (site.inbox / "S-2" / "itself.jpg").symlink_to("itself.jpg")
+
+    if not late:
+        link()
+    site.start()
+    wait_until(lambda: "S-1/cell.jpg" in site.journalled(), what="the first scan")
+    if late:
+        link()
+
+    site.wait_for(
+        {
+            "S-1/cell.jpg": "queued",
+            "S-2/out.jpg": "leaves-inbox",
+            "S-2/climbs.jpg": "leaves-inbox",
+            "S-2/folder": "leaves-inbox",
+            "S-2/within.jpg": "queued",
+            "S-2/nowhere.jpg": "gone",
+            "S-2/itself.jpg": "gone",
+        }
+    )
+
+
+def test_a_link_put_right_counts(site: Site) -> None:
+    link = site.inbox / "S-1" / "link.jpg"
+    link.parent.mkdir()
+    link.symlink_to("/etc/hostname.jpg")
+    site.start()
+    site.wait_for({"S-1/link.jpg": "leaves-inbox"})
+
+    site.write("S-1/cell.jpg")
+    link.unlink()
+    link.symlink_to("cell.jpg")
+
+    site.wait_for({"S-1/link.jpg": "queued", "S-1/cell.jpg": "queued"})
+
+
+NAMES = [
+    b"line\nbreak.jpg", b"\xff\xfe\x80.jpg", b"a" * 251 + b".jpg", b"\xfe" * 251 + b".jpg", "🩸" * 60 + ".jpg",
+    "\u202egpj.jpg", " .jpg", "'; DROP TABLE images; --.jpg", "%s%n{0}.jpg", "back\\slash.jpg", "\x1b[31m.jpg", "-rf.jpg",
+]  # fmt: skip
+
+
+def test_any_name_is_journalled_and_comes_back_as_it_was(site: Site) -> None:
+    names = [os.fsdecode(name) if isinstance(name, bytes) else name for name in NAMES]
+    for name in names[::2]:
+        site.write(f"CON/{name}")
+    site.start()
+    wait_until(lambda: len(site.journalled()) == len(names[::2]), what="the names there")
+    for name in names[1::2]:
+        site.write(f"CON/{name}")
+
+    site.wait_for({f"CON/{name}": "queued" for name in names})
+    assert all(line.path.isprintable() for line in counts.image_lines(site.database))
+
+
+def test_a_path_too_long_for_the_journal_is_refused_and_holds_nothing_up(
+    tmp_path: Path, postgresql_database: Database
+) -> None:
+    """PostgreSQL has no room for it in an index, and would refuse it, and all journalled with it, for ever."""
+    (tmp_path / "inbox").mkdir()
+    site = Site(tmp_path / "inbox", postgresql_database)
+    deep = os.open(site.inbox, os.O_RDONLY)
+    for number in range(12):
+        name = hashlib.sha512(bytes([number])).hexdigest() + "-" * 100
+        os.mkdir(name, dir_fd=deep)
+        deep, above = os.open(name, os.O_RDONLY, dir_fd=deep), deep
+        os.close(above)
+    os.close(os.open("deep.jpg", os.O_WRONLY | os.O_CREAT, dir_fd=deep))
+    os.close(deep)
+    site.write("S-1/cell.jpg")
+    site.start()
+    try:
+        wait_until(lambda: len(site.journalled()) == 2, what="both files")
+    finally:
+        site.stop()
+
+    assert sorted(site.journalled().values()) == ["path-too-long", "queued"]
+
+
+def test_any_folder_name_names_a_slide(site: Site) -> None:
+    slides = ["CON", " spaces ", "a\nb", "ünï", "x" * 255, "%", "S-1 (2)", "\udcff", "\u202e", "S-1", "s-1"]
+    for slide in slides:
+        site.write(f"{slide}/cell.jpg")
+    site.start()
+    site.wait_for({f"{slide}/cell.jpg": "queued" for slide in slides})
+
+    assert {from_text(line.tally.slide) for line in counts.slide_tallies(site.database)} == set(slides)
+
+
+def test_a_file_without_a_slide_is_refused_and_counts_once_it_is_in_a_folder(site: Site) -> None:
+    site.start()
+    loose = site.write("cell.jpg")
+    site.wait_for({"cell.jpg": "no-slide"})
+
+    (site.inbox / "S-1").mkdir()
+    loose.rename(site.inbox / "S-1" / "cell.jpg")
+
+    site.wait_for({"cell.jpg": "no-slide", "S-1/cell.jpg": "queued"})
+
+
+def test_a_file_without_a_slide_counts_once_the_pattern_names_one(site: Site) -> None:
+    site.write("S-1_cell.jpg")
+    site.start()
+    site.wait_for({"S-1_cell.jpg": "no-slide"})
+    site.stop()
+
+    site.start(pattern=r"(?P<slide>[^_/]+)_(?P<label>[^/]+)\.jpg")
+
+    site.wait_for({"S-1_cell.jpg": "queued"})
+    (line,) = counts.image_lines(site.database)
+    assert (line.slide, line.analyzer_label) == ("S-1", "cell")
+
+
+# Slides
+
+
+def test_a_slide_completes_after_the_quiet_period_and_a_late_image_reopens_it(site: Site) -> None:
+    site.write("S-1/cell.jpg")
+    site.start()
+    site.wait_for({"S-1/cell.jpg": "queued"})
+
+    def status() -> SlideStatus:
+        return counts.slide_tally(site.database, "S-1").status
+
+    assert status() is SlideStatus.COUNTING
+    site.work()
+    wait_until(lambda: status() is SlideStatus.COMPLETE, what="the slide to be complete")
+
+    site.write("S-1/late.jpg")
+    wait_until(lambda: status() is SlideStatus.COUNTING, what="the slide to be reopened")
+    wait_until(lambda: site.queue.batches, what="the late image to be queued")
+    site.work()
+    wait_until(lambda: status() is SlideStatus.COMPLETE, what="the slide to be complete again")
+
+
+def test_a_slide_is_not_complete_while_an_image_of_it_still_arrives(site: Site) -> None:
+    site.write("S-1/cell.jpg")
+    watcher = site.start(settle_seconds=0.6)
+    site.wait_for({"S-1/cell.jpg": "queued"})
+    growing = site.write("S-1/growing.jpg")
+    wait_until(lambda: len(watcher._lookout._settling), what="the growing file to be noticed")
+    site.work()
+
+    for _ in range(25):
+        with growing.open("ab") as file:
+            file.write(CELL)
+        assert counts.slide_tally(site.database, "S-1").status is SlideStatus.COUNTING
+        threading.Event().wait(0.03)
+    site.wait_for({"S-1/cell.jpg": "done", "S-1/growing.jpg": "queued"})
+
+
+def test_after_a_restart_no_slide_completes_before_the_inbox_has_been_looked_through(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.write("S-1/cell.jpg")
+    site.start(quiet_seconds=0.0)
+    site.wait_for({"S-1/cell.jpg": "queued"})
+    site.stop()
+    site.work()
+    may_scan = threading.Event()
+    monkeypatch.setattr(journal, "known_in_folder", _held_back(journal.known_in_folder, may_scan))
+    monkeypatch.setattr(discovery, "_ENTRIES_PER_ROUND", 1)
+    site.write("S-0/came-meanwhile.jpg")
+    site.write("S-1/came-meanwhile.jpg")
+
+    watcher = site.start(quiet_seconds=0.0)
+    wait_until(lambda: watcher._lookout._scan is not None, what="the scan to begin")
+    assert counts.slide_tally(site.database, "S-1").status is SlideStatus.COUNTING
+    may_scan.set()
+    site.wait_for({"S-1/cell.jpg": "done", "S-0/came-meanwhile.jpg": "queued", "S-1/came-meanwhile.jpg": "queued"})
+
+
+def _held_back(
+    known_in_folder: Callable[[Database, int, str], dict[str, KnownFile]], gate: threading.Event
+) -> Callable[[Database, int, str], dict[str, KnownFile]]:
+    def wait_and_ask(opened: Database, inbox_id: int, folder: str) -> dict[str, KnownFile]:
+        gate.wait(20)
+        return known_in_folder(opened, inbox_id, folder)
+
+    return wait_and_ask
+
+
+# The queue
+
+
+def test_while_the_broker_is_away_journalling_goes_on_and_later_everything_is_queued(site: Site) -> None:
+    site.queue.is_down = True
+    site.start()
+    expected = {}
+    for number in range(5):
+        site.write(f"S-1/{number}.jpg")
+        expected[f"S-1/{number}.jpg"] = "pending"
+        site.wait_for(expected)
+
+    site.queue.is_down = False
+
+    site.wait_for(dict.fromkeys(expected, "queued"))
+
+
+def test_the_queue_never_holds_more_than_allowed(site: Site) -> None:
+    for number in range(30):
+        site.write(f"S-{number % 3}/{number}.jpg")
+    site.start(queue_images=7, batch_images=2)
+    wait_until(lambda: site.queue.most_images == 7, what="a full queue")
+    wait_until(lambda: len(site.journalled()) == 30, what="all to be journalled")
+
+    def work_off() -> bool:
+        site.work()
+        return counts.progress(site.database).done == 30
+
+    wait_until(work_off, 20, what="all to be done")
+    assert site.queue.most_images == 7
+
+
+def test_what_the_broker_lost_is_queued_again(site: Site) -> None:
+    site.write("S-1/cell.jpg")
+    site.start()
+    site.wait_for({"S-1/cell.jpg": "queued"})
+    site.wait_until_sent(1)
+    (lost,) = site.queue.batches
+
+    site.queue.batches.clear()
+
+    wait_until(lambda: site.queue.batches == [lost], what="the batch to be queued again")
+
+
+# Trouble
+
+
+def test_a_file_that_a_worker_missed_is_sent_again_while_it_is_there_and_gone_when_it_is_not(site: Site) -> None:
+    site.start()
+    site.write("S-1/there.jpg")
+    deleted = site.write("S-1/deleted.jpg")
+    site.wait_for({"S-1/there.jpg": "queued", "S-1/deleted.jpg": "queued"})
+    site.wait_until_sent(2)
+    deleted.unlink()
+
+    while site.queue.batches:
+        site.miss(site.queue.batches.pop(0))
+    site.wait_for({"S-1/there.jpg": "not-here", "S-1/deleted.jpg": "gone"})
+    wait_until(lambda: site.queue.batches, what="the file that is there to be sent again")
+    site.work()
+    site.wait_for({"S-1/there.jpg": "done", "S-1/deleted.jpg": "gone"})
+
+    site.write("S-1/deleted.jpg")
+    site.wait_for({"S-1/there.jpg": "done", "S-1/deleted.jpg": "queued"})
+
+
+def test_the_checksum_of_each_new_file_is_kept_where_workers_may_see_older_copies(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "_HASHED_PER_ROUND", 3)
+    for number in range(20):
+        site.write(b"S-1/\xff%d.jpg" % number, b"%d" % number)
+    site.write("S-1/empty.jpg", b"")
+    site.start(hash_files=True, empty_seconds=0)
+
+    wait_until(lambda: counts.progress(site.database).queued == 20, what="all files")
+    site.wait_until_sent(20)
+    ids = [image_id for batch in site.queue.batches for image_id in batch.image_ids]
+    items = results.begin(site.database, ids)
+    assert {from_text(item.path): item.sha256 for item in items} == {
+        os.fsdecode(b"S-1/\xff%d.jpg" % number): hashlib.sha256(b"%d" % number).hexdigest() for number in range(20)
+    }
+
+
+def test_without_being_told_to_the_watcher_reads_no_file(site: Site) -> None:
+    site.start()
+    site.write("S-1/cell.jpg")
+    site.wait_for({"S-1/cell.jpg": "queued"})
+    site.wait_until_sent(1)
+
+    (item,) = results.begin(site.database, site.queue.batches[0].image_ids)
+
+    assert item.sha256 is None
+
+
+def test_a_second_watcher_of_an_inbox_is_refused_and_changes_nothing(site: Site, tmp_path: Path) -> None:
+    site.start(inbox_name="ward")
+    (tmp_path / "elsewhere").mkdir()
+
+    with pytest.raises(InboxBusy):
+        Watcher(tmp_path / "elsewhere", site.database, MemoryQueue(), QUICK.model_copy(update={"inbox_name": "ward"}))
+
+    assert [line.root for line in counts.inbox_lines(site.database)] == [str(site.inbox)]
+    site.stop()
+    other = Watcher(
+        tmp_path / "elsewhere", site.database, MemoryQueue(), QUICK.model_copy(update={"inbox_name": "ward"})
+    )
+    assert [line.root for line in counts.inbox_lines(site.database)] == [str(tmp_path / "elsewhere")]
+    other.close()
+
+
+def test_an_inbox_that_cannot_be_watched_is_said(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for path, says in ((tmp_path / "missing", "does not exist"), (tmp_path / "file", "is no folder")):
+        with pytest.raises(WatcherError, match=says):
+            Watcher(path, site.database, MemoryQueue(), QUICK)
+
+
+def test_an_inbox_renamed_away_and_back_is_watched_on(site: Site, tmp_path: Path) -> None:
+    site.write("S-1/cell.jpg")
+    site.start()
+    site.wait_for({"S-1/cell.jpg": "queued"})
+    site.inbox.rename(tmp_path / "away")
+    site.work()
+    wait_until(lambda: counts.slide_tally(site.database, "S-1").completed_at, what="counting to go on meanwhile")
+    (tmp_path / "away" / "S-1" / "meanwhile.jpg").write_bytes(CELL)
+
+    (tmp_path / "away").rename(site.inbox)
+    site.wait_for({"S-1/cell.jpg": "done", "S-1/meanwhile.jpg": "queued"})
+    site.write("S-1/after.jpg")
+    site.wait_for({"S-1/cell.jpg": "done", "S-1/meanwhile.jpg": "queued", "S-1/after.jpg": "queued"})
+
+
+@pytest.mark.parametrize("is_deleted", [False, True], ids=["moved away", "deleted"])
+def test_another_folder_in_the_inboxs_place_is_watched(site: Site, tmp_path: Path, is_deleted: bool) -> None:
+    """As when a share is mounted again: the events asked for belonged to the folder that was there before."""
+    site.write("S-1/cell.jpg")
+    site.start()
+    site.wait_for({"S-1/cell.jpg": "queued"})
+    if is_deleted:
+        (site.inbox / "S-1" / "cell.jpg").unlink()
+        (site.inbox / "S-1").rmdir()
+        site.inbox.rmdir()
+    else:
+        site.inbox.rename(tmp_path / "away")
+    site.write("S-2/found.jpg")
+    site.wait_for({"S-1/cell.jpg": "queued", "S-2/found.jpg": "queued"})
+
+    site.write("S-2/heard.jpg")
+
+    site.wait_for({"S-1/cell.jpg": "queued", "S-2/found.jpg": "queued", "S-2/heard.jpg": "queued"})
+
+
+def test_while_the_database_is_locked_nothing_is_lost(site: Site) -> None:
+    watcher = site.start()
+    site.write("S-1/before.jpg")
+    site.wait_for({"S-1/before.jpg": "queued"})
+    other = sqlite3.connect(str(site.database.file), isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    for number in range(20):
+        site.write(f"S-1/{number}.jpg")
+    wait_until(lambda: len(watcher._lookout._settled) == 20, what="files that the journal has not taken")
+    assert set(site.journalled()) == {"S-1/before.jpg"}
+
+    other.execute("ROLLBACK")
+    other.close()
+
+    wait_until(lambda: counts.progress(site.database).queued == 21, what="all files")
+    assert site.superseded() == 0
+
+
+def test_a_database_that_fails_in_the_middle_of_scan_and_journal_loses_no_file(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for slide in range(8):
+        for number in range(3):
+            site.write(f"S-{slide}/{number}.jpg")
+    asked = {"known_in_folder": 0, "record": 0, "take_batches": 0, "note_watch": 0}
+
+    def unreliable(name: str) -> None:
+        real = getattr(journal, name)
+
+        def every_third_time_it_fails(*args: object, **kwargs: object) -> object:
+            asked[name] += 1
+            if asked[name] % 3 == 2 and asked[name] < 20:
+                raise DatabaseUnavailable("tests say no")
+            return real(*args, **kwargs)
+
+        monkeypatch.setattr(journal, name, every_third_time_it_fails)
+
+    for name in asked:
+        unreliable(name)
+    monkeypatch.setattr(discovery, "_ENTRIES_PER_ROUND", 5)
+    site.start()
+
+    wait_until(lambda: counts.progress(site.database).queued == 24, 30, what="all files")
+    assert site.superseded() == 0
+
+
+def test_postgresql_may_be_restarted_while_watching(tmp_path: Path, own_postgresql: PostgresqlServer) -> None:
+    (tmp_path / "inbox").mkdir()
+    with Database(own_postgresql.url()) as opened:
+        migrate(opened)
+        site = Site(tmp_path / "inbox", opened)
+        site.write("S-1/before.jpg")
+        site.start()
+        try:
+            site.wait_for({"S-1/before.jpg": "queued"})
+            own_postgresql.stop()
+            site.write("S-1/meanwhile.jpg")
+            own_postgresql.start()
+            site.wait_for({"S-1/before.jpg": "queued", "S-1/meanwhile.jpg": "queued"})
+            wait_until(lambda: _leases(opened) == 1, what="the lease to be held again")
+        finally:
+            site.stop()
+
+
+def _leases(opened: Database) -> int:
+    with opened.reading() as connection:
+        held = "SELECT COUNT(*) FROM pg_locks WHERE locktype = 'advisory'"
+        return int(connection.execute(text(held)).scalar_one())
+
+
+def test_when_the_thread_that_reads_events_dies_another_takes_over(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    watcher = site.start()
+    wait_until(lambda: _scans_ended(site), what="the first scan")
+    reader = watcher._lookout._events._observer._inotify_fd  # type: ignore[union-attr]
+    monkeypatch.setattr(reader, "handle_event", lambda _: reader.stop())
+    site.write("S-1/unheard.jpg")
+    site.wait_for({"S-1/unheard.jpg": "queued"})
+    assert not reader.is_alive()
+
+    site.write("S-1/heard.jpg")
+
+    site.wait_for({"S-1/unheard.jpg": "queued", "S-1/heard.jpg": "queued"})
+
+
+def test_without_file_events_it_polls(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left(*_: object) -> None:
+        raise OSError(28, "inotify watch limit reached")
+
+    monkeypatch.setattr("watchdog.observers.inotify.InotifyWatchGroup._add_callback", none_left)
+    threads = threading.active_count()
+    site.start()
+    wait_until(lambda: _scans_ended(site), what="the first scan")
+    site.write("S-1/cell.jpg")
+
+    site.wait_for({"S-1/cell.jpg": "queued"})
+    assert threading.active_count() == threads + 1, "the threads of the failed attempt are gone"
+
+
+# Hints
+
+
+@pytest.fixture
+def by_hand(site: Site) -> Iterator[Watcher]:
+    """A watcher without events of its own, whose rounds the test makes."""
+    settings = QUICK.model_copy(update={"poll": True, "poll_seconds": 1000, "settle_seconds": 0})
+    watcher = Watcher(site.inbox, site.database, site.queue, settings)
+    yield watcher
+    watcher.close()
+
+
+@pytest.fixture
+def scanning(site: Site, by_hand: Watcher, monkeypatch: pytest.MonkeyPatch) -> Watcher:
+    """The same in the middle of a scan, which has passed the first of six slides."""
+    monkeypatch.setattr(discovery, "_ENTRIES_PER_ROUND", 2)
+    for number in range(6):
+        site.write(f"S-{number}/cell.jpg")
+    while "S-0/cell.jpg" not in site.journalled():
+        by_hand._round()
+    return by_hand
+
+
+def test_a_hint_of_everywhere_during_a_scan_makes_another_scan(site: Site, scanning: Watcher) -> None:
+    site.write("S-0/behind-the-scan.jpg")
+    scanning._lookout._events.note_everywhere()
+
+    for _ in range(30):
+        scanning._round()
+
+    assert len(site.journalled()) == 7
+    assert scanning._lookout._scan is None
+
+
+def test_a_folder_hinted_at_during_a_scan_is_looked_at_after_it(site: Site, scanning: Watcher) -> None:
+    site.write("S-0/deep/cell.jpg")
+    for folder in ("S-0/deep", "S-0/deep", ".stversions", "gone"):
+        scanning._lookout._events.note(str(site.inbox / folder), is_folder=True)
+
+    for _ in range(30):
+        scanning._round()
+
+    assert "S-0/deep/cell.jpg" in site.journalled()
+
+
+def test_hints_behind_folder_links_are_not_followed(site: Site, by_hand: Watcher, tmp_path: Path) -> None:
+    """The events of a folder that appears with links in it tell of those as of folders."""
+    outside = tmp_path / "outside" / "deep"
+    outside.mkdir(parents=True)
+    (outside / "secret.jpg").write_bytes(CELL)
+    site.write("S-1/cell.jpg")
+    (site.inbox / "S-1" / "out").symlink_to(outside.parent, target_is_directory=True)
+    (site.inbox / "S-1" / "round").symlink_to(site.inbox, target_is_directory=True)
+    by_hand._round()
+    for folder in ("S-1/out", "S-1/out/deep", "S-1/round", "S-1/round/S-1"):
+        by_hand._lookout._events.note(str(site.inbox / folder), is_folder=True)
+    for path in ("S-1/out/deep/secret.jpg", "S-1/round/S-1/cell.jpg"):
+        by_hand._lookout._events.note(str(site.inbox / path), is_folder=False)
+
+    for _ in range(5):
+        by_hand._round()
+
+    assert site.journalled() == {"S-1/cell.jpg": "queued", "S-1/out": "leaves-inbox"}
+
+
+def test_too_many_hints_become_one_for_everywhere(
+    site: Site, by_hand: Watcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("smearcount.watcher.events._MOST_HINTS", 5)
+    by_hand._round()
+    for number in range(9):
+        by_hand._lookout._events.note(str(site.write(f"S/{number}.jpg")), is_folder=False)
+    assert not by_hand._lookout._events._hints.files
+
+    by_hand._round()
+    by_hand._round()
+
+    assert len(site.journalled()) == 9
+
+
+def test_no_more_files_settle_at_a_time_than_allowed(
+    site: Site, by_hand: Watcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(discovery, "_MOST_SETTLING", 10)
+    by_hand._lookout._settling._settle = 0.05
+    for number in range(35):
+        site.write(f"S/{number}.jpg")
+    most = 0
+
+    def go_on() -> bool:
+        nonlocal most
+        by_hand._round()
+        most = max(most, len(by_hand._lookout._settling))
+        return len(site.journalled()) == 35
+
+    wait_until(go_on, what="all files")
+    assert most == 10
+
+
+def test_when_the_system_drops_events_everything_is_looked_at(site: Site) -> None:
+    watcher = site.start()
+    wait_until(lambda: _scans_ended(site), what="the first scan")
+    before = _scans_ended(site)
+
+    logging.getLogger("watchdog.observers.inotify_c").warning("Inotify queue overflowed; filesystem events were lost")
+
+    wait_until(lambda: _scans_ended(site) != before, what="another scan")
+    assert watcher._lookout._events.is_listening()
+
+
+def test_a_file_is_noticed_within_moments_of_its_event(site: Site) -> None:
+    watcher = site.start(settle_seconds=5)
+    wait_until(lambda: _scans_ended(site), what="the first scan")
+
+    site.write("S-1/cell.jpg")
+
+    wait_until(lambda: len(watcher._lookout._settling) == 1, 2, what="the file to be noticed")
+
+
+# Names
+
+
+def test_logs_hold_no_file_or_folder_names(site: Site, caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+    caplog.set_level(logging.DEBUG)
+    site.write("PATIENT-1/PATIENT-2.jpg")
+    site.write("PATIENT-3.jpg")
+    (site.inbox / "PATIENT-1" / "PATIENT-4.jpg").symlink_to("/etc/hostname")
+    site.start()
+    wait_until(lambda: len(site.journalled()) == 3, what="all files")
+    site.write("PATIENT-1/PATIENT-2.jpg", b"changed")
+    wait_until(lambda: site.superseded() == 1, what="the new version")
+    site.queue.is_down = True
+    site.write("PATIENT-1/PATIENT-5.jpg")
+    wait_until(lambda: len(site.journalled()) == 4, what="another file")
+    site.inbox.rename(tmp_path / "PATIENT-6")
+    wait_until(lambda: "inbox cannot be read" in caplog.text, what="the trouble to be said")
+    (tmp_path / "PATIENT-6").rename(site.inbox)
+    wait_until(lambda: "works again" in caplog.text, what="the end of it to be said")
+    site.queue.is_down = False
+    wait_until(lambda: "broker answers again" in caplog.text, what="the broker")
+    site.stop()
+
+    assert "PATIENT" not in caplog.text
+    assert str(site.inbox) not in caplog.text
+    assert caplog.text.count("inbox cannot be read") == 1, "trouble is said once"

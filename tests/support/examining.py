@@ -1,0 +1,145 @@
+"""Examinations for the tests of the forms: an ordinary one, and any that hypothesis can think of."""
+
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+from hypothesis import strategies as st
+
+from smearcount.differential.classes import WBC_CLASSES, CellClass
+from smearcount.differential.forms.examination import Export, Review, SlideExamination, examination
+from smearcount.differential.settings import ADULT_REFERENCE_RANGES, CountSettings
+from smearcount.differential.tally import ModelIdentity, SlideStatus, SlideTally
+
+# Given in full: the environment of whoever runs the tests has no say.
+DEFAULTS = CountSettings(reference_ranges=ADULT_REFERENCE_RANGES, minimum_wbc=100, nrbc_correction_at=5.0)
+MODEL = ModelIdentity("smearnet", "1.0.0", "0123456789abcdef" * 4)
+EXPORT = Export(key="2026-03-01/7", at=datetime(2026, 3, 1, 9, 5, tzinfo=UTC), version="0.1.0")
+SIGNED_AT = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
+
+#: Names that mean something to a spreadsheet, to HL7, to HTML, or to no one.
+HOSTILE_NAMES = (
+    "",
+    " ",
+    "=1+1",
+    "@SUM(A1)",
+    "-2+3",
+    "\t=1",
+    '=HYPERLINK("http://x","y")',
+    "a|b^c~d\\e&f",
+    "\\F\\",
+    "\\X0D\\",
+    "x\rOBX|99|NM|26511-6||100\r",
+    "line\nbreak",
+    "\x00\x1b[2J",
+    "<script>alert(1)</script>",
+    "\ud800",
+    "\u202etxt.exe",
+    "Müller 李 🩸",
+    "'quoted'",
+    '"',
+)
+
+
+def tally(**changes: Any) -> SlideTally:
+    """Return an ordinary, complete slide of 100 WBC, or one that differs from it."""
+    ordinary: dict[str, Any] = {
+        "slide": "S-1234",
+        "status": SlideStatus.COMPLETE,
+        "models": (MODEL,),
+        "cells": {
+            CellClass.NEUTROPHIL: 78,
+            CellClass.LYMPHOCYTE: 14,
+            CellClass.MONOCYTE: 5,
+            CellClass.EOSINOPHIL: 2,
+            CellClass.BASOPHIL: 1,
+            CellClass.ERYTHROBLAST: 6,
+            CellClass.PLATELET: 9,
+        },
+        "unidentified": 3,
+        "quarantined": 0,
+        "duplicates": 0,
+        "pending": 0,
+        "first_image_at": datetime(2026, 3, 1, 8, 30, tzinfo=UTC),
+        "completed_at": datetime(2026, 3, 1, 8, 31, 2, 500000, tzinfo=UTC),
+    }
+    return SlideTally(**(ordinary | changes))
+
+
+def reviewed_tally(**changes: Any) -> SlideTally:
+    """Return the ordinary slide after review: two of the unidentified are immature granulocytes, one a neutrophil."""
+    cells = {**tally().cells, CellClass.NEUTROPHIL: 79, CellClass.IG: 2}
+    return tally(**({"cells": cells, "unidentified": 0} | changes))
+
+
+def examined(
+    *, automatic: SlideTally | None = None, reviewed: SlideTally | None = None, inbox: str = "Lab", **review: Any
+) -> SlideExamination:
+    """Return the ordinary examination, with what is given of it changed."""
+    automatic = automatic or tally()
+    return examination(
+        slide_id=12,
+        inbox=inbox,
+        automatic=automatic,
+        reviewed=reviewed or automatic,
+        review=Review(**({"cells": 3 if reviewed else 0} | review)),
+        settings=DEFAULTS,
+    )
+
+
+def signed(**changes: Any) -> SlideExamination:
+    """Return the ordinary examination, reviewed and signed, with what is given of it changed."""
+    return examined(**({"reviewed": reviewed_tally(), "signed_by": "M. Müller", "signed_at": SIGNED_AT} | changes))
+
+
+names = st.text(st.characters(exclude_categories=()), max_size=30) | st.sampled_from(HOSTILE_NAMES)
+numbers = st.integers(0, 3) | st.integers(0, 500) | st.integers(0, 2_000_000)
+moments = st.datetimes(
+    datetime(2020, 1, 1),  # noqa: DTZ001 - hypothesis wants the bounds without a zone
+    datetime(2100, 1, 1),  # noqa: DTZ001
+    timezones=st.sampled_from([UTC, timezone(timedelta(hours=5, minutes=30))]),
+)
+models = st.builds(ModelIdentity, names, names, st.text("0123456789abcdef", min_size=64, max_size=64))
+ranges = st.none() | st.tuples(st.floats(0, 100), st.floats(0, 100)).map(lambda bounds: tuple(sorted(bounds)))
+any_settings = st.builds(
+    CountSettings,
+    reference_ranges=st.dictionaries(st.sampled_from(WBC_CLASSES), ranges),
+    minimum_wbc=st.integers(1, 400),
+    nrbc_correction_at=st.floats(0.1, 100),
+)
+exports = st.builds(Export, key=names, at=moments, version=names)
+
+
+@st.composite
+def any_examination(draw: st.DrawFn) -> SlideExamination:
+    """Draw a slide in any standing, with any counts and any names."""
+    is_signed = draw(st.booleans())
+    slide = draw(names)
+    status = SlideStatus.COMPLETE if is_signed else draw(st.sampled_from(SlideStatus))
+
+    def any_tally() -> SlideTally:
+        return SlideTally(
+            slide=slide,
+            status=status,
+            models=tuple(draw(st.lists(models, max_size=2))),
+            cells=draw(st.dictionaries(st.sampled_from(CellClass), numbers)),
+            unidentified=draw(numbers),
+            quarantined=draw(numbers),
+            duplicates=draw(numbers),
+            pending=draw(numbers),
+            first_image_at=draw(st.none() | moments),
+            completed_at=draw(st.none() | moments),
+        )
+
+    return examination(
+        slide_id=draw(st.integers(1, 10**9)),
+        inbox=draw(names),
+        automatic=any_tally(),
+        reviewed=any_tally(),
+        review=Review(
+            cells=draw(numbers),
+            signed_by=draw(names) if is_signed else None,
+            signed_at=draw(moments) if is_signed else None,
+            was_signed_before=draw(st.booleans()),
+        ),
+        settings=draw(any_settings),
+    )

@@ -1,0 +1,54 @@
+"""Short ways to fill slides and review them, for tests of what comes of it."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from smearcount.db.engine.database import Database
+from smearcount.db.ingest import journal
+from smearcount.db.queries.cells import cell
+from smearcount.db.queries.slides import SlideFilter, slide_page
+from smearcount.db.review.reviews import Change, Review, reclassify
+from smearcount.differential.classes import CellClass, ReviewClass
+
+from support.journalling import count_cells, new_inbox
+
+NEUTROPHIL, MONOCYTE, IG = ReviewClass.NEUTROPHIL, ReviewClass.MONOCYTE, ReviewClass.IG
+UNIDENTIFIED = ReviewClass.UNIDENTIFIED
+
+
+class Bench:
+    """An inbox whose slides a person looks through."""
+
+    def __init__(self, database: Database) -> None:
+        """Register the inbox; it holds nothing yet."""
+        self.database = database
+        self.inbox = new_inbox(database)
+
+    def fill(self, slide: str, classes: Sequence[CellClass | None]) -> list[int]:
+        """Count cells of these classes, None for one that the model is not sure of; return their ids."""
+        cells = [
+            (f"{slide}/{number}.jpg", f"{slide} {number}", cell_class or CellClass.LYMPHOCYTE, cell_class is not None)
+            for number, cell_class in enumerate(classes)
+        ]
+        ids = count_cells(self.database, self.inbox, cells)
+        return [ids[path] for path, _, _, _ in cells]
+
+    def complete(self) -> None:
+        """Complete the slides of which nothing is open."""
+        journal.complete_slides(self.database, self.inbox, quiet=timedelta(0))
+
+    def slide_id(self, name: str) -> int:
+        """Return the id of a slide."""
+        (found,) = slide_page(self.database, SlideFilter(text=name)).slides
+        return found.id
+
+    def call(
+        self,
+        cell_class: ReviewClass | None,
+        *image_ids: int,
+        reviewer: str = "Ada",
+        reason: str | None = None,
+    ) -> list[Review]:
+        """Reclassify images, having just looked at them."""
+        changes = [Change(image_id, cell_class, cell(self.database, image_id).review_id) for image_id in image_ids]
+        return reclassify(self.database, changes, reviewer=reviewer, reason=reason)

@@ -1,0 +1,254 @@
+"""What a person and a program get to read."""
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console, RenderableType
+
+from smearcount.cli.views import formats
+from smearcount.differential.classes import WBC_CLASSES, CellClass
+from smearcount.differential.line import SlideLine, line
+from smearcount.differential.report import SlideReport, report
+from smearcount.differential.settings import ADULT_REFERENCE_RANGES, CountSettings
+from smearcount.differential.tally import ModelIdentity, SlideStatus, SlideTally
+
+# Given in full: the environment of whoever runs the tests has no say.
+DEFAULTS = CountSettings(reference_ranges=ADULT_REFERENCE_RANGES, minimum_wbc=100, nrbc_correction_at=5.0)
+
+HOSTILE = "[red]=1+1[/red]\x1b[2J:smile:"
+
+
+def tally(**changes: Any) -> SlideTally:
+    ordinary: dict[str, Any] = {
+        "slide": "S-1",
+        "status": SlideStatus.COMPLETE,
+        "models": (ModelIdentity("smearnet", "1.0", "0123456789abcdef" * 4),),
+        "cells": {
+            CellClass.NEUTROPHIL: 80,
+            CellClass.LYMPHOCYTE: 15,
+            CellClass.MONOCYTE: 5,
+            CellClass.ERYTHROBLAST: 7,
+            CellClass.PLATELET: 12,
+        },
+        "unidentified": 2,
+        "quarantined": 0,
+        "duplicates": 1,
+        "pending": 0,
+        "first_image_at": datetime(2026, 3, 1, 8, 30, tzinfo=UTC),
+        "completed_at": None,
+    }
+    return SlideTally(**(ordinary | changes))
+
+
+def a_report(**changes: Any) -> SlideReport:
+    return report(tally(**changes), DEFAULTS)
+
+
+def a_line(**changes: Any) -> SlideLine:
+    return line(tally(**changes), DEFAULTS, inbox="/in")
+
+
+def printed(renderable: RenderableType) -> str:
+    """Return what a pipe receives: no terminal, 80 columns."""
+    console = Console(file=io.StringIO(), width=80, force_terminal=False)
+    console.print(renderable)
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
+    assert max(map(len, text.splitlines())) <= 80
+    assert "\x1b" not in text
+    return text
+
+
+def rows(text: str) -> list[str]:
+    """Return the lines without their alignment."""
+    return [" ".join(row.split()) for row in text.splitlines()]
+
+
+def parsed(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_the_differential_of_a_slide() -> None:
+    text = printed(formats.differential_table(a_report()))
+
+    assert text.startswith("Slide S-1\n")
+    assert "Neutrophil 80 80.0 70.8-87.3 39-75 high" in rows(text)
+    assert "Immature granulocyte 0 0.0 0.0-3.6 0-0.5" in rows(text)
+    assert "WBC counted 100" in rows(text)
+    assert "nRBC/100 WBC 7.0 (7 seen), WBC correction factor 0.935" in rows(text)
+    assert "Platelets 12" in rows(text)
+    assert "Unidentified 2" in rows(text)
+    assert "Quarantined 0" in rows(text)
+    assert "Duplicates 1" in rows(text)
+    assert "Model smearnet 1.0 (SHA-256 0123456789ab)" in rows(text)
+    assert "Neutrophil high: 80.0 % (80 of 100), reference 39-75 %" in text
+    assert text.endswith("\nResearch use only until validated on site.\n")
+
+
+def test_the_differential_of_a_slide_nothing_is_known_of() -> None:
+    text = printed(formats.differential_table(a_report(cells={}, models=(), unidentified=0)))
+
+    assert "Neutrophil 0 - - 39-75" in rows(text)
+    assert "nRBC/100 WBC - (0 seen)" in rows(text)
+    assert "Model none yet" in rows(text)
+    assert "Flags no WBC counted, so there is no differential" in rows(text)
+
+
+def test_names_are_shown_without_markup_and_control_characters() -> None:
+    shown = "[red]=1+1[/red]�[2J:smile:"
+
+    assert shown in printed(formats.differential_table(a_report(slide=HOSTILE)))
+    assert shown in printed(formats.slides_table([a_line(slide=HOSTILE)]))
+    assert shown in printed(formats.rows_table([{"name": HOSTILE}]))
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8", "cp1252"])
+def test_tables_print_in_any_encoding(encoding: str) -> None:
+    pipe = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    console = Console(file=pipe, width=80, force_terminal=False)
+
+    console.print(formats.differential_table(a_report()))
+    console.print(formats.slides_table([a_line()]))
+
+
+def test_the_csv_of_counts() -> None:
+    cells = parsed(formats.counts_csv(a_report()))
+
+    assert list(cells[0]) == list(formats.COUNTS_COLUMNS)
+    assert [row["class"] for row in cells] == [*WBC_CLASSES, "erythroblast", "platelet"]
+    assert cells[0] == {
+        "slide": "S-1",
+        "class": "neutrophil",
+        "count": "80",
+        "percent": "80.0",
+        "ci95_low": cells[0]["ci95_low"],
+        "ci95_high": cells[0]["ci95_high"],
+        "reference_low": "39.0",
+        "reference_high": "75.0",
+        "flag": "high",
+    }
+    assert float(cells[0]["ci95_low"]) == a_report().differential[0].ci95_low
+    assert cells[-1] == dict.fromkeys(formats.COUNTS_COLUMNS, "") | {"slide": "S-1", "class": "platelet", "count": "12"}
+
+
+def test_the_csv_of_several_slides_has_one_heading() -> None:
+    cells = parsed(formats.counts_csv(a_report(), a_report(slide="S-2")))
+
+    assert [row["slide"] for row in cells] == ["S-1"] * 8 + ["S-2"] * 8
+    assert formats.counts_csv() == ",".join(formats.COUNTS_COLUMNS) + "\n"
+
+
+def test_the_json_of_counts() -> None:
+    assert json.loads(formats.counts_json(a_report())) == a_report().as_json()
+
+
+def test_the_list_of_slides() -> None:
+    text = printed(formats.slides_table([a_line(), a_line(slide="S-2" * 20, cells={})]))
+
+    assert "S-1 complete 100 80.0 15.0 5.0 0.0 0.0 0.0 7.0 4" in rows(text)
+    # Too long a name is folded, never cut.
+    assert "S-2" * 20 in "".join(row.split()[0] for row in rows(text)[4:] if row)
+
+
+def test_the_csv_of_slides() -> None:
+    (row,) = parsed(formats.slides_csv([a_line()]))
+
+    assert list(row) == list(formats.SLIDES_COLUMNS)
+    assert row["neutrophil_percent"] == "80.0"
+    assert row["images"] == "122"
+    assert row["flags"] == "unidentified nrbc-correction high:neutrophil low:lymphocyte"
+    assert row["first_image_at"] == "2026-03-01T08:30:00Z"
+    assert row["completed_at"] == ""
+    assert formats.slides_csv([]) == ",".join(formats.SLIDES_COLUMNS) + "\n"
+
+
+def test_the_json_of_slides() -> None:
+    assert json.loads(formats.slides_json([a_line()])) == [a_line().as_json()]
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", "＝"])
+@pytest.mark.parametrize(
+    "written",
+    [
+        lambda name: formats.counts_csv(a_report(slide=name)),
+        lambda name: formats.slides_csv([a_line(slide=name)]),
+        lambda name: formats.rows_csv([{"slide": name}]),
+        lambda name: formats.rows_csv([{"slide": [name]}]),
+    ],
+)
+def test_csv_defuses_formulas_in_names(start: str, written: Callable[[str], str]) -> None:
+    name = f'{start}HYPERLINK("http://x","y")'
+
+    assert parsed(written(name))[0]["slide"] == f"'{name}"
+
+
+def test_csv_leaves_numbers_alone() -> None:
+    assert formats.rows_csv([{"offset": -1.5}]) == "offset\n-1.5\n"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A row as another room might hand it over."""
+
+    image_id: int
+    path: Path
+    cell_class: CellClass | None
+    confidence: float
+    seen_at: datetime
+    reviewed: bool
+    reasons: tuple[str, ...] = ()
+
+
+SEEN = [
+    Seen(7, Path("S-1/é.jpg"), CellClass.IG, 0.987654, datetime(2026, 3, 1, tzinfo=UTC), reviewed=True, reasons=("x",)),
+    Seen(8, Path("S-1/b.jpg"), None, 0.5, datetime(2026, 3, 2, tzinfo=UTC), reviewed=False),
+]
+
+
+def test_any_rows_as_a_table() -> None:
+    text = printed(formats.rows_table(SEEN))
+
+    assert "Image id Path Cell class Confidence Seen at Reviewed Reasons" in rows(text)
+    assert "7 S-1/é.jpg ig 0.988 2026-03-01T00:00:00Z yes x" in rows(text)
+    assert "8 S-1/b.jpg - 0.500 2026-03-02T00:00:00Z no -" in rows(text)
+    assert "Path" not in printed(formats.rows_table(SEEN, ["image_id"]))
+    assert "Image id" in printed(formats.rows_table([], ["image_id"]))
+
+
+def test_any_rows_as_csv() -> None:
+    assert formats.rows_csv(SEEN) == (
+        "image_id,path,cell_class,confidence,seen_at,reviewed,reasons\n"
+        "7,S-1/é.jpg,ig,0.987654,2026-03-01T00:00:00Z,true,x\n"
+        "8,S-1/b.jpg,,0.5,2026-03-02T00:00:00Z,false,\n"
+    )
+    assert formats.rows_csv([], ["image_id", "path"]) == "image_id,path\n"
+    assert formats.rows_csv([]) == ""
+    assert formats.rows_csv([{"queue": {"waiting": 3}}]) == 'queue\n"{""waiting"": 3}"\n'
+
+
+def test_any_rows_as_json() -> None:
+    assert json.loads(formats.rows_json(SEEN))[0] == {
+        "image_id": 7,
+        "path": "S-1/é.jpg",
+        "cell_class": "ig",
+        "confidence": 0.987654,
+        "seen_at": "2026-03-01T00:00:00Z",
+        "reviewed": True,
+        "reasons": ["x"],
+    }
+    assert formats.rows_json([]) == "[]\n"
+
+
+def test_a_file_name_that_is_no_utf8_can_be_written() -> None:
+    name = b"\xff.jpg".decode("utf-8", errors="surrogateescape")
+
+    assert formats.rows_csv([{"name": name}]) == "name\n\\udcff.jpg\n"
+    assert formats.rows_json([{"name": name}]).isascii()
+    assert "�.jpg" in printed(formats.rows_table([{"name": name}]))

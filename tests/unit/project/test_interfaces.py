@@ -1,0 +1,20 @@
+"""Nobody changes an interface while a browser must not notice, and nobody waits longer than that."""
+
+import threading
+
+from support.interfaces import changing, unchanged
+
+
+def test_who_changes_waits_for_those_who_must_not_notice() -> None:
+    changes = threading.Event()
+
+    def change() -> None:
+        with changing():
+            changes.set()
+
+    waiting = threading.Thread(target=change)
+    with unchanged(), unchanged():
+        waiting.start()
+        assert not changes.wait(0.2)
+    assert changes.wait(10)
+    waiting.join()

@@ -1,0 +1,46 @@
+"""What smearcount is made of may be used by anybody for anything, and whoever adds to it has looked."""
+
+import re
+from importlib import metadata
+from pathlib import Path
+
+PINS = Path(__file__).parents[3] / "requirements" / "base.txt"
+
+#: Beginnings of the names of licences that ask for no more than to be named.
+PERMISSIVE = re.compile(r"(The )?(3-Clause )?(MIT|BSD|0BSD|Apache|PSF|Python Software Foundation|ISC|Zlib|CC0)")
+
+#: Used as they are, as separate packages, which is all that these licences ask for.
+LOOKED_AT = {
+    "psycopg": {"LGPL-3.0-only"},  # the driver for PostgreSQL that SQLAlchemy recommends
+    "psycopg-binary": {"LGPL-3.0-only"},
+    "tqdm": {"MPL-2.0", "MIT"},  # progress bars of ai-edge-litert
+}
+
+
+def _licences(package: str) -> set[str]:
+    about = metadata.metadata(package)
+    named = about.get("License-Expression")
+    if not named:
+        classified = [line for line in about.get_all("Classifier") or [] if line.startswith("License ::")]
+        named = " AND ".join(line.split(" :: ")[-1] for line in classified) or (about.get("License") or "")
+    return {licence.strip() for licence in re.split(r" AND | OR |\n", named) if licence.strip()}
+
+
+def _pinned() -> list[str]:
+    names = re.findall(r"^([A-Za-z0-9_.-]+)==", PINS.read_text(), re.MULTILINE)
+    assert len(names) > 30, "the file of pins is written in another way than this test reads"
+    installed = {re.sub(r"[-_.]+", "-", found.name).lower() for found in metadata.distributions()}
+    # Some are pinned for other systems or Pythons alone.
+    return sorted({name for name in names if name in installed})
+
+
+def test_every_package_has_a_permissive_licence_or_was_looked_at() -> None:
+    found = {package: _licences(package) for package in _pinned()}
+
+    assert not {package for package, licences in found.items() if not licences}, "packages that name no licence"
+    odd = {
+        package: licences
+        for package, licences in found.items()
+        if not all(PERMISSIVE.match(licence) for licence in licences)
+    }
+    assert odd == {package: licences for package, licences in LOOKED_AT.items() if package in found}

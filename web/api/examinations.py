@@ -1,0 +1,43 @@
+"""Slides as the forms of export want them, in a number of queries that does not depend on how many there are."""
+
+from collections.abc import Sequence
+
+from smearcount.db.engine.database import Database
+from smearcount.db.errors import UnknownSlide
+from smearcount.db.queries.slides import SlideFilter, SlideSummary, slide_page
+from smearcount.db.review.sign_off import times_signed
+from smearcount.differential.forms.examination import Review, SlideExamination, examination
+from smearcount.differential.settings import CountSettings
+
+
+def examinations(database: Database, slide_ids: Sequence[int], settings: CountSettings) -> list[SlideExamination]:
+    """Return the examinations of slides, in the order asked for.
+
+    Raises:
+        UnknownSlide: one of them does not exist.
+    """
+    wanted = list(dict.fromkeys(slide_ids))
+    signed = times_signed(database, wanted)
+    page = slide_page(database, SlideFilter(ids=wanted), limit=max(len(wanted), 1))
+    found = {slide.id: slide for slide in page.slides}
+    missing = [slide_id for slide_id in wanted if slide_id not in found]
+    if missing:
+        raise UnknownSlide(f"there is no slide {missing[0]}")
+    return [_examination(found[slide_id], signed.get(slide_id, 0), settings) for slide_id in wanted]
+
+
+def _examination(slide: SlideSummary, times: int, settings: CountSettings) -> SlideExamination:
+    is_signed = slide.signed_by is not None
+    return examination(
+        slide_id=slide.id,
+        inbox=slide.inbox,
+        automatic=slide.automatic,
+        reviewed=slide.reviewed,
+        review=Review(
+            cells=slide.reviewed_cells,
+            signed_by=slide.signed_by,
+            signed_at=slide.signed_at,
+            was_signed_before=times > int(is_signed),
+        ),
+        settings=settings,
+    )

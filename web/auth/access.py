@@ -1,0 +1,210 @@
+"""Who is asking, and what they may do.
+
+On loopback, without users or tokens, everyone at the machine may do everything and says their name with each change.
+Otherwise a person logs in with name and password and gets a session in a cookie, and a program sends a bearer token.
+Sessions live in this process alone: a restart logs everybody out, which is safe and needs no key to keep.
+"""
+
+import hashlib
+import hmac
+import secrets
+import threading
+import time
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote
+
+from starlette.requests import HTTPConnection
+
+from smearcount.web.auth.login_throttle import Attempts
+from smearcount.web.auth.users import Role, User, Users, check_name
+from smearcount.web.errors import AccessOpen, UsersInvalid
+from smearcount.web.problems import Problem
+from smearcount.web.settings import WebSettings
+
+SESSION_COOKIE: Final = "smearcount_session"
+REVIEWER_HEADER: Final = "X-Reviewer"
+CSRF_HEADER: Final = "X-CSRF-Token"
+
+#: Methods that change nothing, so that a foreign page that sends one gains nothing.
+SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+
+#: A laboratory has tens of people; more sessions than this are not theirs.
+_MOST_SESSIONS = 1_000
+
+
+@dataclass(frozen=True)
+class Person:
+    """Who is asking."""
+
+    #: None for a program, or at an open server, that did not say for whom it asks.
+    name: str | None
+    role: Role
+    #: Set where the person is known by a session; changes need it in the header X-CSRF-Token.
+    csrf_token: str | None = None
+
+    @property
+    def may_review(self) -> bool:
+        """Whether they may change anything."""
+        return self.role is Role.REVIEWER
+
+
+@dataclass
+class Session:
+    """A login."""
+
+    name: str
+    role: Role
+    #: The hash of the password that opened it; another one ends it. None where a token did.
+    password: str | None
+    csrf_token: str = field(default_factory=lambda: secrets.token_urlsafe(32))
+    used_at: float = field(default_factory=time.monotonic)
+
+
+class Access:
+    """The rule of who may ask, for one server."""
+
+    def __init__(self, settings: WebSettings, data: Path) -> None:
+        """Prepare; `data` is the data folder.
+
+        Raises:
+            AccessOpen: the server would be reachable from the network without anyone having to log in.
+            UsersInvalid: the users file cannot be read, or the one configured does not exist.
+        """
+        self._settings = settings
+        self.users = Users(settings.users_file(data))
+        if settings.web_users is not None and not settings.web_users.exists():
+            raise UsersInvalid(
+                f"there is no users file {settings.web_users}; make it with: "
+                f"smearcount web-user NAME --users {settings.web_users}"
+            )
+        self._tokens = {
+            token.get_secret_value(): role
+            for token, role in ((settings.web_viewer_token, Role.VIEWER), (settings.web_token, Role.REVIEWER))
+            if token.get_secret_value()
+        }
+        self.has_users = bool(self.users.all())
+        #: Whether nobody has to say who they are before reading. Fixed at the start: a users file that goes missing
+        #: later must not open a server that was closed.
+        self.is_open = not self._tokens and not self.has_users
+        if self.is_open and settings.is_reachable_from_outside:
+            raise AccessOpen(
+                f"{settings.web_host} is reachable from the network, so people must log in: add one with "
+                "smearcount web-user NAME --role reviewer, or set SMEARCOUNT_WEB_TOKEN; or listen on 127.0.0.1"
+            )
+        self._sessions: OrderedDict[str, Session] = OrderedDict()
+        self._lock = threading.Lock()
+        self._attempts = Attempts()
+
+    def person(self, connection: HTTPConnection) -> Person | None:
+        """Return who is asking, or None if they have to log in first.
+
+        Raises:
+            Problem: the name in X-Reviewer is none.
+        """
+        if self.is_open:
+            return Person(_named(connection), Role.REVIEWER)
+        role = self._role_of_token(connection)
+        if role is not None:
+            return Person(_named(connection), role)
+        session = self._session(connection.cookies.get(SESSION_COOKIE, ""))
+        if session is None:
+            return None
+        return Person(session.name, session.role, session.csrf_token)
+
+    def log_in(self, name: str, password: str, *, client: str) -> tuple[str, Session]:
+        """Open a session for a user; return its id, which is secret, and the session.
+
+        Raises:
+            Problem: name or password are wrong, or were too often.
+        """
+        self._attempts.allow(name, client)
+        user = self.users.verified(name, password)
+        if user is None:
+            self._attempts.failed(name, client)
+            raise Problem("wrong-login", "no user has this name and password")
+        self._attempts.succeeded(name, client)
+        return self._open(Session(name, user.role, user.password))
+
+    def log_in_with_token(self, name: str, token: str, *, client: str) -> tuple[str, Session]:
+        """Open a session for somebody who knows a token and says their name, for a browser, which sends no tokens.
+
+        Raises:
+            Problem: the token is wrong, or was too often; the name is none.
+        """
+        self._attempts.allow("", client)
+        role = self._role(token)
+        if role is None:
+            self._attempts.failed("", client)
+            raise Problem("wrong-login", "no such token is set")
+        return self._open(Session(_checked(name), role, None))
+
+    def log_out(self, connection: HTTPConnection) -> None:
+        """End the session of whoever is asking, if there is one."""
+        with self._lock:
+            self._sessions.pop(_key(connection.cookies.get(SESSION_COOKIE, "")), None)
+
+    def _open(self, session: Session) -> tuple[str, Session]:
+        session_id = secrets.token_urlsafe(32)
+        with self._lock:
+            self._sessions[_key(session_id)] = session
+            while len(self._sessions) > _MOST_SESSIONS:
+                self._sessions.popitem(last=False)
+        return session_id, session
+
+    def _session(self, session_id: str) -> Session | None:
+        if not session_id:
+            return None
+        key, now = _key(session_id), time.monotonic()
+        users = self.users.all()
+        with self._lock:
+            session = self._sessions.get(key)
+            if session is None:
+                return None
+            if now - session.used_at > self._settings.web_session_hours * 3600 or not _still_theirs(
+                session, users.get(session.name)
+            ):
+                del self._sessions[key]
+                return None
+            session.used_at = now
+            self._sessions.move_to_end(key)
+            return session
+
+    def _role_of_token(self, connection: HTTPConnection) -> Role | None:
+        scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+        return self._role(token.strip()) if scheme.lower() == "bearer" else None
+
+    def _role(self, token: str) -> Role | None:
+        given, found = token.encode("utf-8", "surrogatepass"), None
+        # All are compared, in constant time: how long it takes tells nothing about a token.
+        for known, role in self._tokens.items():
+            if hmac.compare_digest(given, known.encode()):
+                found = role
+        return found
+
+
+def _still_theirs(session: Session, user: User | None) -> bool:
+    """Say whether a session's user is still the one who logged in, with the same password and role."""
+    if session.password is None:
+        return True
+    return user is not None and (user.password, user.role) == (session.password, session.role)
+
+
+def _named(connection: HTTPConnection) -> str | None:
+    given = connection.headers.get(REVIEWER_HEADER)
+    # Percent-encoded, since a header holds no letters beyond Latin-1.
+    return _checked(unquote(given, errors="replace")) if given is not None else None
+
+
+def _checked(name: str) -> str:
+    try:
+        return check_name(name)
+    except UsersInvalid as error:
+        raise Problem("bad-name", str(error)) from None
+
+
+def _key(session_id: str) -> str:
+    # The ids themselves are nowhere kept: a dump of the memory's dictionary is no set of keys.
+    return hashlib.sha256(session_id.encode("utf-8", "surrogatepass")).hexdigest()

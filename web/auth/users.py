@@ -1,0 +1,178 @@
+"""The people who may log in: a JSON file of names, roles and hashed passwords, kept by the command `web-user`."""
+
+import json
+import os
+import tempfile
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+from typing import Annotated
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from smearcount.web.errors import UsersInvalid
+
+#: NIST SP 800-63B asks for 8 at least, and to allow 64 or more; longer ones than this only cost time.
+SHORTEST_PASSWORD, LONGEST_PASSWORD = 8, 256
+LONGEST_NAME = 80
+
+#: A hash takes 64 MiB and two or more cores: without a limit, many logins at once would bring the machine down.
+_AT_ONCE = threading.BoundedSemaphore(2)
+
+
+class Role(StrEnum):
+    """What a person may do."""
+
+    VIEWER = "viewer"  # see everything
+    REVIEWER = "reviewer"  # and correct, comment and sign
+
+
+class User(BaseModel):
+    """One line of the file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    role: Role
+    #: Argon2id in its usual text form, salt and cost included.
+    password: Annotated[str, Field(pattern=r"^\$argon2id\$")]
+
+
+_USERS = TypeAdapter(dict[str, User])
+
+
+@dataclass(frozen=True)
+class _Version:
+    mtime_ns: int
+    size: int
+    inode: int
+
+
+class Users:
+    """The users in a file; read again whenever the file has changed, so that a change needs no restart."""
+
+    def __init__(self, path: Path) -> None:
+        """Prepare for the file; it need not be there."""
+        self.path = path
+        self._lock = threading.Lock()
+        self._read: tuple[_Version | None, Mapping[str, User]] = (None, {})
+
+    def all(self) -> Mapping[str, User]:
+        """Return the users by name; none where there is no file.
+
+        Raises:
+            UsersInvalid: the file cannot be read or is damaged.
+        """
+        with self._lock:
+            version = self._version()
+            if version is None:
+                return {}
+            if version != self._read[0]:
+                self._read = (version, read_users(self.path))
+            return self._read[1]
+
+    def verified(self, name: str, password: str) -> User | None:
+        """Return the user of this name if the password is theirs; takes as long for a name that nobody has.
+
+        Raises:
+            UsersInvalid: the file cannot be read or is damaged.
+        """
+        user = self.all().get(name)
+        with _AT_ONCE:
+            is_right = _verify(user.password if user is not None else _nobodys_hash(), password)
+        return user if is_right else None
+
+    def set(self, name: str, role: Role, password: str) -> None:
+        """Add a user, or give an existing one another role and password.
+
+        Raises:
+            UsersInvalid: name or password are unsuitable, or the file cannot be read or written.
+        """
+        check_name(name)
+        if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
+            raise UsersInvalid(f"a password has {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters")
+        user = User(role=role, password=PasswordHasher().hash(password))
+        self._write({**self.all(), name: user})
+
+    def remove(self, name: str) -> None:
+        """Remove a user; their sessions end.
+
+        Raises:
+            UsersInvalid: there is no such user, or the file cannot be read or written.
+        """
+        users = dict(self.all())
+        if users.pop(name, None) is None:
+            raise UsersInvalid(f"no user is named {name!r} in {self.path}")
+        self._write(users)
+
+    def _version(self) -> _Version | None:
+        try:
+            status = self.path.stat()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise UsersInvalid(f"the users file {self.path} cannot be read: {error.strerror}") from None
+        return _Version(status.st_mtime_ns, status.st_size, status.st_ino)
+
+    def _write(self, users: Mapping[str, User]) -> None:
+        text = json.dumps({name: user.model_dump(mode="json") for name, user in sorted(users.items())}, indent=2)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            # mkstemp makes a file that only its owner may read; a reader sees the old file or the new one, never half.
+            descriptor, temporary = tempfile.mkstemp(dir=self.path.parent, prefix=".users-", suffix=".tmp")
+            try:
+                with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                    file.write(text + "\n")
+                    file.flush()
+                    os.fsync(file.fileno())
+                Path(temporary).replace(self.path)
+            except OSError:
+                Path(temporary).unlink(missing_ok=True)
+                raise
+        except OSError as error:
+            raise UsersInvalid(f"the users file {self.path} cannot be written: {error.strerror}") from None
+
+
+def read_users(path: Path) -> dict[str, User]:
+    """Read a users file.
+
+    Raises:
+        UsersInvalid: it cannot be read or is damaged.
+    """
+    try:
+        return _USERS.validate_json(path.read_bytes())
+    except OSError as error:
+        raise UsersInvalid(f"the users file {path} cannot be read: {error.strerror}") from None
+    except ValidationError as error:
+        # Where it is damaged, never what stands there.
+        where = ".".join(str(part) for part in error.errors()[0]["loc"]) or "the file"
+        raise UsersInvalid(
+            f"the users file {path} is damaged at {where}; restore it, or remove it and add the users anew with web-user"
+        ) from None
+
+
+def check_name(name: str) -> str:
+    """Return the name of a person as it is kept, if it can be one.
+
+    Raises:
+        UsersInvalid: it is empty, too long or holds what no name holds.
+    """
+    if not name or name != name.strip() or len(name) > LONGEST_NAME or not name.isprintable():
+        raise UsersInvalid(f"a person's name has 1 to {LONGEST_NAME} printable characters, no space at either end")
+    return name
+
+
+def _verify(hashed: str, password: str) -> bool:
+    try:
+        return PasswordHasher().verify(hashed, password)
+    except (VerificationError, InvalidHashError):
+        return False
+
+
+@cache
+def _nobodys_hash() -> str:
+    return PasswordHasher().hash(os.urandom(16).hex())

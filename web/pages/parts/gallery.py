@@ -1,0 +1,128 @@
+"""The cells of a slide as its page shows them: in groups by class, the least certain first, and the files beside them."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Any, Final
+from urllib.parse import urlencode
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from smearcount.db.engine.database import Database
+from smearcount.db.queries.cells import Cell, CellPage, cells
+from smearcount.db.schema import ImageState
+from smearcount.differential.classes import ReviewClass
+from smearcount.web.pages.parts.labels import GALLERY_CLASSES, ClassWords
+
+#: Most images on one page; a slide rarely has more.
+MOST: Final = 2000
+
+#: States of files that are no cell to look at.
+_FILE_STATES: Final = (ImageState.QUARANTINED, ImageState.DUPLICATE)
+
+
+class Show(StrEnum):
+    """Which of a slide's images are shown."""
+
+    ALL = "all"
+    UNIDENTIFIED = "unidentified"
+    REVIEWED = "reviewed"
+    QUARANTINED = "quarantined"
+    DUPLICATES = "duplicates"
+
+
+def _no_empty_text(value: object) -> object:
+    return None if value == "" else value
+
+
+class GalleryQuery(BaseModel):
+    """Which images of a slide; what a form leaves empty does not matter."""
+
+    model_config = ConfigDict(frozen=True)
+
+    show: Show = Show.ALL
+    #: Only cells that the model called with less confidence, in percent.
+    below: Annotated[float | None, Field(ge=0, le=100), BeforeValidator(_no_empty_text)] = None
+    after: Annotated[str | None, Field(max_length=1000), BeforeValidator(_no_empty_text)] = None
+
+    def address(self, after: str | None) -> str:
+        """Return the query of the page that begins after a place."""
+        values: dict[str, object] = {"show": self.show.value, "below": self.below, "after": after}
+        return "?" + urlencode({name: value for name, value in values.items() if value is not None})
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The cells of one class."""
+
+    words: ClassWords
+    cells: list[Cell]
+
+
+@dataclass(frozen=True, slots=True)
+class Gallery:
+    """A page of a slide's images."""
+
+    query: GalleryQuery
+    #: All nine, those without cells among them: a cell may be moved there.
+    groups: list[Group]
+    #: What is not counted, with the reason.
+    files: list[Cell]
+    #: How many images still wait for the classifier.
+    waiting: int
+    #: Address of the next page.
+    next: str | None
+
+
+def gallery(database: Database, slide_id: int, query: GalleryQuery) -> Gallery:
+    """Return the images that a page shows.
+
+    Raises:
+        UnknownSlide: there is no such slide.
+        UnknownPage: `after` names no page.
+    """
+    page = _cells(database, slide_id, query)
+    by_class: dict[ReviewClass, list[Cell]] = {words.code: [] for words in GALLERY_CLASSES}
+    files, waiting = [], 0
+    for cell in page.cells:
+        if cell.effective is not None:
+            by_class[cell.effective].append(cell)
+        elif cell.state in _FILE_STATES:
+            files.append(cell)
+        else:
+            waiting += 1
+    return Gallery(
+        query,
+        [Group(words, by_class[words.code]) for words in GALLERY_CLASSES],
+        files,
+        waiting,
+        None if page.next is None else query.address(page.next),
+    )
+
+
+def contact_sheet(groups: Sequence[Group], *, rows: int, per_row: int) -> list[Group]:
+    """Return as many cells of each group as there is room for on paper: small groups whole, large ones shortened.
+
+    Every group gets a row at least and the same number of rows; what small ones leave over goes to the others.
+    """
+    shown: dict[ReviewClass, int] = {}
+    left = rows
+    by_size = sorted((group for group in groups if group.cells), key=lambda group: len(group.cells))
+    for place, group in enumerate(by_size):
+        fair = max(left // (len(by_size) - place), 1)
+        shown[group.words.code] = min(math.ceil(len(group.cells) / per_row), fair)
+        left -= shown[group.words.code]
+    return [Group(group.words, group.cells[: per_row * shown[group.words.code]]) for group in groups if group.cells]
+
+
+def _cells(database: Database, slide_id: int, query: GalleryQuery) -> CellPage:
+    wanted: dict[Show, dict[str, Any]] = {
+        Show.ALL: {},
+        Show.UNIDENTIFIED: {"cell_class": ReviewClass.UNIDENTIFIED},
+        Show.REVIEWED: {"reviewed_only": True},
+        Show.QUARANTINED: {"states": [ImageState.QUARANTINED]},
+        Show.DUPLICATES: {"states": [ImageState.DUPLICATE]},
+    }
+    below = None if query.below is None else query.below / 100
+    return cells(database, slide_id, below=below, after=query.after, limit=MOST, **wanted[query.show])

@@ -1,0 +1,94 @@
+"""How the pages write what they show: classes with their keys, numbers, moments."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from markupsafe import Markup
+
+from smearcount.db.queries.cells import GALLERY_ORDER
+from smearcount.db.queries.slides import Status
+from smearcount.differential.classes import DISPLAY_NAMES, SHORT_NAMES, WBC_CLASSES, CellClass, ReviewClass
+
+#: For a number that there is none of.
+NOTHING: Final = "–"
+
+
+@dataclass(frozen=True, slots=True)
+class ClassWords:
+    """One class that a cell can be called, in words."""
+
+    code: ReviewClass
+    name: str
+    short: str
+    #: What a reviewer presses to call a cell so.
+    key: str
+
+
+_KEYED: Final = (*WBC_CLASSES, CellClass.ERYTHROBLAST, CellClass.PLATELET)
+
+#: By code, in the order of their keys: as a differential is written, what is not counted last.
+CLASSES: Final[Mapping[ReviewClass, ClassWords]] = {
+    **{
+        ReviewClass(one.value): ClassWords(ReviewClass(one.value), DISPLAY_NAMES[one], SHORT_NAMES[one], str(key))
+        for key, one in enumerate(_KEYED, start=1)
+    },
+    ReviewClass.UNIDENTIFIED: ClassWords(ReviewClass.UNIDENTIFIED, "Unidentified", "Unid", "0"),
+}
+
+#: The same in the order of the gallery: what waits for a person's call first.
+GALLERY_CLASSES: Final = tuple(CLASSES[code] for code in GALLERY_ORDER)
+
+STATUS_WORDS: Final[Mapping[Status, str]] = {
+    Status.COUNTING: "Counting",
+    Status.COMPLETE: "To review",
+    Status.SIGNED: "Signed",
+}
+
+
+def percent(number: float | None) -> str:
+    """Write a percentage to 0.1, without its sign."""
+    return NOTHING if number is None else f"{number:.1f}"
+
+
+def share(number: float | None) -> str:
+    """Write a share of one as a percentage to 0.1, without its sign; never rounded up to a whole 100."""
+    if number is None:
+        return NOTHING
+    return f"{min(100 * number, 99.9):.1f}" if number < 1 else "100"
+
+
+def bounds(low: float | None, high: float | None) -> str:
+    """Write an interval in percent."""
+    return NOTHING if low is None or high is None else f"{low:.1f}–{high:.1f}"
+
+
+def reference(low: float | None, high: float | None) -> str:
+    """Write a reference range, whose bounds are as round as the site has set them."""
+    return NOTHING if low is None or high is None else f"{low:g}–{high:g}"
+
+
+def number(count: int) -> str:
+    """Write a number with a thin space between thousands."""
+    return f"{count:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+
+
+def signed(count: int) -> str:
+    """Write a difference with its sign."""
+    return f"+{count}" if count > 0 else f"\N{MINUS SIGN}{-count}" if count else "0"
+
+
+def counted(count: int, noun: str) -> str:
+    """Write a number with its noun: 1 cell, 2 cells."""
+    return f"{number(count)} {noun}" if count == 1 else f"{number(count)} {noun}s"
+
+
+def moment(at: datetime | None) -> Markup:
+    """Write a moment in UTC; the page's script turns it into the time of the reader's place."""
+    if at is None:
+        return Markup(NOTHING)  # noqa: S704 (our own constant)
+    utc = at.astimezone(UTC)
+    return Markup('<time datetime="{}">{} UTC</time>').format(
+        utc.strftime("%Y-%m-%dT%H:%M:%SZ"), utc.strftime("%Y-%m-%d %H:%M")
+    )

@@ -1,0 +1,140 @@
+"""Reviews as they are asked for and as the API shows them."""
+
+from typing import Annotated, Self
+
+from pydantic import Field
+
+from smearcount.db.review.reviews import LONGEST_TEXT, Change, Conflict, Review
+from smearcount.differential.classes import ReviewClass
+from smearcount.web.schemas.base import Answer, Id, IdOrNone, Moment, Question
+from smearcount.web.schemas.slides import DifferentialAnswer
+
+#: A slide rarely holds more cells; the body's limit lets so many through.
+MOST_CHANGES = 2000
+
+Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
+
+
+class ChangeQuestion(Question):
+    """What one cell is to be called."""
+
+    cell: Id = Field(description="Id of the cell's image.", examples=[3])
+    cell_class: ReviewClass | None = Field(
+        alias="class",
+        description="One of the eight classes, or `unidentified` to take it out of the count (a smudge, a blast, an "
+        "artefact); null to go back to the model's call.",
+        examples=["ig"],
+    )
+    seen_review: Id | None = Field(
+        default=None,
+        description="The cell's `review_id` that the reviewer saw; null if it had none. If it is another one by now, "
+        "nothing is written and the answer is 409.",
+    )
+
+    def change(self) -> Change:
+        """Return it as the database takes it."""
+        return Change(self.cell, self.cell_class, self.seen_review)
+
+
+class ReviewQuestion(Question):
+    """Some cells that a reviewer calls otherwise, in one action that is also undone as one."""
+
+    changes: list[ChangeQuestion] = Field(min_length=1, max_length=MOST_CHANGES)
+    reason: Text | None = Field(default=None, description="Why, in words.", examples=["band forms"])
+
+
+class CommentQuestion(Question):
+    """A comment about a slide."""
+
+    text: Text = Field(min_length=1, examples=["many smudge cells at the feathered edge"])
+
+
+class SignQuestion(Question):
+    """A signature."""
+
+    comment: Text | None = Field(default=None)
+    seen_review: IdOrNone | None = Field(
+        default=None,
+        description="The slide's `last_review_id` that the reviewer saw, 0 if it had none. If there is a newer one, the "
+        "slide is not signed and the answer is 409. Null signs whatever there is.",
+    )
+
+
+class ReopenQuestion(Question):
+    """Why a signature is taken back."""
+
+    reason: Text = Field(min_length=1, examples=["two monocytes were reactive lymphocytes"])
+
+
+class ReviewAnswer(Answer):
+    """What one person said of one cell; never changed or removed, only followed by another one."""
+
+    id: int
+    action: str = Field(description="What was done in one go has the same.")
+    cell: int = Field(description="Id of the cell's image.")
+    slide_id: int
+    cell_class: ReviewClass | None = Field(
+        serialization_alias="class", description="Null went back to the model's call."
+    )
+    was: ReviewClass = Field(description="What the cell counted as before.")
+    became: ReviewClass = Field(description="What it counted as from then on.")
+    reviewer: str
+    reason: str | None
+    reviewed_at: Moment = Field(description="In UTC.")
+    undoes: int | None = Field(description="The review that this one took back; null if none.")
+
+    @classmethod
+    def of(cls, review: Review) -> Self:
+        """Show a review."""
+        return cls(
+            id=review.id,
+            action=review.action,
+            cell=review.image_id,
+            slide_id=review.slide_id,
+            cell_class=review.cell_class,
+            was=review.was,
+            became=review.became,
+            reviewer=review.reviewer,
+            reason=review.reason,
+            reviewed_at=review.reviewed_at,
+            undoes=review.undoes,
+        )
+
+
+class History(Answer):
+    """All that people ever said of a cell."""
+
+    reviews: list[ReviewAnswer] = Field(description="Oldest first.")
+
+
+class Reviewed(Answer):
+    """What a change came to."""
+
+    reviews: list[ReviewAnswer] = Field(description="The new reviews, one per cell.")
+    differentials: list[DifferentialAnswer] = Field(
+        description="The differentials of the slides concerned, as they are now."
+    )
+
+
+class ConflictAnswer(Answer):
+    """What others said of a cell since the reviewer looked at it."""
+
+    cell: int
+    reviews: list[ReviewAnswer] = Field(description="Who, when, from what, to what; oldest first.")
+
+    @classmethod
+    def of(cls, conflict: Conflict) -> Self:
+        """Show a conflict."""
+        return cls(cell=conflict.image_id, reviews=[ReviewAnswer.of(review) for review in conflict.reviews])
+
+
+class Retried(Answer):
+    """What another try came to."""
+
+    images: int = Field(description="Quarantined images that are pending again.")
+
+
+class RetryQuestion(Question):
+    """Which quarantined images get another try."""
+
+    slide_id: Id | None = Field(default=None, description="Those of this slide; null for all.")

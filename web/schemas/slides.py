@@ -1,0 +1,248 @@
+"""Slides and their differentials as the API shows them."""
+
+from collections.abc import Iterable
+from typing import Any, Final, Self
+
+from pydantic import Field
+
+from smearcount.db.queries.slides import SlideSummary, Status
+from smearcount.db.review.sign_off import SlideEvent
+from smearcount.db.schema import SlideEventKind
+from smearcount.differential.classes import CellClass
+from smearcount.differential.flags import Flag, slide_flags
+from smearcount.differential.forms.spreadsheet import SLIDES_COLUMNS
+from smearcount.differential.line import line
+from smearcount.differential.ratios import RangeFlag
+from smearcount.differential.report import SlideReport, report
+from smearcount.differential.settings import CountSettings
+from smearcount.differential.tally import SlideStatus
+from smearcount.web.schemas.base import Answer, Moment
+
+#: The columns of the command `slides`, and what an id and a review add to them.
+SLIDE_COLUMNS: Final = ("id", *SLIDES_COLUMNS, "reviewed_cells", "signed_by", "signed_at", "changed_since_signed")
+
+_PERCENTS = {"neutrophil": 61.0, "lymphocyte": 28.5, "monocyte": 6.5, "eosinophil": 3.0, "basophil": 0.5, "ig": 0.5}
+
+
+class FlagAnswer(Answer):
+    """Something to know before relying on a count."""
+
+    code: str = Field(description="Never changes its meaning.", examples=["high:neutrophil"])
+    message: str = Field(
+        description="For people.", examples=["Neutrophil high: 81.0 % (162 of 200), reference 39-75 %"]
+    )
+
+    @classmethod
+    def of(cls, flag: Flag) -> Self:
+        """Show a flag."""
+        return cls(code=flag.code, message=flag.message)
+
+
+class SlideAnswer(Answer):
+    """One slide of the list. The numbers are the reviewed ones: a person's call counts before the model's."""
+
+    id: int = Field(description="Names the slide in every path.", examples=[1])
+    slide: str = Field(description="Name of the slide, as its folder spells it; may identify a patient.")
+    inbox: str = Field(description="Name of the watched folder it came from.")
+    status: Status = Field(description="`counting` while images may still come, `complete`, or `signed` by a person.")
+    images: int = Field(description="All files of the slide, whatever became of them.", examples=[214])
+    wbc_counted: int = Field(description="Leukocytes in a class: the denominator of every percentage.", examples=[200])
+    percents: dict[CellClass, float | None] = Field(
+        description="Percent of the WBC counted, not rounded; null without any WBC.", examples=[_PERCENTS]
+    )
+    cells: dict[CellClass, int] = Field(description="Cells in each of the eight classes.")
+    nrbc_per_100_wbc: float | None = Field(description="Nucleated red cells per 100 WBC; null without any WBC.")
+    platelets: int = Field(description="Platelets seen; no platelet count of the blood.")
+    unidentified: int = Field(description="Cells in no class, which wait for a person's call or got `unidentified`.")
+    quarantined: int = Field(description="Files that could not be used.")
+    duplicates: int = Field(description="Files with the very bytes of another one of the slide; not counted.")
+    pending: int = Field(description="Images that still wait for the classifier.")
+    flags: list[FlagAnswer] = Field(description="What to know before relying on the numbers.")
+    reviewed_cells: int = Field(description="Cells that a person has called.")
+    signed_by: str | None = Field(description="Who signed; null unless the status is `signed`.")
+    signed_at: Moment | None = Field(description="When, in UTC.")
+    changed_since_signed: bool = Field(
+        description="It was signed, but images came or changed afterwards: it needs signing again."
+    )
+    first_image_at: Moment = Field(description="When its first image was seen, in UTC.")
+    completed_at: Moment | None = Field(description="When nothing was pending any more, in UTC; null while counting.")
+
+    @classmethod
+    def of(cls, slide: SlideSummary, settings: CountSettings) -> Self:
+        """Show a slide."""
+        return cls(**_line(slide, settings))
+
+
+class SlideList(Answer):
+    """A page of slides."""
+
+    slides: list[SlideAnswer]
+    next: str | None = Field(
+        description="Send it as `after` to get the next page; null at the end. The header Link holds the same as a URL."
+    )
+
+
+class IntervalAnswer(Answer):
+    """Two bounds, in percent."""
+
+    low: float | None
+    high: float | None
+
+
+class DifferentialRowAnswer(Answer):
+    """One WBC class; all but the count in percent of the WBC counted, not rounded."""
+
+    cell_class: CellClass = Field(validation_alias="class", serialization_alias="class")
+    count: int = Field(description="Cells counted.", examples=[122])
+    percent: float | None = Field(description="Null without any WBC.", examples=[61.0])
+    ci95: IntervalAnswer = Field(description="Exact (Clopper-Pearson) 95 % interval.")
+    reference: IntervalAnswer | None = Field(description="The site's reference range; null where it has set none.")
+    flag: RangeFlag | None = Field(description="On which side of the reference range the percentage lies; null within.")
+
+
+class ModelAnswer(Answer):
+    """A classifier."""
+
+    name: str = Field(examples=["smearcount"])
+    version: str = Field(examples=["2.0.0"])
+    sha256: str = Field(description="Of its weights, in hex.")
+
+
+class CountsAnswer(Answer):
+    """The counts of one slide, as differential/counts.schema.json describes them."""
+
+    slide: str
+    status: SlideStatus
+    model: ModelAnswer | None = Field(description="The newest model that made a call; null before the first.")
+    cells: dict[CellClass, int] = Field(description="Cells in each of the eight classes.")
+    wbc_counted: int = Field(description="The denominator of every percentage.")
+    differential: list[DifferentialRowAnswer] = Field(description="The six WBC classes in customary order.")
+    nrbc_per_100_wbc: float | None = Field(description="Nucleated red cells per 100 WBC.")
+    wbc_correction_factor: float | None = Field(
+        description="What to multiply an analyzer's WBC count with; null below the number of nRBC that the site has set."
+    )
+    platelets: int
+    unidentified: int
+    pending: int
+    quarantined: int
+    duplicates: int
+    flags: list[FlagAnswer]
+    first_image_at: Moment | None
+    completed_at: Moment | None
+
+    @classmethod
+    def of(cls, result: SlideReport) -> Self:
+        """Show a slide's counts."""
+        return cls.model_validate(result.as_json())
+
+
+class DifferentialAnswer(Answer):
+    """Both differentials of a slide side by side."""
+
+    slide_id: int
+    automatic: CountsAnswer = Field(description="As the model called every cell.")
+    reviewed: CountsAnswer = Field(description="With a person's calls before the model's.")
+    reviewed_cells: int = Field(description="Cells that a person has called.")
+    changed: list[CellClass] = Field(description="Classes whose number of cells the review has changed.")
+
+    @classmethod
+    def of(cls, slide: SlideSummary, settings: CountSettings) -> Self:
+        """Show the differentials of a slide."""
+        before, after = slide.automatic, slide.reviewed
+        return cls(
+            slide_id=slide.id,
+            automatic=CountsAnswer.of(report(before, settings)),
+            reviewed=CountsAnswer.of(report(after, settings)),
+            reviewed_cells=slide.reviewed_cells,
+            changed=[one for one in CellClass if before.cells[one] != after.cells[one]],
+        )
+
+
+class SlideEventAnswer(Answer):
+    """What a person did with a slide."""
+
+    id: int
+    kind: SlideEventKind
+    reviewer: str
+    text: str | None = Field(description="The comment, or why the slide was reopened.")
+    at: Moment = Field(description="When, in UTC.")
+    counted: int | None = Field(description="For a sign-off: how many cells were counted when it was given.")
+    last_review_id: int | None = Field(description="For a sign-off: the newest review that it knew; null without any.")
+
+    @classmethod
+    def of(cls, event: SlideEvent) -> Self:
+        """Show an event."""
+        return cls(
+            id=event.id,
+            kind=event.kind,
+            reviewer=event.reviewer,
+            text=event.text,
+            at=event.at,
+            counted=event.counted,
+            last_review_id=event.last_review_id,
+        )
+
+
+class SlideDetail(SlideAnswer):
+    """One slide with both differentials and what people did with it."""
+
+    last_review_id: int | None = Field(
+        description="Newest review of its cells; send it with a sign-off. Null without any."
+    )
+    differential: DifferentialAnswer
+    events: list[SlideEventAnswer] = Field(description="Comments, sign-offs and reopenings, oldest first.")
+
+    @classmethod
+    def made(cls, slide: SlideSummary, settings: CountSettings, events: list[SlideEvent]) -> Self:
+        """Show a slide in full."""
+        return cls(
+            **_line(slide, settings),
+            last_review_id=slide.last_review_id,
+            differential=DifferentialAnswer.of(slide, settings),
+            events=[SlideEventAnswer.of(event) for event in events],
+        )
+
+
+def slide_rows(slides: Iterable[SlideSummary], settings: CountSettings) -> list[dict[str, object]]:
+    """Return the values of each slide by SLIDE_COLUMNS."""
+    rows = []
+    for slide in slides:
+        row = line(slide.reviewed, settings, inbox=slide.inbox).as_json()
+        percents = {f"{name}_percent": percent for name, percent in row.pop("percents").items()}
+        own = {
+            "id": slide.id,
+            "status": slide.status,
+            "reviewed_cells": slide.reviewed_cells,
+            "signed_by": slide.signed_by,
+            "signed_at": slide.signed_at,
+            "changed_since_signed": slide.changed_since_signed,
+        }
+        rows.append({**row, **percents, **own})
+    return rows
+
+
+def _line(slide: SlideSummary, settings: CountSettings) -> dict[str, Any]:
+    shown = line(slide.reviewed, settings, inbox=slide.inbox)
+    return {
+        "id": slide.id,
+        "slide": slide.name,
+        "inbox": slide.inbox,
+        "status": slide.status,
+        "images": shown.images,
+        "wbc_counted": shown.wbc_counted,
+        "percents": dict(shown.percents),
+        "cells": dict(slide.reviewed.cells),
+        "nrbc_per_100_wbc": shown.nrbc_per_100_wbc,
+        "platelets": shown.platelets,
+        "unidentified": shown.unidentified,
+        "quarantined": shown.quarantined,
+        "duplicates": shown.duplicates,
+        "pending": shown.pending,
+        "flags": [FlagAnswer.of(flag) for flag in slide_flags(slide.reviewed, settings)],
+        "reviewed_cells": slide.reviewed_cells,
+        "signed_by": slide.signed_by,
+        "signed_at": slide.signed_at,
+        "changed_since_signed": slide.changed_since_signed,
+        "first_image_at": slide.first_image_at,
+        "completed_at": slide.completed_at,
+    }

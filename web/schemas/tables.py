@@ -1,0 +1,62 @@
+"""Lists as a program reads them: page by page as JSON or CSV, each page naming the next."""
+
+from enum import StrEnum
+from typing import Any, Final
+
+from fastapi import Request, Response
+from pydantic import Field
+
+from smearcount.web.schemas.base import Question
+
+CSV_TYPE: Final = "text/csv"
+
+
+class Format(StrEnum):
+    """How a list is written."""
+
+    JSON = "json"
+    CSV = "csv"
+
+
+class FormatQuery(Question):
+    """How a table is written; a parameter that is not known is refused."""
+
+    format: Format = Field(
+        default=Format.JSON,
+        description="`csv` for a spreadsheet: cells that it would run as a formula begin with `'`.",
+    )
+
+
+class PageQuery(FormatQuery):
+    """Which page of a list."""
+
+    after: str | None = Field(
+        default=None, max_length=1000, description="`next` of the page before; leave it out for the first page."
+    )
+    limit: int = Field(default=200, ge=1, le=1000, description="Most lines on the page.")
+
+
+#: For the description of an operation that also answers with CSV.
+ALSO_CSV: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "description": "JSON, or CSV where asked for.",
+        "content": {CSV_TYPE: {"schema": {"type": "string"}}},
+        "headers": {"Link": {"description": 'The next page as a URL, with rel="next".', "schema": {"type": "string"}}},
+    }
+}
+
+
+def csv_answer(text: str, *, name: str) -> Response:
+    """Return a table as a CSV file of that name, which is ours and not that of anything counted."""
+    return Response(
+        text,
+        media_type=f"{CSV_TYPE}; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{name}.csv"'},
+    )
+
+
+def link_next(request: Request, response: Response, after: str | None) -> None:
+    """Name the next page in the header Link (RFC 8288), relative to this server."""
+    if after is not None:
+        url = request.url.include_query_params(after=after)
+        response.headers["Link"] = f'<{url.path}?{url.query}>; rel="next"'

@@ -1,0 +1,73 @@
+"""The web server as a process: takes the port, says where it is, serves until told to stop, and ends cleanly."""
+
+import logging
+import signal
+import socket
+from collections.abc import Callable
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+
+from smearcount.web.live.live_updates import ChangeFeed
+from smearcount.web.server.sockets import address_of, listen
+
+#: How long requests under way may take to end, in seconds.
+_END_SECONDS = 10
+
+
+class _Server(uvicorn.Server):
+    """Ends the endless answers first: a shutdown would wait for them."""
+
+    def __init__(self, config: uvicorn.Config, feed: ChangeFeed) -> None:
+        super().__init__(config)
+        self._feed = feed
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._feed.close()
+        await super().shutdown(sockets)
+
+
+def serve(application: FastAPI, *, host: str, port: int, is_open: bool, say: Callable[[str], None]) -> None:
+    """Serve until SIGINT or SIGTERM; `say` is told the address once it answers there.
+
+    Args:
+        application: made by `make_application`.
+        host: name or address to listen on.
+        port: 0 takes any free one.
+        is_open: nobody logs in, so no proxy is believed.
+        say: called with the URL.
+
+    Raises:
+        WebError: the address cannot be listened on.
+    """
+    listener = listen(host, port)
+    config = uvicorn.Config(
+        application,
+        loop="asyncio",
+        http="h11",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        # A line per request would hold what was searched for.
+        access_log=False,
+        server_header=False,
+        proxy_headers=not is_open,
+        forwarded_allow_ips="127.0.0.1,::1",
+        timeout_graceful_shutdown=_END_SECONDS,
+    )
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    server = _Server(config, application.state.feed)
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        server.should_exit = True
+
+    # uvicorn has handlers of its own while it serves, and raises the signals again when it has ended.
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        say(address_of(listener, host))
+        server.run(sockets=[listener])
+    finally:
+        listener.close()
+        for number, handler in before.items():
+            signal.signal(number, handler)
