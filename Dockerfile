@@ -7,13 +7,14 @@ ARG BASE=python:3.13.14-slim-trixie
 
 FROM ${BASE} AS packages
 RUN python -m venv /opt/venv
-WORKDIR /opt/smearcount
+WORKDIR /build
 COPY requirements/base.txt requirements/
 RUN /opt/venv/bin/pip install --no-cache-dir --require-hashes --only-binary :all: -r requirements/base.txt
 COPY . .
-# Compiled here, since nothing can be written next to a module later.
-RUN /opt/venv/bin/pip install --no-cache-dir --no-deps --no-build-isolation --editable . \
-    && /opt/venv/bin/python -m compileall -q cli db differential files inbox models watcher web worker
+# pip builds a wheel, and compiles every module of it, because nothing can be written beside a module later. /opt/weights
+# names the shipped models whatever version of Python the folder of packages is named for.
+RUN /opt/venv/bin/pip install --no-cache-dir --no-deps --no-build-isolation . \
+    && ln -s "$(/opt/venv/bin/python -I -c 'import smearcount.models as room; print(*room.__path__)')/weights" /opt/weights
 
 FROM packages AS packages-gpu
 COPY requirements/gpu.txt requirements/
@@ -26,7 +27,6 @@ RUN groupadd --gid 10001 smearcount \
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
-    MPLCONFIGDIR=/tmp/matplotlib \
     SMEARCOUNT_DATA=/data \
     SMEARCOUNT_INBOX_NAME=inbox
 WORKDIR /data
@@ -38,7 +38,7 @@ COPY --from=packages /opt /opt
 
 FROM bare AS worker-gpu
 COPY --from=packages-gpu /opt /opt
-ENV SMEARCOUNT_MODEL=/opt/smearcount/models/weights/smearcount-2-keras.json
+ENV SMEARCOUNT_MODEL=/opt/weights/smearcount-2-keras.json
 # Loads TensorFlow, so not often.
 HEALTHCHECK --interval=10m --timeout=2m --start-period=3m --start-interval=30s CMD smearcount doctor
 CMD ["worker"]

@@ -5,9 +5,10 @@ PYTHON ?= python3
 VENV ?= .venv
 INBOX ?= exports
 BIN = $(VENV)/bin
+ROOMS = $(filter-out package,$(patsubst %/__init__.py,%,$(wildcard */__init__.py)))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench fuzz soak faults sbom lock train clean
+.PHONY: help run test check bench fuzz soak faults docs release sbom lock train clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,7 +28,7 @@ check: $(VENV)/.test ## run ruff, mypy and the unit tests alone (seconds)
 	$(BIN)/mypy
 	$(BIN)/pytest tests/unit
 
-bench: $(VENV)/.test ## measure how fast it is, and hold it against what it has to reach (half an hour)
+bench: $(VENV)/.test-training ## measure how fast it is, and hold it against what it has to reach (half an hour)
 	PYTHONPATH=tests $(BIN)/python -m benchmarks $(BENCH)
 
 fuzz: $(VENV)/.test ## decode a hundred thousand spoiled image files in a child process (two minutes)
@@ -42,6 +43,16 @@ faults: $(VENV)/.test ## kill, cut off and fill up every part while images come;
 train: $(VENV)/.train ## train the network anew: make train IMAGES=folder RUN=folder [VALIDATION=folder]
 	$(BIN)/smearcount model train $(IMAGES) $(RUN) $(if $(VALIDATION),--validation $(VALIDATION))
 
+docs: $(VENV)-docs/.done ## build the documentation site from the Markdown files into site/; a broken link fails
+	@$(VENV)-docs/bin/sphinx-build --quiet --fail-on-warning --keep-going --fresh-env --doctree-dir $(VENV)-docs/doctrees \
+	  --conf-dir docs . site
+	@echo "written: site/index.html"
+
+release: ## build a release of this commit into dist/ and check it; tags and uploads nothing
+	@$(PYTHON) deployment/release.py ready
+	@$(MAKE) --no-print-directory $(VENV)-release/.done sbom
+	@$(VENV)-release/bin/python deployment/release.py build sbom.json licences.md
+
 sbom: $(VENV)-sbom/.done ## write sbom.json (CycloneDX) and licences.md: all that an installation consists of
 	@$(VENV)-sbom/tools/bin/cyclonedx-py environment --output-reproducible --pyproject pyproject.toml \
 	  --output-file sbom.json $(VENV)-sbom/base/bin/python
@@ -50,26 +61,47 @@ sbom: $(VENV)-sbom/.done ## write sbom.json (CycloneDX) and licences.md: all tha
 	@echo "written: sbom.json, licences.md"
 
 lock: ## pin the dependencies anew (needs uv)
-	for set in "base" "train --extra train" "gpu --extra gpu" "test --group test --extra train"; do \
+	@for set in \
+	  "base pyproject.toml --group build" \
+	  "evaluate pyproject.toml --group build --extra evaluate" \
+	  "train pyproject.toml --group build --extra train" \
+	  "gpu pyproject.toml --group build --extra gpu" \
+	  "test pyproject.toml --group build --extra evaluate --group test" \
+	  "test-training pyproject.toml --group build --extra train --group test" \
+	  "audit --group audit" "docs --group docs" "release --group release"; do \
 	  set -- $$set; name=$$1; shift; \
-	  uv pip compile pyproject.toml --group build $$@ --universal --python-version 3.11 --generate-hashes --quiet \
-	    --no-header --no-annotate --no-emit-index-url --no-emit-find-links --output-file requirements/$$name.txt; \
+	  uv pip compile "$$@" --universal --python-version 3.11 --generate-hashes --quiet --no-header --no-annotate \
+	    --no-emit-index-url --no-emit-find-links --output-file requirements/$$name.txt || exit 1; \
 	done
-	uv pip compile --group audit --universal --python-version 3.11 --generate-hashes --quiet \
-	  --no-header --no-annotate --no-emit-index-url --no-emit-find-links --output-file requirements/audit.txt
 
 clean: ## remove the virtual environment and the caches, never the data
-	rm -rf $(VENV) $(VENV)-sbom .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(VENV) $(VENV)-docs $(VENV)-release $(VENV)-sbom dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
 
 # One stamp per set of packages: the larger sets hold the smaller.
-$(VENV)/.base $(VENV)/.test $(VENV)/.train: $(VENV)/.%: requirements/%.txt pyproject.toml
+SETS = base evaluate train test test-training
+$(SETS:%=$(VENV)/.%): $(VENV)/.%: requirements/%.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else \
 	  "smearcount needs Python 3.11 to 3.13, this is %d.%d; try: make PYTHON=python3.12 ..." % v)'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing pinned packages ($*) into $(VENV) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements/$*.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-	@mkdir -p $(VENV)/typing && ln -sfn "$(CURDIR)" $(VENV)/typing/smearcount  # for mypy
+	@rm -rf $(VENV)/typing && mkdir -p $(VENV)/typing/smearcount  # for mypy
+	@ln -s $(foreach it,package/__init__.py package/py.typed $(ROOMS),"$(CURDIR)/$(it)") $(VENV)/typing/smearcount
+	@touch $@
+
+$(VENV)-docs/.done: requirements/docs.txt
+	@echo "Installing pinned packages (docs) into $(VENV)-docs ..."
+	@$(PYTHON) -m venv --clear $(VENV)-docs
+	@$(VENV)-docs/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: \
+	  -r requirements/docs.txt
+	@touch $@
+
+$(VENV)-release/.done: requirements/release.txt
+	@echo "Installing pinned packages (release) into $(VENV)-release ..."
+	@$(PYTHON) -m venv --clear $(VENV)-release
+	@$(VENV)-release/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: \
+	  -r requirements/release.txt
 	@touch $@
 
 # Two environments: the tools that look are no part of what they look at.

@@ -1,4 +1,4 @@
-"""What `doctor` examines, one finding each: what was looked at, whether it is well, and what to do if not."""
+"""The checks of `doctor`, with one finding each: what was checked, whether it is well, and what to do if it is not."""
 
 import tempfile
 import threading
@@ -13,19 +13,19 @@ import numpy as np
 from smearcount.cli.site import Site
 from smearcount.db.ingest.journal import newest_files
 from smearcount.db.migration import require_current
-from smearcount.db.queries.counts import inbox_lines
+from smearcount.db.queries.inboxes import inbox_lines
 from smearcount.db.records import InboxLine, JournalledFile
 from smearcount.differential.errors import SmearcountError
 from smearcount.inbox.mounts import Mounts
 from smearcount.inbox.paths import from_text
+from smearcount.inbox.reading import SHARED_TIME_PRECISION_NS, is_version
 from smearcount.models.inference.classifier import check_model, load_classifier
 from smearcount.models.preprocessing import INPUT_SIDE
 from smearcount.watcher.events import FileEvents
 from smearcount.watcher.layout import Layout
 from smearcount.worker.queue import BatchQueue
-from smearcount.worker.reading import is_same_version
 
-#: How many files of an inbox are looked for.
+#: How many of an inbox's newest files the check of the inbox looks for.
 _NEWEST_FILES = 20
 #: How long a file event may take to arrive, in seconds.
 _EVENT_SECONDS = 3.0
@@ -33,36 +33,37 @@ _EVENT_SECONDS = 3.0
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of one check."""
 
+    #: What was checked.
     what: str
-    #: "well", "wrong", or "unknown" where it could not be looked at.
+    #: "well", "wrong", or "unknown" where the check was not possible.
     state: str
     details: str
 
 
-def examine(site: Site, inbox: Path | None) -> list[Finding]:
-    """Look at everything a count depends on."""
-    examinations: list[tuple[str, Callable[[], Finding]]] = [
+def diagnose(site: Site, inbox: Path | None) -> list[Finding]:
+    """Check everything that a count depends on; with an inbox, also whether file events arrive from it."""
+    checks: list[tuple[str, Callable[[], Finding]]] = [
         ("database", partial(_database, site)),
         ("broker", partial(_broker, site)),
         ("model", partial(_model, site)),
         ("pattern", partial(_pattern, site)),
     ]
     if site.mounts != Mounts():
-        examinations.append(("mounts", partial(_mounts, site)))
+        checks.append(("mounts", partial(_mounts, site)))
     if inbox is not None:
-        examinations.append(("inbox", partial(_inbox, inbox)))
+        checks.append(("inbox", partial(_inbox, inbox)))
     else:
-        examinations += [
+        checks += [
             ("inbox", partial(_watched_inbox, site, line.name, folder)) for line, folder in _watched_folders(site)
         ]
-    return [_examined(what, examination) for what, examination in examinations]
+    return [_checked(what, check) for what, check in checks]
 
 
-def _examined(what: str, examination: Callable[[], Finding]) -> Finding:
+def _checked(what: str, check: Callable[[], Finding]) -> Finding:
     try:
-        return examination()
+        return check()
     except SmearcountError as error:
         return Finding(what, "wrong", str(error))
 
@@ -116,7 +117,7 @@ def _mounts(site: Site) -> Finding:
 
 
 def _watched_folders(site: Site) -> list[tuple[InboxLine, Path]]:
-    """Return the inboxes that have ever been watched, and where this machine sees them."""
+    """Return the inboxes that were ever watched, and the folder at which this machine sees each of them."""
     try:
         inboxes = inbox_lines(site.counted_database())
     except SmearcountError:
@@ -125,7 +126,7 @@ def _watched_folders(site: Site) -> list[tuple[InboxLine, Path]]:
 
 
 def _watched_inbox(site: Site, name: str, folder: Path) -> Finding:
-    """Look whether the folder is the one that was watched, and up to date, before anything else."""
+    """Check the folder, and whether it is the one that was watched and is up to date."""
     finding = _inbox(folder)
     files = newest_files(site.database, name, at_most=_NEWEST_FILES)
     if not files or not folder.is_dir() or any(_is_there(folder, file) for file in files):
@@ -139,7 +140,8 @@ def _watched_inbox(site: Site, name: str, folder: Path) -> Finding:
 
 def _is_there(folder: Path, file: JournalledFile) -> bool:
     try:
-        return is_same_version(file.version, (folder / from_text(file.path)).stat())
+        status = (folder / from_text(file.path)).stat()
+        return is_version(status, file.version, time_precision_ns=SHARED_TIME_PRECISION_NS)
     except OSError:
         return False
 
@@ -156,7 +158,7 @@ def _inbox(folder: Path) -> Finding:
     except OSError as error:
         return Finding(what, "wrong", f"no file events ({error.strerror}); use --poll or SMEARCOUNT_POLL=true")
     try:
-        # The name begins with a dot, so that no watcher takes it for an image.
+        # Watchers ignore names that begin with a dot.
         with tempfile.NamedTemporaryFile(dir=root, prefix=".smearcount-doctor-", suffix=".tmp"):
             arrived = wake.wait(_EVENT_SECONDS)
     except OSError as error:

@@ -8,7 +8,7 @@ from importlib.metadata import version
 import click
 
 from smearcount.cli.errors import ExitCode, ExitWith
-from smearcount.cli.views.screen import say
+from smearcount.cli.views.console import print_message
 from smearcount.differential.errors import SmearcountError
 
 _EPILOG = """\b
@@ -16,7 +16,7 @@ Exit codes: 0 done; 1 failed, the message says why; 2 the command line was not u
 3 everything was processed, but some files could not be counted (up --once); 130 interrupted."""
 
 
-#: Each command's module within `cli.commands`, in the order of the help: what a newcomer needs first.
+#: Each command's module within `cli.commands`, in the order of the help, which begins with what a newcomer needs.
 COMMANDS = {
     "up": "services.up",
     "slides": "results.slides",
@@ -39,7 +39,7 @@ COMMANDS = {
 
 
 class _Commands(click.Group):
-    """Loads a command's module only when it is needed: listing slides should not wait for Celery to load."""
+    """Loads a command's module when the command is used: `slides`, for example, must not wait for Celery to load."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         del ctx
@@ -74,8 +74,12 @@ def cli() -> None:
     """
 
 
-def main(arguments: Sequence[str] | None = None) -> int:  # noqa: PLR0911 (one return per way to end)
-    """Run a command and return its exit code; what goes wrong is said in one line."""
+def main(arguments: Sequence[str] | None = None) -> int:  # noqa: PLR0911 (one return for each way to end)
+    """Run a command and return its exit code; an error becomes one line on standard error.
+
+    Args:
+        arguments: The words after `smearcount`; None for those of this process.
+    """
     try:
         cli.main(list(arguments) if arguments is not None else None, prog_name="smearcount", standalone_mode=False)
     except ExitWith as ending:
@@ -86,12 +90,12 @@ def main(arguments: Sequence[str] | None = None) -> int:  # noqa: PLR0911 (one r
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        say("interrupted")
+        print_message("interrupted")
         return ExitCode.INTERRUPTED
     except SmearcountError as error:
-        say(f"error: {error}")
+        print_message(f"error: {error}")
         return ExitCode.FAILED
-    except BrokenPipeError:  # the reader of our output, such as head, has read enough
+    except BrokenPipeError:  # The program that reads our output, such as `head`, has ended.
         sys.stderr.close()
         return ExitCode.DONE
     return ExitCode.DONE

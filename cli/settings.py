@@ -1,4 +1,4 @@
-"""What the command line itself can be told."""
+"""Settings of the command line itself."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -38,7 +38,7 @@ class CliSettings(BaseSettings):
 
 
 class AlertSettings(BaseSettings):
-    """From when on `status` says that something needs attention, from the environment; 0 is never."""
+    """Limits beyond which `status` raises an alert, from the environment; 0 turns an alert off."""
 
     model_config = SettingsConfigDict(env_prefix="SMEARCOUNT_", frozen=True, extra="ignore")
 

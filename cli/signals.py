@@ -1,11 +1,11 @@
-"""Ending a command by SIGTERM as by Ctrl-C: what it was at is undone or finished, not cut off."""
+"""SIGTERM ends a command in the same way as Ctrl-C: the command undoes or finishes its work before it ends."""
 
 import signal
 from types import FrameType
 
 
 def interrupt_on_sigterm() -> None:
-    """Raise KeyboardInterrupt when this process is told to end."""
+    """Let SIGTERM raise KeyboardInterrupt in the main thread of this process."""
     signal.signal(signal.SIGTERM, _interrupt)
 
 

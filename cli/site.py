@@ -1,4 +1,4 @@
-"""One installation as a command sees it: all settings, where each came from, and what they lead to."""
+"""One installation as a command sees it: all settings, where each came from, and what follows from them."""
 
 import json
 from collections.abc import Mapping
@@ -13,6 +13,15 @@ from pydantic_settings import BaseSettings, EnvSettingsSource
 from smearcount.cli.errors import CommandError
 from smearcount.cli.local.broker import embedded_url
 from smearcount.cli.settings import AlertSettings, CliSettings, LogForm
+from smearcount.cli.variables import (
+    SETTINGS,
+    WARNED,
+    have_warnings_been_printed,
+    is_deprecated,
+    unknown_secrets,
+    unknown_variables,
+    variable,
+)
 from smearcount.db.engine.database import Database, without_password
 from smearcount.db.migration import require_current
 from smearcount.db.settings import DatabaseSettings
@@ -26,18 +35,6 @@ from smearcount.worker.settings import WorkerSettings
 
 _Settings = TypeVar("_Settings", bound=BaseSettings)
 
-#: All settings of all rooms, in the order in which `config` shows them.
-SETTINGS: tuple[type[BaseSettings], ...] = (
-    CliSettings,
-    DatabaseSettings,
-    WatcherSettings,
-    WorkerSettings,
-    ModelSettings,
-    CountSettings,
-    WebSettings,
-    AlertSettings,
-)
-
 
 @dataclass(frozen=True)
 class SettingLine:
@@ -50,18 +47,21 @@ class SettingLine:
 
 
 class Site:
-    """The settings in force: those given as options, else from the environment, else the defaults."""
+    """The settings in force: a command-line option, else the environment, else a secrets file, else the default."""
 
     def __init__(self, **options: Any) -> None:
-        """Read the environment; options that are None were not given.
+        """Read all settings.
+
+        Args:
+            options: The command line's options by the names of their settings; None where one was not given.
 
         Raises:
-            CommandError: a setting has a value that it cannot have; says which and why.
+            CommandError: A setting has a value that it cannot have; the message says which and why.
         """
         self._options = {name: value for name, value in options.items() if value is not None}
         self._read: dict[type[BaseSettings], BaseSettings] = {CliSettings: self._make(CliSettings, None)}
-        secrets = self._secrets_folder()
-        self._read |= {kind: self._make(kind, secrets) for kind in SETTINGS if kind is not CliSettings}
+        self._secrets = self._secrets_folder()
+        self._read |= {kind: self._make(kind, self._secrets) for kind in SETTINGS if kind is not CliSettings}
 
     def _secrets_folder(self) -> Path | None:
         folder = self._of(CliSettings).secrets
@@ -77,7 +77,7 @@ class Site:
             raise CommandError(f"a file in the folder {secrets} cannot be read: {error.strerror}") from None
         except ValidationError as error:
             first = error.errors()[0]
-            if not first["loc"]:  # two settings that do not go together
+            if not first["loc"]:  # A validator of the whole class found two settings that contradict each other.
                 raise CommandError(first["msg"].removeprefix("Value error, ")) from None
             name = str(first["loc"][0])
             where = f"--{name.replace('_', '-')}" if name in given else variable(name)
@@ -85,7 +85,7 @@ class Site:
             given_value = "what it is" if is_secret else repr(first["input"])
             why = first["msg"].removeprefix("Value error, ").lower()
             raise CommandError(f"{where} cannot be {given_value}: {why}") from None
-        except ValueError as error:  # what pydantic-settings raises for values that are no JSON
+        except ValueError as error:  # SettingsError of pydantic-settings: a value is not JSON
             raise CommandError(f"a setting in the environment cannot be read: {error}") from None
 
     @property
@@ -95,12 +95,12 @@ class Site:
 
     @property
     def log(self) -> LogForm:
-        """How the long-running commands write their logs."""
+        """Form of the logs of the long-running commands."""
         return self._of(CliSettings).log
 
     @property
     def alerts(self) -> AlertSettings:
-        """From when on something needs attention."""
+        """Limits beyond which `status` raises an alert."""
         return self._of(AlertSettings)
 
     @property
@@ -118,7 +118,7 @@ class Site:
         """Settings of the classifier: the model set in the environment, else the one chosen with `model use`.
 
         Raises:
-            ModelsError: what `model use` wrote is damaged.
+            ModelsError: The file that `model use` wrote is damaged.
         """
         settings = self._of(ModelSettings)
         choice = None if "model" in settings.model_fields_set else chosen(self.models_folder)
@@ -130,7 +130,7 @@ class Site:
 
     @property
     def models_folder(self) -> Path:
-        """Where this machine's own models lie, and which model is in use."""
+        """Folder of this machine's own models and of the file that says which one is in use."""
         return self.data / "models"
 
     @property
@@ -150,7 +150,7 @@ class Site:
 
     @property
     def mounts(self) -> Mounts:
-        """Where this machine sees the inboxes."""
+        """Folders at which this machine sees the inboxes."""
         return self._of(DatabaseSettings).mounted
 
     @property
@@ -160,12 +160,12 @@ class Site:
 
     @property
     def broker_folder(self) -> Path:
-        """Where the embedded broker keeps its data."""
+        """Folder in which the embedded broker keeps its data."""
         return self.data / "broker"
 
     @property
     def broker_url(self) -> str:
-        """URL of the broker in force: the one configured, or that of the embedded one."""
+        """URL of the broker in force: the configured one, or the embedded one."""
         return self.worker.broker_url or embedded_url(self.broker_folder)
 
     @cached_property
@@ -174,26 +174,47 @@ class Site:
         return Database(self.database_url)
 
     def counted_database(self) -> Database:
-        """Return the database, for commands that only ask.
+        """Return the database, for commands that read results; they do not migrate it.
 
         Raises:
-            DatabaseError: there is none yet, or of another version; says what to do.
+            DatabaseError: The database does not exist yet or is of another version; the message says what to do.
         """
         require_current(self.database)
         return self.database
 
+    def warnings(self) -> list[str]:
+        """Return what is wrong with the names of the settings given, a line each: deprecated, or unknown.
+
+        Empty in a process that `up` has started: `up` has printed them.
+        """
+        if have_warnings_been_printed():
+            return []
+        deprecated = [
+            f"{variable(name)} is deprecated: it is still read, and will be gone in the next release"
+            for kind, settings in self._read.items()
+            for name in kind.model_fields
+            if is_deprecated(kind, name) and name in settings.model_fields_set
+        ]
+        files = [] if self._secrets is None else [file.name for file in self._secrets.iterdir()]
+        return [*deprecated, *unknown_variables(), *unknown_secrets(files)]
+
     def lines(self) -> list[SettingLine]:
-        """Return every setting with its value and where it came from, passwords hidden."""
+        """Return every setting with its value and where it came from, passwords hidden; a deprecated one only if set."""
         return [
             SettingLine(
                 variable(name), self._shown(settings, name), self._source(settings, name), field.description or ""
             )
             for settings in self._read.values()
             for name, field in type(settings).model_fields.items()
+            if name in settings.model_fields_set or not is_deprecated(type(settings), name)
         ]
 
     def environment(self) -> Mapping[str, str]:
-        """Return the environment variables that make a process of ours see the same data, database and broker."""
+        """Return the environment variables for processes of this installation that `up` starts.
+
+        With them a process uses the same data folder, database, broker and model, and does not repeat the warnings about
+        settings.
+        """
         model = {
             variable(name): str(value)
             for name, value in self.models.model_dump(include={"model", "model_sha256"}).items()
@@ -206,11 +227,12 @@ class Site:
             variable("broker_url"): self.broker_url,
             variable("workers"): str(self.worker.workers),
             variable("poll"): str(self.watcher.poll).lower(),
+            WARNED: "true",
         }
 
     def _of(self, kind: type[_Settings]) -> _Settings:
         found = self._read[kind]
-        assert isinstance(found, kind)  # noqa: S101 (for the type checker: _read is made by _make alone)
+        assert isinstance(found, kind)  # noqa: S101 (for the type checker: _make has made it)
         return found
 
     def _source(self, settings: BaseSettings, name: str) -> str:
@@ -223,7 +245,7 @@ class Site:
         return "environment" if name in EnvSettingsSource(type(settings))() else "secrets"
 
     def _shown(self, settings: BaseSettings, name: str) -> str:
-        """Return the value as it is in force, in the form in which the environment variable would be set."""
+        """Return the value in force, written as the environment variable would be."""
         in_force = {
             "data": self.data,
             "database_url": self.database_url,
@@ -238,8 +260,3 @@ class Site:
         if value is None:
             return ""
         return str(value) if isinstance(value, str | Path) else json.dumps(value)
-
-
-def variable(name: str) -> str:
-    """Return the environment variable of a setting."""
-    return f"SMEARCOUNT_{name.upper()}"

@@ -1,20 +1,23 @@
-"""What the web server is given: what `status` and `doctor` know, without the web server knowing where from."""
+"""The services that the command line gives to the web server: settings, queue depth, diagnostics and the model's facts.
+
+The web room may not import the rooms that these come from.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 
-from smearcount.cli.diagnostics import examine
+from smearcount.cli.diagnostics import diagnose
 from smearcount.cli.site import Site
 from smearcount.differential.errors import SmearcountError
 from smearcount.models.card import load_card
-from smearcount.web.services import Check, Colour, Facilities, ModelFacts, Queue
+from smearcount.web.services import Check, Colour, ModelFacts, Queue, Services
 from smearcount.worker.queue import BatchQueue
 
 
 @contextmanager
-def web_facilities(site: Site) -> Iterator[Facilities]:
-    """Yield what the web server of a site is given; its connection to the broker is closed afterwards."""
+def web_services(site: Site) -> Iterator[Services]:
+    """Yield the services for the web server of a site, and close their connection to the broker afterwards."""
     batches = BatchQueue(site.worker, site.broker_url)
 
     def queue() -> Queue:
@@ -22,17 +25,17 @@ def web_facilities(site: Site) -> Iterator[Facilities]:
         return Queue(waiting=depth.waiting, held=depth.held)
 
     def checks() -> list[Check]:
-        return [Check(finding.what, finding.state, finding.details) for finding in examine(site, None)]
+        return [Check(finding.what, finding.state, finding.details) for finding in diagnose(site, None)]
 
     try:
-        yield Facilities(
+        yield Services(
             database=site.database,
             counts=site.counts,
             settings=site.web,
             data=site.data,
             version=version("smearcount"),
             queue=queue,
-            examine=checks,
+            diagnose=checks,
             model=lambda: _model(site),
             mounts=site.mounts,
         )
@@ -45,11 +48,5 @@ def _model(site: Site) -> ModelFacts | None:
         card = load_card(site.models.model)
     except SmearcountError:
         return None
-    threshold = site.models.threshold
-    return ModelFacts(
-        card.name,
-        card.version,
-        card.sha256,
-        card.threshold if threshold is None else threshold,
-        None if card.colour is None else Colour(card.colour.mean, card.colour.spread),
-    )
+    colour = None if card.colour is None else Colour(card.colour.mean, card.colour.spread)
+    return ModelFacts(card.identity(site.models.threshold), colour)

@@ -1,4 +1,4 @@
-"""What can go wrong between the program and its database."""
+"""Errors of the database, for all rooms that use it."""
 
 from smearcount.differential.errors import SmearcountError
 
@@ -8,7 +8,7 @@ class DatabaseError(SmearcountError):
 
 
 class DatabaseUnavailable(DatabaseError):
-    """The database does not answer, is locked or full: what was asked may succeed later."""
+    """The database does not answer, is locked or full; nothing was written, and another try may succeed later."""
 
 
 class UnknownSlide(DatabaseError):
@@ -16,8 +16,8 @@ class UnknownSlide(DatabaseError):
 
 
 class UnknownImage(DatabaseError):
-    """No image has that number."""
+    """No image has that id."""
 
 
 class UnknownPage(DatabaseError):
-    """A page was asked for by something that no page before it named as the next."""
+    """The text that names a page of a list was not made for this list, or not for this order of it."""

@@ -1,4 +1,4 @@
-"""Bringing a database to the schema of this version."""
+"""Bringing a database to the schema of this version, and checking which version it has."""
 
 from functools import cache
 from pathlib import Path
@@ -11,14 +11,17 @@ from sqlalchemy import Connection, inspect, text
 from smearcount.db.engine.database import Database
 from smearcount.db.errors import DatabaseError
 
-#: Any number: whoever holds this PostgreSQL lock is migrating.
+#: Key of the PostgreSQL lock that a process holds while it migrates; any number that nothing else uses.
 _MIGRATION_LOCK = 0x736D6561
 
 
 def migrate(database: Database) -> None:
-    """Create or upgrade the tables and views; several processes may do so at once, one does the work.
+    """Create or upgrade the tables and views, in one transaction.
+
+    Several processes may call this at once: one does the work, the others wait for it.
 
     Raises:
+        DatabaseUnavailable: the database does not answer.
         DatabaseError: the database was made by a newer version of smearcount, or cannot be used.
     """
     if database.file is not None:
@@ -42,7 +45,8 @@ def require_current(database: Database) -> None:
     """Check that the tables are of this version, without changing anything.
 
     Raises:
-        DatabaseError: there are none yet, or they are of another version; says what to do.
+        DatabaseUnavailable: the database does not answer.
+        DatabaseError: there are no tables yet, or they are of another version; the message says what to do.
     """
     nothing_yet = DatabaseError(
         f"nothing has been counted yet in {database.shown}; "
@@ -62,17 +66,17 @@ def require_current(database: Database) -> None:
 
 
 def latest_revision() -> str:
-    """Name of the newest migration that this version knows.
+    """Return the name of the newest migration that this version knows.
 
     Raises:
-        DatabaseError: the installation is damaged and holds none.
+        DatabaseError: the installation is damaged and holds no migrations.
     """
     return _revisions()[0]
 
 
 def revision_in(connection: Connection) -> str | None:
-    """Name of the migration that a database is at; None where it holds no tables of ours."""
-    # Alembic's own way makes a new statement each time, and SQLAlchemy keeps hundreds of them, 16 kB each.
+    """Return the name of the migration that a database is at; None if it holds no tables of smearcount."""
+    # Alembic's own function makes a new statement each time, and SQLAlchemy keeps hundreds of them, 16 kB each.
     if not inspect(connection).has_table("alembic_version"):
         return None
     revision: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
@@ -80,10 +84,10 @@ def revision_in(connection: Connection) -> str | None:
 
 
 def refuse_newer(revision: str | None, what: str = "the database") -> None:
-    """Check that this version knows a migration.
+    """Check that this version knows a migration; None, for a database without tables, passes.
 
     Raises:
-        DatabaseError: it does not, so `what` was made by a newer version.
+        DatabaseError: this version does not know it, so a newer version made `what`.
     """
     if revision is not None and revision not in _revisions():
         raise DatabaseError(
@@ -93,9 +97,9 @@ def refuse_newer(revision: str | None, what: str = "the database") -> None:
 
 @cache
 def _revisions() -> tuple[str, ...]:
-    """Names of all migrations that this version knows, newest first.
+    """Return the names of all migrations that this version knows, newest first.
 
-    Read once: Alembic runs the file of every migration anew each time, which takes 4 ms.
+    The result is kept: Alembic runs the files of all migrations each time, which takes 4 ms.
     """
     names = tuple(script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions())
     if not names:

@@ -1,8 +1,7 @@
-"""What the database is told and what it hands out: plain frozen records, no tables."""
+"""What goes into the database and comes out of it: plain frozen records, not tables."""
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
 
 from smearcount.db.schema import ImageState
 from smearcount.inbox.versions import FileVersion
@@ -10,7 +9,7 @@ from smearcount.inbox.versions import FileVersion
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a file cannot be counted: a stable code, and the reason for people."""
+    """Why a file cannot be counted: a stable code for programs, and the reason for people."""
 
     code: str
     reason: str
@@ -18,84 +17,74 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class SeenFile:
-    """A file as the watcher saw it; names in the form of `inbox.paths`."""
+    """A file as the watcher saw it; names are in the text form of `inbox.paths`."""
 
     folder: str
     filename: str
     #: Bytes.
     size: int
     mtime_ns: int
-    #: None where no slide could be told from the path.
+    #: None if no slide can be told from the path.
     slide: str | None
     analyzer_label: str | None = None
-    #: Set where the file's name, kind or place already forbids counting it.
+    #: Set if the file's name, kind or place already forbids counting it.
     refusal: Refusal | None = None
-    #: Of its bytes, where they were read.
+    #: SHA-256 (hex) of its bytes; None if they were not read.
     sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class KnownFile:
-    """A journalled file, and the code of its refusal if a later look at the unchanged file may overturn it."""
+    """A journalled file."""
 
     version: FileVersion
+    #: Code of its refusal, if a later look at the unchanged file may overturn it.
     held_against: str | None = None
 
 
 @dataclass(frozen=True)
 class Journalled:
-    """What recording files came to."""
+    """How many rows journalling some files added, superseded and refused."""
 
     new: int = 0
     superseded: int = 0
     refused: int = 0
 
     def __add__(self, other: "Journalled") -> "Journalled":
-        """Sum up."""
+        """Return the sums of both."""
         return Journalled(self.new + other.new, self.superseded + other.superseded, self.refused + other.refused)
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Images of one slide that travel in one message."""
+    """Images of one slide for one message."""
 
     slide_id: int
     image_ids: tuple[int, ...]
-    #: Those among them that some worker's machine did not show as they were journalled.
-    complained_of: tuple[int, ...] = ()
+    #: Those of them that a worker's machine did not show as they were journalled.
+    not_visible: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class WorkItem:
-    """An image a worker has begun with."""
+    """An image that is still to be classified."""
 
     image_id: int
-    #: Absolute path of the inbox on the machine of whoever asked.
+    #: Absolute path of the inbox on the machine that asked.
     root: str
-    #: Path within the inbox, in the form of `inbox.paths`.
+    #: Path within the inbox, in the text form of `inbox.paths`.
     path: str
     version: FileVersion
-    #: How often a worker has begun with it, this time included.
+    #: How often a worker has begun with it, including this time if it has just begun.
     attempts: int
     slide_id: int | None = None
-    #: Of the bytes that were read first; None where nobody has.
+    #: SHA-256 (hex) of the bytes that were read first; None if they have not been read yet.
     sha256: str | None = None
 
 
 @dataclass(frozen=True)
-class ModelUsed:
-    """A classifier as it was used."""
-
-    name: str
-    version: str
-    sha256: str
-    preprocessing: str
-    threshold: float
-
-
-@dataclass(frozen=True)
 class TimeSpent:
-    """What the time of a batch of images went into, in seconds."""
+    """What the time of a batch of images, or of all batches, went into; times are in seconds."""
 
     images: int
     reading: float
@@ -105,16 +94,19 @@ class TimeSpent:
 
 @dataclass(frozen=True)
 class Classified:
-    """A result: what the model said of an image of these bytes."""
+    """A result: the model's call of an image with these bytes."""
 
     image_id: int
+    #: Hex.
     sha256: str
     cell_class: str
+    #: 0 to 1.
     confidence: float
+    #: One for each class, in the order of `CellClass`.
     probabilities: tuple[float, ...]
     identified: bool
-    unlikeness: float | None = None
-    #: Mean red, green and blue of the image, 0-255.
+    ood_score: float | None = None
+    #: Mean red, green and blue of the image, 0 to 255.
     colour: tuple[float, float, float] | None = None
 
 
@@ -128,16 +120,16 @@ class Refused:
 
 
 @dataclass(frozen=True)
-class Unseen:
-    """No result yet: the worker's machine does not show the image as it was journalled; another's may."""
+class NotVisible:
+    """No result yet: this worker's machine does not show the image as it was journalled; another one may."""
 
     image_id: int
-    #: One of `db.ingest.visibility`.
+    #: One of the codes in `db.ingest.visibility`.
     code: str
     reason: str
 
 
-Outcome = Classified | Refused | Unseen
+Outcome = Classified | Refused | NotVisible
 
 
 @dataclass(frozen=True)
@@ -153,8 +145,8 @@ class ImageLine:
     identified: bool | None
     #: Confidence under which the model leaves a cell unidentified.
     threshold: float | None
-    #: See `Classification.unlikeness`.
-    unlikeness: float | None
+    #: See `Classification.ood_score`.
+    ood_score: float | None
     analyzer_label: str | None
     attempts: int
     reason_code: str | None
@@ -169,25 +161,16 @@ class ImageLine:
 class JournalledFile:
     """A file as it was journalled."""
 
-    #: Path within the inbox, in the form of `inbox.paths`.
+    #: Path within the inbox, in the text form of `inbox.paths`.
     path: str
     version: FileVersion
-    #: Whether it still has to be read.
+    #: Whether a worker still has to read it.
     is_open: bool
-
-
-#: A watcher writes down that it lives more often than this, in seconds.
-_ALIVE_SECONDS: Final = 15
-
-
-def watcher_lives(watched_at: datetime | None, now: datetime) -> bool:
-    """Say whether a watcher that last wrote then that it lives still does."""
-    return watched_at is not None and (now - watched_at).total_seconds() <= _ALIVE_SECONDS
 
 
 @dataclass(frozen=True)
 class InboxLine:
-    """One inbox, for people."""
+    """One inbox, for people; times are in UTC."""
 
     name: str
     root: str
@@ -198,7 +181,7 @@ class InboxLine:
 
 @dataclass(frozen=True)
 class Progress:
-    """Where all images are."""
+    """How many images and slides are in which state."""
 
     pending: int
     queued: int
@@ -208,17 +191,17 @@ class Progress:
     superseded: int
     slides: int
     slides_complete: int
-    #: Images finished per second, over the last minute.
+    #: Images finished per second, over the last minute or since the first one within it.
     rate_per_second: float
-    #: When the image that has waited longest was seen.
+    #: When (UTC) the open image that has waited longest was seen; None if no image is open.
     oldest_pending_at: datetime | None
 
     @property
     def open(self) -> int:
-        """Images that still have to be dealt with."""
+        """Images that are not finished yet."""
         return self.pending + self.queued
 
     @property
     def finished(self) -> int:
-        """Images that have been dealt with."""
+        """Images that are finished and not superseded."""
         return self.done + self.duplicates + self.quarantined

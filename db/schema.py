@@ -1,8 +1,8 @@
-"""The tables: what is known of every inbox, slide, image, model and classification.
+"""The tables: what is known of every inbox, slide, image, model, classification, review and slide event.
 
-Rows are never deleted. An image is one version of a file: when the file's content changes, its row is superseded and a
-new one begins. What models and people say of an image is only ever added to. Changes of this file need a migration (see
-`db/migrations`).
+Rows are never deleted. An image is one version of a file: when the file changes, its row is superseded and a new one begins.
+What models and people say of an image is never changed, only added to. All times are in UTC. A change of this file needs a
+migration in `db/migrations`.
 """
 
 from datetime import UTC, datetime
@@ -27,7 +27,7 @@ from sqlalchemy.types import TypeDecorator
 
 
 class ImageState(StrEnum):
-    """Where an image is on its way."""
+    """How far an image is."""
 
     PENDING = "pending"  # journalled, waits to be put into the queue
     QUEUED = "queued"  # in the queue or with a worker
@@ -37,12 +37,12 @@ class ImageState(StrEnum):
     SUPERSEDED = "superseded"  # the file was overwritten; not counted
 
 
-#: The states in which an image still has to be dealt with.
+#: States of images that are not finished yet.
 OPEN_STATES = (ImageState.PENDING, ImageState.QUEUED)
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """A moment in UTC; SQLite keeps no time zone, so it is put back on the way out."""
+    """A moment in UTC. SQLite stores no time zone, so it is added to what SQLite returns."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -58,12 +58,12 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
 
 
-#: SQLite counts rows only in its own INTEGER; PostgreSQL needs 64 bits named.
+#: SQLite numbers rows only in a column of its type INTEGER, which has 64 bits; PostgreSQL's has 32.
 _Key = BigInteger().with_variant(Integer, "sqlite")
 
 
 class Base(DeclarativeBase):
-    """Base of all tables."""
+    """Base class of all tables."""
 
 
 class Inbox(Base):
@@ -75,16 +75,16 @@ class Inbox(Base):
     name: Mapped[str] = mapped_column(String, unique=True)
     #: The folder's absolute path on the watcher's machine.
     root: Mapped[str] = mapped_column(String)
-    #: When its watcher last wrote here that it lives.
+    #: When its watcher last wrote here that it is running.
     watched_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    #: When a full scan, and the settling of all it found, last ended.
+    #: When a scan of the whole inbox last ended and everything that it found had settled.
     scanned_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     #: Files that are still being written.
     arriving: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
 
 
 class Slide(Base):
-    """One smear, whose cells are counted together."""
+    """One blood smear, whose cells are counted together."""
 
     __tablename__ = "slides"
     __table_args__ = (
@@ -101,8 +101,8 @@ class Slide(Base):
     name: Mapped[str] = mapped_column(String)
     first_image_at: Mapped[datetime] = mapped_column(UtcDateTime)
     last_image_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    #: When nothing was pending and no image had come for the quiet period. Whatever changes the count afterwards must
-    #: clear it, as a late image does: a signature holds only for the completion it was given for.
+    #: When no image was open and none had come for the quiet period. Everything that changes the count afterwards, such as
+    #: a late image, must clear it: a signature holds only for the completion for which it was given.
     completed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
@@ -119,7 +119,7 @@ class Image(Base):
     __table_args__ = (
         Index("uq_images_current", "inbox_id", "folder", "filename", unique=True,
               sqlite_where=_CURRENT, postgresql_where=_CURRENT),
-        # No bytes are counted twice in a slide, whatever the workers do.
+        # A slide counts no bytes twice, whatever the workers do.
         Index("uq_images_counted", "slide_id", "sha256", unique=True,
               sqlite_where=_COUNTED, postgresql_where=_COUNTED),
         Index("ix_images_open", "state", "id", sqlite_where=_OPEN, postgresql_where=_OPEN),
@@ -132,21 +132,22 @@ class Image(Base):
 
     id: Mapped[int] = mapped_column(_Key, primary_key=True)
     inbox_id: Mapped[int] = mapped_column(ForeignKey("inboxes.id"))
-    #: None where no slide could be told from the path.
+    #: None if no slide can be told from the path.
     slide_id: Mapped[int | None] = mapped_column(ForeignKey("slides.id"))
-    #: Path within the inbox, in the form of `inbox.paths`, with "/" between folders; "" is the inbox itself.
+    #: Path within the inbox, in the text form of `inbox.paths`, with "/" between folders; "" is the inbox itself.
     folder: Mapped[str] = mapped_column(String)
     filename: Mapped[str] = mapped_column(String)
+    #: Bytes.
     size: Mapped[int] = mapped_column(BigInteger)
     mtime_ns: Mapped[int] = mapped_column(BigInteger)
-    #: The analyzer's own call, where the path tells it.
+    #: The analyzer's own call; None if the path does not tell it.
     analyzer_label: Mapped[str | None] = mapped_column(String)
     state: Mapped[str] = mapped_column(String(16))
-    #: How often a worker began with it; one that never came back was killed by it or beside it.
+    #: How often a worker began with it. An attempt without a result was cut off, perhaps because the image kills workers.
     attempts: Mapped[int] = mapped_column(Integer, default=0)
     seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
     queued_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    #: Not to be put into the queue before.
+    #: It is not put into the queue before this moment.
     not_before: Mapped[datetime | None] = mapped_column(UtcDateTime)
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     sha256: Mapped[str | None] = mapped_column(String(64))
@@ -155,7 +156,7 @@ class Image(Base):
     reason: Mapped[str | None] = mapped_column(String)
 
 
-#: Conditions whose values are written into the statement: a partial index cannot be used for a parameter's sake.
+#: Conditions whose values are written into the statement, because a database uses no partial index for a parameter.
 IS_OPEN = Image.state.in_([literal(state.value, literal_execute=True) for state in OPEN_STATES])
 IS_CURRENT = Image.state != literal(ImageState.SUPERSEDED.value, literal_execute=True)
 IS_COUNTED = Image.state == literal(ImageState.DONE.value, literal_execute=True)
@@ -163,7 +164,7 @@ IS_QUARANTINED = Image.state == literal(ImageState.QUARANTINED.value, literal_ex
 
 
 class Model(Base):
-    """A classifier as it was used: its file, how images were prepared for it, and its threshold."""
+    """A classifier as it was used: its file, the version of its preprocessing, and its threshold."""
 
     __tablename__ = "models"
     __table_args__ = (UniqueConstraint("sha256", "preprocessing", "threshold"),)
@@ -173,12 +174,12 @@ class Model(Base):
     version: Mapped[str] = mapped_column(String)
     sha256: Mapped[str] = mapped_column(String(64))
     preprocessing: Mapped[str] = mapped_column(String)
-    #: Confidence under which a cell is unidentified.
+    #: A cell whose confidence is below this is unidentified.
     threshold: Mapped[float] = mapped_column(Float(53))
 
 
 class Classification(Base):
-    """What one model says of one image; never changed, only added to."""
+    """One model's call of one image; never changed, only added to."""
 
     __tablename__ = "classifications"
     __table_args__ = (UniqueConstraint("image_id", "model_id"),)
@@ -188,13 +189,13 @@ class Classification(Base):
     model_id: Mapped[int] = mapped_column(ForeignKey("models.id"))
     cell_class: Mapped[str] = mapped_column(String(16))
     confidence: Mapped[float] = mapped_column(Float(53))
-    #: One number per class, in the order of `CellClass`.
+    #: One number for each class, in the order of `CellClass`.
     probabilities: Mapped[list[float]] = mapped_column(JSON)
-    #: False where the confidence is under the model's threshold or the image too unlike those that the model knows: the
-    #: cell counts as unidentified.
+    #: False if the confidence is below the model's threshold, or the image is too unlike those that the model knows. The
+    #: cell then counts as unidentified.
     identified: Mapped[bool]
     #: How unlike the images that the model knows, about 1 for one of them; NULL where the model cannot tell.
-    unlikeness: Mapped[float | None] = mapped_column(Float(53))
+    ood_score: Mapped[float | None] = mapped_column("unlikeness", Float(53))
     #: Mean colour of the cell's image, 0 to 255; NULL in results of earlier versions.
     red: Mapped[float | None] = mapped_column(Float(53))
     green: Mapped[float | None] = mapped_column(Float(53))
@@ -204,7 +205,7 @@ class Classification(Base):
 
 
 class Work(Base):
-    """What the time of one batch went into; never changed, only added to."""
+    """What the time of one batch of images went into; never changed, only added to."""
 
     __tablename__ = "work"
 
@@ -215,29 +216,29 @@ class Work(Base):
     reading_seconds: Mapped[float] = mapped_column(Float(53))
     decoding_seconds: Mapped[float] = mapped_column(Float(53))
     network_seconds: Mapped[float] = mapped_column(Float(53))
-    #: Id of the message that the batch came with, as the logs of watcher and worker have it; NULL in rows of earlier
-    #: versions.
+    #: Id of the message that the batch came with, which the logs of watcher and worker hold as well; NULL in rows of
+    #: earlier versions.
     trace: Mapped[str | None] = mapped_column(String(36))
 
 
 class ReviewRow(Base):
-    """What one person says of one image; the newest of an image counts. Never changed, only added to."""
+    """What one person says of one image; an image's newest review counts. Never changed, only added to."""
 
     __tablename__ = "reviews"
     __table_args__ = (
         Index("ix_reviews_image", "image_id", "id"),
         Index("ix_reviews_slide", "slide_id", "id"),
         Index("ix_reviews_at", "reviewed_at"),
-        # Nothing is undone twice, whoever asks at the same moment.
+        # No review is undone twice, even if two people ask at the same moment.
         Index("uq_reviews_undoes", "undoes", unique=True,
               sqlite_where=text("undoes IS NOT NULL"), postgresql_where=text("undoes IS NOT NULL")),
     )  # fmt: skip
 
     id: Mapped[int] = mapped_column(_Key, primary_key=True)
-    #: What was done in one go has one number; it is also undone in one go.
+    #: Reviews that were stored in one go have the same action, and are undone in one go.
     action: Mapped[str] = mapped_column(String(32))
     image_id: Mapped[int] = mapped_column(ForeignKey("images.id"))
-    #: The image's, which never changes: a slide's few reviews are found without looking at its many images.
+    #: Slide of the image, which never changes. It finds a slide's few reviews without a look at its many images.
     slide_id: Mapped[int] = mapped_column(ForeignKey("slides.id"))
     #: A `ReviewClass`; NULL goes back to the automatic call.
     cell_class: Mapped[str | None] = mapped_column(String(16))
@@ -246,7 +247,7 @@ class ReviewRow(Base):
     reviewer: Mapped[str] = mapped_column(String)
     reason: Mapped[str | None] = mapped_column(String)
     reviewed_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    #: Set where this row takes back another one of the same image.
+    #: The review of the same image that this one takes back, if it does.
     undoes: Mapped[int | None] = mapped_column(ForeignKey("reviews.id"))
 
 
@@ -261,8 +262,8 @@ class SlideEventKind(StrEnum):
 class SlideEventRow(Base):
     """What one person did with one slide. Never changed, only added to.
 
-    A slide is signed while its last sign-off or reopening is a sign-off, and that was given for the completion that the
-    slide still has.
+    A slide is signed while its last sign-off or reopening is a sign-off that was given for the completion that the slide still
+    has.
     """
 
     __tablename__ = "slide_events"
@@ -274,7 +275,7 @@ class SlideEventRow(Base):
     reviewer: Mapped[str] = mapped_column(String)
     text: Mapped[str | None] = mapped_column(String)
     at: Mapped[datetime] = mapped_column(UtcDateTime)
-    #: What a sign-off was about: the completion, the number of cells counted, the models that called them, and the
+    #: What a sign-off was given for: the completion, the number of counted cells, the models that called them, and the
     #: newest review of the slide, if there was one.
     completed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     counted: Mapped[int | None] = mapped_column(Integer)

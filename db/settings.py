@@ -1,4 +1,4 @@
-"""Where the counts are kept, and where this machine sees what is counted."""
+"""Settings: which database keeps the counts, and where this machine sees the inboxes."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ from smearcount.inbox.paths import to_text
 
 
 class DatabaseSettings(BaseSettings):
-    """Settings of the database and of what it tells of, from the environment."""
+    """Settings of the database and of the inboxes' mounts, from the environment."""
 
     model_config = SettingsConfigDict(env_prefix="SMEARCOUNT_", frozen=True, extra="ignore")
 
@@ -41,12 +41,12 @@ class DatabaseSettings(BaseSettings):
         return value
 
     def url_for(self, data_dir: Path) -> str:
-        """Return the URL to connect to: the one set, or that of the SQLite file in `data_dir`."""
+        """Return the URL to connect to: `database_url`, or that of the SQLite file in `data_dir` if it is empty."""
         return self.database_url or f"sqlite:///{data_dir.absolute() / 'smearcount.db'}"
 
     @property
     def mounted(self) -> Mounts:
-        """Where this machine sees the inboxes."""
+        """Where this machine sees the inboxes, in the text form of `inbox.paths`."""
         if isinstance(self.mounts, str):
             return Mounts(elsewhere=to_text(self.mounts) or None)
         return Mounts({to_text(name): to_text(folder) for name, folder in self.mounts.items()})

@@ -1,10 +1,10 @@
-"""Checks the Dockerfile where there is no container engine, and carries out its steps in a folder.
+"""Checks the Dockerfile where there is no container engine.
 
-    python deployment/check_build.py                          what it copies is there, what it starts from is known
-    python deployment/check_build.py --target worker FOLDER   its steps with this Python, in FOLDER instead of /
+    python deployment/check_build.py                          checks that the files it copies exist and its bases are pinned
+    python deployment/check_build.py --target worker FOLDER   also carries out its steps, with FOLDER in the place of /
 
-The second installs every package as the image would, counts a few drawn cells with the result, and takes minutes. What
-would change this machine, such as adding a user, is left out and named.
+The second form uses the Python that runs it, installs every package as the image would, counts a few drawn cells with the
+result, and takes minutes. It skips, and names, each step that would change this machine, such as adding a user.
 """
 
 import argparse
@@ -22,11 +22,11 @@ from pathlib import Path, PurePosixPath
 
 ROOT = Path(__file__).resolve().parents[1]
 
-#: What a laboratory builds.
+#: The stages that a laboratory builds images of.
 TARGETS = ("worker", "worker-gpu", "web", "watcher")
 
-#: Folders of the image that stand for folders within FOLDER.
-_OWN_FOLDERS = re.compile(r"(?<![\w./-])/(opt|data)\b")
+#: Folders of the image that are made within FOLDER.
+_OWN_FOLDERS = re.compile(r"(?<![\w./-])/(build|data|opt)\b")
 _CHANGES_MACHINE = re.compile(r"^(groupadd|useradd|apt-get)\b")
 
 
@@ -36,20 +36,20 @@ class BuildFault(Exception):
 
 @dataclass(frozen=True)
 class Step:
-    """One instruction."""
+    """One instruction of a Dockerfile."""
 
     instruction: str
     rest: str
 
     @property
     def words(self) -> list[str]:
-        """What follows the instruction, taken apart as a shell does."""
+        """The arguments of the instruction, split as a shell splits them."""
         return shlex.split(self.rest)
 
 
 @dataclass(frozen=True)
 class Stage:
-    """What stands between one FROM and the next."""
+    """The steps from one FROM to the next."""
 
     name: str
     base: str
@@ -57,7 +57,11 @@ class Stage:
 
 
 def stages_of(text: str) -> dict[str, Stage]:
-    """Return the stages of a Dockerfile by their names, in order."""
+    """Return the stages of a Dockerfile by name, in the file's order.
+
+    Raises:
+        BuildFault: a stage has no name.
+    """
     stages: dict[str, Stage] = {}
     arguments: dict[str, str] = {}
     current: Stage | None = None
@@ -79,7 +83,7 @@ def stages_of(text: str) -> dict[str, Stage]:
 
 
 def chain_of(stages: dict[str, Stage], target: str) -> list[Stage]:
-    """Return a target's stages in the order in which they are built, with those that it copies from."""
+    """Return the stages that a target needs, in the order in which they are built; it needs those that it copies from, too."""
     found: list[Stage] = []
 
     def add(name: str) -> None:
@@ -95,10 +99,18 @@ def chain_of(stages: dict[str, Stage], target: str) -> list[Stage]:
 
 
 def check(stages: dict[str, Stage], ignore: str, root: Path) -> None:
-    """Check that every target is there, and that everything copied or installed exists and reaches the build.
+    """Check that every target can be built and is configured safely.
+
+    Each file that a step copies or installs from must exist and must not be ignored; each base image must have an exact
+    version; no target may run as root, and each needs a health check and a command.
+
+    Args:
+        stages: the stages of the Dockerfile.
+        ignore: the text of .dockerignore.
+        root: the folder that is built.
 
     Raises:
-        BuildFault: it is not so.
+        BuildFault: a target breaks one of these rules.
     """
     sent = _sent(ignore)
     _check_packages(sent, root)
@@ -119,10 +131,17 @@ def check(stages: dict[str, Stage], ignore: str, root: Path) -> None:
 
 
 def carry_out(stages: dict[str, Stage], ignore: str, root: Path, target: str, folder: Path) -> None:
-    """Carry out the steps of a target in a folder, and count a few drawn cells with what they have installed.
+    """Carry out the steps of a target in a folder, and count a few drawn cells with the smearcount they installed.
+
+    Args:
+        stages: the stages of the Dockerfile.
+        ignore: the text of .dockerignore.
+        root: the folder that is built.
+        target: the stage to carry out, with those that it needs.
+        folder: an empty or new folder, in the place of the image's root.
 
     Raises:
-        BuildFault: a step fails, or the folder holds something.
+        BuildFault: a step fails, or the folder is not empty.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.iterdir()):
@@ -164,7 +183,7 @@ def _copied_from(stage: Stage) -> list[str]:
 
 
 def _sent(ignore: str) -> list[str]:
-    """Return the paths that reach the build; the file must refuse all others."""
+    """Return the paths that .dockerignore lets through to the build; it must exclude all others."""
     lines = [line.strip() for line in ignore.splitlines() if line.strip()]
     if lines[:1] != ["*"]:
         raise BuildFault(".dockerignore must begin with *, so that nothing reaches the build by accident")
@@ -176,10 +195,10 @@ def _reaches_build(path: str, sent: list[str]) -> bool:
 
 
 def _check_packages(sent: list[str], root: Path) -> None:
-    packages = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
-    for package in packages:
-        if not _reaches_build(package.removeprefix("smearcount.").replace(".", "/"), sent):
-            raise BuildFault(f"the package {package} does not reach the build; add it to .dockerignore")
+    folders = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["setuptools"]["package-dir"]
+    for package, folder in folders.items():
+        if not _reaches_build(folder, sent):
+            raise BuildFault(f"the package {package} does not reach the build; add {folder} to .dockerignore")
 
 
 def _check_copies(chain: list[Stage], sent: list[str], root: Path) -> None:
@@ -211,7 +230,7 @@ def _variables(step: Step, folder: Path, environment: dict[str, str]) -> dict[st
 def _copy(step: Step, sent: list[str], root: Path, working: Path, folder: Path) -> None:
     *sources, target = [word for word in step.words if not word.startswith("--")]
     if "--from=" in step.rest:
-        # All stages share the folder, so it is there already.
+        # All stages share one folder, so an earlier stage has already made the files here.
         for source in sources:
             if not Path(_within(source, folder)).exists():
                 raise BuildFault(f"{source} was not made by the stage that it is copied from")
@@ -229,7 +248,7 @@ def _run(step: Step, working: Path, folder: Path, environment: dict[str, str]) -
     if _CHANGES_MACHINE.match(step.rest):
         print("  left out: it would change this machine", flush=True)
         return
-    # The image's `python` is the one that runs this.
+    # The image's `python` stands for the Python that runs this script.
     command = re.sub(r"^python\b", shlex.quote(sys.executable), _within(step.rest, folder))
     done = subprocess.run(["sh", "-c", command], cwd=working, env=environment, check=False)
     if done.returncode != 0:
@@ -252,11 +271,11 @@ def _count(entry: list[str], folder: Path, environment: dict[str, str]) -> None:
 
 
 def main() -> int:
-    """Do what the command line says."""
+    """Check the Dockerfile, and carry it out if a folder is named; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", nargs="?", type=Path, help="an empty folder to carry the steps out in")
     parser.add_argument("--target", choices=TARGETS, default="worker")
-    parser.add_argument("--root", type=Path, default=ROOT, help="the folder that is built, default: this project")
+    parser.add_argument("--root", type=Path, default=ROOT, help="the folder that is built; default: this repository")
     given = parser.parse_args()
     ignore = (given.root / ".dockerignore").read_text()
     try:

@@ -1,4 +1,4 @@
-"""The eight classes a cell image can be called, and what each means for the count."""
+"""The eight classes of cell images, and the part of each in the count."""
 
 from enum import StrEnum
 
@@ -34,12 +34,12 @@ class ReviewClass(StrEnum):
 
     @property
     def cell_class(self) -> CellClass | None:
-        """The class in which the cell is counted, if in any."""
+        """The class in which the cell is counted; None if it is counted in none."""
         return None if self is ReviewClass.UNIDENTIFIED else CellClass(self.value)
 
 
-#: The leukocytes, in the order in which a differential is customarily written.
-#: Nucleated red cells (erythroblasts) and platelets are no leukocytes and stay out of the denominator.
+#: The leukocytes, in the customary order of a differential. They are its denominator (CLSI H20, ICSH).
+#: Nucleated red cells (erythroblasts) and platelets are not leukocytes and are not in it.
 WBC_CLASSES: tuple[CellClass, ...] = (
     CellClass.NEUTROPHIL,
     CellClass.LYMPHOCYTE,
@@ -49,7 +49,7 @@ WBC_CLASSES: tuple[CellClass, ...] = (
     CellClass.IG,
 )
 
-#: What a table calls each class.
+#: Name of each class in tables and reports.
 DISPLAY_NAMES: dict[CellClass, str] = {
     CellClass.NEUTROPHIL: "Neutrophil",
     CellClass.LYMPHOCYTE: "Lymphocyte",
@@ -61,7 +61,7 @@ DISPLAY_NAMES: dict[CellClass, str] = {
     CellClass.PLATELET: "Platelet",
 }
 
-#: Headings narrow enough for all classes to stand beside each other.
+#: Headings short enough for a table with a column for each class.
 SHORT_NAMES: dict[CellClass, str] = {
     CellClass.NEUTROPHIL: "Neu",
     CellClass.LYMPHOCYTE: "Lym",

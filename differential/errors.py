@@ -1,5 +1,5 @@
-"""The one exception tree: everything smearcount raises on purpose descends from SmearcountError."""
+"""The base of all exceptions that smearcount raises on purpose."""
 
 
 class SmearcountError(Exception):
-    """Something went wrong that the user can understand and mend; the message says what and how."""
+    """An error that the user can understand and correct; the message says what is wrong and what to do."""

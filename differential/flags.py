@@ -1,4 +1,7 @@
-"""What a reader of a slide's result must know before relying on it, as stable codes with plain words."""
+"""The flags of a slide: what a reader must know before relying on its result, as stable codes with a sentence each.
+
+Numbers of WBC (100 routine, 200 common, 400 for the reference method) are from CLSI H20 and the ICSH recommendations.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,10 +9,11 @@ from dataclasses import dataclass
 from smearcount.differential.classes import DISPLAY_NAMES, WBC_CLASSES
 from smearcount.differential.ratios import nrbc_per_100_wbc, per_100_wbc, range_flag, wbc_correction_factor
 from smearcount.differential.settings import CountSettings
-from smearcount.differential.tally import SlideStatus, SlideTally
+from smearcount.differential.status import SlideStatus
+from smearcount.differential.tally import SlideTally
 
-#: Every code there is and what it means, in the order in which flags are listed. Codes never change their meaning.
-#: `<class>` stands for a WBC class as written in the data, such as `high:neutrophil` or `low:ig`.
+#: All codes and their meanings, in the order in which flags are listed. The meaning of a code never changes.
+#: `<class>` stands for a WBC class as the data spell it, such as `high:neutrophil` or `low:ig`.
 FLAG_MEANINGS: dict[str, str] = {
     "incomplete": "The slide is still being counted; every number may change.",
     "no-wbc": "No WBC was identified, so there is no differential.",
@@ -25,14 +29,14 @@ FLAG_MEANINGS: dict[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """One thing to know: a code for programs (see FLAG_MEANINGS) and a sentence for people."""
+    """One flag: a code for programs (see FLAG_MEANINGS) and a sentence for people."""
 
     code: str
     message: str
 
 
 def slide_flags(tally: SlideTally, settings: CountSettings) -> tuple[Flag, ...]:
-    """Return the flags of a slide, first those that question the count, then those about the patient."""
+    """Return the flags of a slide: first those that put the count in doubt, then those about the patient's blood."""
     return (*_flags_of_the_count(tally, settings), *_flags_of_the_blood(tally, settings))
 
 
@@ -45,7 +49,6 @@ def _flags_of_the_count(tally: SlideTally, settings: CountSettings) -> Iterator[
     if wbc == 0:
         yield Flag("no-wbc", "no WBC counted, so there is no differential")
     elif wbc < settings.minimum_wbc:
-        # 100, 200, 400: CLSI H20, ICSH.
         yield Flag(
             "few-wbc",
             f"only {wbc} WBC counted; 100 is routine, 200 common, 400 the reference method "

@@ -1,4 +1,4 @@
-"""A slide in one line, for lists of many slides: no intervals, and flags by their codes."""
+"""A slide in one line, for lists of many slides: without intervals, and with the codes of the flags alone."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,16 +9,18 @@ from smearcount.differential.classes import WBC_CLASSES, CellClass
 from smearcount.differential.flags import slide_flags
 from smearcount.differential.ratios import nrbc_per_100_wbc, per_100_wbc
 from smearcount.differential.settings import CountSettings
-from smearcount.differential.tally import SlideStatus, SlideTally
+from smearcount.differential.status import SlideStatus
+from smearcount.differential.tally import SlideTally
 from smearcount.differential.times import utc_text
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SlideLine:
-    """One slide of a list; made by `line`.
+    """One slide of a list; `line` makes it.
 
-    `images` counts every file of the slide, whatever became of it; `percents` has the six WBC classes in customary
-    order, not rounded, None if no WBC was counted.
+    `images` counts every file of the slide in any state. `percents` has the six WBC classes in customary order, in percent
+    of the WBC counted, not rounded; the values are None if no WBC was counted. `nrbc_per_100_wbc` is not rounded either.
+    The other numbers are cells or files.
     """
 
     slide: str
@@ -59,7 +61,7 @@ class SlideLine:
 
 
 def line(tally: SlideTally, settings: CountSettings, *, inbox: str) -> SlideLine:
-    """Shorten a slide's numbers to one line; `inbox` is the folder it was found in."""
+    """Shorten a slide's numbers to one line; `inbox` is the name of the inbox that the slide came from."""
     wbc = tally.wbc_counted
     return SlideLine(
         slide=tally.slide,

@@ -15,9 +15,9 @@ class RangeFlag(StrEnum):
 
 
 def per_100_wbc(count: int, wbc_counted: int) -> float | None:
-    """Return cells per 100 WBC (for a WBC class: its percent), not rounded; None if no WBC was counted.
+    """Return cells per 100 WBC, which for a WBC class is its percent, not rounded; None if no WBC was counted.
 
-    The order of the operations is fixed, so that `100.0 * count / wbc` in SQL gives the very same double.
+    The operations are done in this order so that `100.0 * count / wbc` in SQL gives exactly the same double.
     """
     return 100.0 * count / wbc_counted if wbc_counted else None
 
@@ -28,9 +28,14 @@ def nrbc_per_100_wbc(tally: SlideTally) -> float | None:
 
 
 def wbc_correction_factor(nrbc: float | None, settings: CountSettings) -> float | None:
-    """Return what to multiply an analyzer's WBC count with that took nRBC for WBC: 100 / (100 + nRBC per 100 WBC).
+    """Return the factor 100 / (100 + nRBC per 100 WBC) for the WBC count of an analyzer that counts nRBC as WBC (CLSI H20).
 
-    None if there are fewer nRBC per 100 WBC than the settings name (customarily 5), or no WBC at all.
+    Args:
+        nrbc: Nucleated red cells per 100 WBC; None if no WBC was counted.
+        settings: They have the smallest number of nRBC per 100 WBC for which the factor is given, customarily 5.
+
+    Returns:
+        The factor, between 0 and 1; None below that number and without any WBC.
     """
     if nrbc is None or nrbc < settings.nrbc_correction_at:
         return None
@@ -38,7 +43,11 @@ def wbc_correction_factor(nrbc: float | None, settings: CountSettings) -> float 
 
 
 def range_flag(percent: float | None, reference: tuple[float, float] | None) -> RangeFlag | None:
-    """Compare a percentage with its reference range; the bounds themselves are within the range."""
+    """Compare a percentage with its reference range (low, high), both in percent; the bounds belong to the range.
+
+    Returns:
+        The side on which the percentage lies outside; None within the range, without a range, and without a percentage.
+    """
     if percent is None or reference is None:
         return None
     low, high = reference

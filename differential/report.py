@@ -1,4 +1,4 @@
-"""The result of a slide: raw counts, percentages with intervals, and what to know about them."""
+"""The result of a slide: raw counts, percentages with intervals, and flags."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,19 +6,30 @@ from datetime import datetime
 from typing import Any
 
 from smearcount.differential.classes import WBC_CLASSES, CellClass
+from smearcount.differential.counts_document import (
+    CellsDocument,
+    CountsDocument,
+    FlagDocument,
+    IntervalDocument,
+    ModelDocument,
+    ReferenceDocument,
+    RowDocument,
+)
 from smearcount.differential.flags import Flag, slide_flags
 from smearcount.differential.intervals import clopper_pearson
+from smearcount.differential.model import ModelIdentity
 from smearcount.differential.ratios import RangeFlag, nrbc_per_100_wbc, per_100_wbc, range_flag, wbc_correction_factor
 from smearcount.differential.settings import CountSettings
-from smearcount.differential.tally import ModelIdentity, SlideStatus, SlideTally
-from smearcount.differential.times import utc_text
+from smearcount.differential.status import SlideStatus
+from smearcount.differential.tally import SlideTally
 
 
 @dataclass(frozen=True, slots=True)
 class DifferentialRow:
-    """One WBC class of a differential; all but the count in percent of the WBC counted, not rounded.
+    """One WBC class of a differential: `count` in cells, all other numbers in percent of the WBC counted, not rounded.
 
-    Percent and interval are None if no WBC was counted; the reference is None if the site has set none.
+    Percent and interval (95 %, Clopper-Pearson) are None if no WBC was counted. The reference is None if the site has set
+    none.
     """
 
     cell_class: CellClass
@@ -30,27 +41,29 @@ class DifferentialRow:
     reference_high: float | None
     flag: RangeFlag | None
 
-    def as_json(self) -> dict[str, Any]:
-        """Return the row as it stands in the JSON of a report."""
+    @property
+    def document(self) -> RowDocument:
+        """The row as it stands in the JSON of a report."""
         reference = None
-        if self.reference_low is not None:
-            reference = {"low": self.reference_low, "high": self.reference_high}
-        return {
-            "class": self.cell_class.value,
-            "count": self.count,
-            "percent": self.percent,
-            "ci95": {"low": self.ci95_low, "high": self.ci95_high},
-            "reference": reference,
-            "flag": None if self.flag is None else self.flag.value,
-        }
+        if self.reference_low is not None and self.reference_high is not None:
+            reference = ReferenceDocument(low=self.reference_low, high=self.reference_high)
+        return RowDocument(
+            cell_class=self.cell_class,
+            count=self.count,
+            percent=self.percent,
+            ci95=IntervalDocument(low=self.ci95_low, high=self.ci95_high),
+            reference=reference,
+            flag=self.flag,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SlideReport:
-    """The result of one slide; made by `report`.
+    """The result of one slide; `report` makes it.
 
-    `model` is the newest that made a call counted here, `cells` has all eight classes, `differential` the six WBC
-    classes in customary order.
+    `model` is the newest model with a call that is counted here. `cells` has all eight classes, `differential` the six WBC
+    classes in customary order. `nrbc_per_100_wbc` and `wbc_correction_factor` are ratios (see `ratios`), not rounded. The
+    other numbers are cells or files.
     """
 
     slide: str
@@ -70,36 +83,44 @@ class SlideReport:
     first_image_at: datetime | None
     completed_at: datetime | None
 
+    @property
+    def document(self) -> CountsDocument:
+        """The report as its JSON has it."""
+        model = None
+        if self.model is not None:
+            model = ModelDocument(name=self.model.name, version=self.model.version, sha256=self.model.sha256)
+        return CountsDocument(
+            slide=self.slide,
+            status=self.status,
+            model=model,
+            cells=CellsDocument(**{cell_class.value: count for cell_class, count in self.cells.items()}),
+            wbc_counted=self.wbc_counted,
+            differential=tuple(row.document for row in self.differential),
+            nrbc_per_100_wbc=self.nrbc_per_100_wbc,
+            wbc_correction_factor=self.wbc_correction_factor,
+            platelets=self.platelets,
+            unidentified=self.unidentified,
+            pending=self.pending,
+            quarantined=self.quarantined,
+            duplicates=self.duplicates,
+            flags=tuple(FlagDocument(code=flag.code, message=flag.message) for flag in self.flags),
+            first_image_at=self.first_image_at,
+            completed_at=self.completed_at,
+        )
+
     def as_json(self) -> dict[str, Any]:
         """Return the report as JSON-ready values; counts.schema.json describes each.
 
         Nothing is rounded, and times are ISO 8601 in UTC.
+
+        Raises:
+            ValueError: A time has no time zone.
         """
-        model = None
-        if self.model is not None:
-            model = {"name": self.model.name, "version": self.model.version, "sha256": self.model.sha256}
-        return {
-            "slide": self.slide,
-            "status": self.status.value,
-            "model": model,
-            "cells": {cell_class.value: count for cell_class, count in self.cells.items()},
-            "wbc_counted": self.wbc_counted,
-            "differential": [row.as_json() for row in self.differential],
-            "nrbc_per_100_wbc": self.nrbc_per_100_wbc,
-            "wbc_correction_factor": self.wbc_correction_factor,
-            "platelets": self.platelets,
-            "unidentified": self.unidentified,
-            "pending": self.pending,
-            "quarantined": self.quarantined,
-            "duplicates": self.duplicates,
-            "flags": [{"code": flag.code, "message": flag.message} for flag in self.flags],
-            "first_image_at": None if self.first_image_at is None else utc_text(self.first_image_at),
-            "completed_at": None if self.completed_at is None else utc_text(self.completed_at),
-        }
+        return self.document.as_json()
 
 
 def report(tally: SlideTally, settings: CountSettings) -> SlideReport:
-    """Apply the rules of the field to a slide's numbers."""
+    """Apply the rules of the field, with the site's settings, to a slide's numbers."""
     nrbc = nrbc_per_100_wbc(tally)
     return SlideReport(
         slide=tally.slide,

@@ -1,4 +1,4 @@
-"""What a laboratory sets about counting, from the environment."""
+"""The laboratory's settings for counting."""
 
 from collections.abc import Mapping
 
@@ -7,7 +7,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from smearcount.differential.classes import WBC_CLASSES, CellClass
 
-#: Percent of the WBC counted, adults: (lowest, highest) value still within the range. Ranges differ between sites.
+#: Reference ranges of adults in percent of the WBC counted: lowest and highest value within the range. Sites differ.
 ADULT_REFERENCE_RANGES: dict[CellClass, tuple[float, float]] = {
     CellClass.NEUTROPHIL: (39.0, 75.0),
     CellClass.LYMPHOCYTE: (16.0, 47.0),
@@ -19,11 +19,11 @@ ADULT_REFERENCE_RANGES: dict[CellClass, tuple[float, float]] = {
 
 
 class CountSettings(BaseSettings):
-    """How counts are judged; the environment variable of each field is SMEARCOUNT_ and its name in capitals.
+    """Settings of the differential; the environment variable of a field is SMEARCOUNT_ and its name in capitals.
 
     Raises:
-        pydantic.ValidationError: a value is impossible.
-        pydantic_settings.SettingsError: the reference ranges in the environment are no JSON.
+        pydantic.ValidationError: A value is impossible.
+        pydantic_settings.SettingsError: The reference ranges in the environment are not JSON.
     """
 
     model_config = SettingsConfigDict(env_prefix="SMEARCOUNT_", frozen=True)
@@ -50,15 +50,15 @@ class CountSettings(BaseSettings):
     @field_validator("reference_ranges", mode="before")
     @classmethod
     def _complete(cls, ranges: object) -> object:
-        """Fill in the defaults of the classes not named, and drop those set to null."""
+        """Add the default ranges of the classes that are not named, and remove the classes set to null."""
         if not isinstance(ranges, Mapping):
-            return ranges  # pydantic says what is wrong with it
+            return ranges  # Pydantic's own validation refuses it.
         return {name: bounds for name, bounds in {**ADULT_REFERENCE_RANGES, **ranges}.items() if bounds is not None}
 
     @field_validator("reference_ranges")
     @classmethod
     def _possible(cls, ranges: dict[CellClass, tuple[float, float]]) -> dict[CellClass, tuple[float, float]]:
-        """Refuse ranges of cells outside the differential and bounds that are no percentages."""
+        """Refuse ranges of classes outside the differential, and bounds that are not percentages."""
         for cell_class, (low, high) in ranges.items():
             if cell_class not in WBC_CLASSES:
                 raise ValueError(f"{cell_class} is not part of the differential and has no reference range in percent")

@@ -1,4 +1,4 @@
-"""What the database knows about a slide: whole numbers, before any rule is applied to them."""
+"""The numbers of a slide as the database has them: whole numbers, before any rule of the field is applied."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,13 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 
 from smearcount.differential.classes import WBC_CLASSES, CellClass
-
-
-class SlideStatus(StrEnum):
-    """Whether more is to come."""
-
-    COUNTING = "counting"
-    COMPLETE = "complete"
+from smearcount.differential.model import ModelIdentity
+from smearcount.differential.status import SlideStatus
 
 
 class Calls(StrEnum):
@@ -22,26 +17,17 @@ class Calls(StrEnum):
     REVIEWED = "reviewed"  # a person's where there is one, the model's elsewhere
 
 
-@dataclass(frozen=True, slots=True)
-class ModelIdentity:
-    """The model file that made a call; two files with one SHA-256 (hex) are the same model."""
-
-    name: str
-    version: str
-    sha256: str
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SlideTally:
     """The images of one slide, counted; each image is in exactly one of the numbers.
 
-    `cells` holds the identified cells; classes left out are zero, and reading it always finds all eight.
-    `models` lists every model that called an image counted here, newest first; it is empty before the first call.
-    `unidentified` has the cells that are in no class: the model was not sure and nobody has called them, or a person
-    took them out of the count.
+    `cells` holds the identified cells. Classes left out are zero; afterwards it has all eight classes, in the order of
+    CellClass. `models` lists every model that made a call counted here, newest first; it is empty before the first call.
+    `unidentified` counts the cells that are in no class: either the model was not sure and nobody has called them, or a
+    person took them out of the count.
 
     Raises:
-        ValueError: a number is negative, a class or status is unknown, or a time has no time zone.
+        ValueError: A number is negative, a class or status is unknown, or a time has no time zone.
     """
 
     slide: str
@@ -63,13 +49,13 @@ class SlideTally:
         if min(*self.cells.values(), self.unidentified, self.quarantined, self.duplicates, self.pending) < 0:
             raise ValueError("a number of images cannot be negative")
         for moment in (self.first_image_at, self.completed_at):
-            # A time without a zone would be read as UTC by one reader and as local time by the next.
+            # One reader would take a time without a zone for UTC, and the next one for local time.
             if moment is not None and moment.utcoffset() is None:
                 raise ValueError(f"the time {moment} has no time zone")
 
     @property
     def wbc_counted(self) -> int:
-        """The denominator of the differential: identified leukocytes, no erythroblasts, no platelets."""
+        """The denominator of the differential: identified leukocytes, without erythroblasts and platelets."""
         return sum(self.cells[cell_class] for cell_class in WBC_CLASSES)
 
     @property

@@ -1,13 +1,13 @@
-"""One spelling of a moment, wherever one is written."""
+"""The one spelling of moments in JSON, CSV and forms."""
 
 from datetime import UTC, datetime
 
 
 def utc_text(moment: datetime) -> str:
-    """Return a moment as ISO 8601 in UTC, such as 2026-03-01T08:30:00Z.
+    """Return a moment as ISO 8601 in UTC, such as 2026-03-01T08:30:00Z, with six decimals unless they are all zero.
 
     Raises:
-        ValueError: the moment has no time zone.
+        ValueError: The moment has no time zone.
     """
     if moment.utcoffset() is None:
         raise ValueError(f"the time {moment} has no time zone")

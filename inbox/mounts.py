@@ -1,4 +1,4 @@
-"""Where this machine sees the inboxes: each may mount a share where it likes, and the database keeps paths within it."""
+"""Where this machine sees the inboxes: each machine mounts a share where it likes; the database keeps paths within it."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -6,22 +6,31 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Mounts:
-    """The folders at which this machine sees inboxes that it does not see at their watcher's path.
+    """Where this machine sees the inboxes that it does not see at their watcher's path.
 
-    Folders and names are in the form of `inbox.paths`.
+    Folders and names are in the text form of `inbox.paths`.
     """
 
-    #: By the inbox's name.
+    #: Absolute path of the folder, by the name of the inbox.
     folders: Mapping[str, str] = field(default_factory=dict)
-    #: Of every other inbox; None: its watcher's path.
+    #: Absolute path of the folder of every other inbox; None: this machine sees it at its watcher's path.
     elsewhere: str | None = None
 
     def folder(self, inbox: str, root: str) -> str:
-        """Return where this machine sees the inbox of that name, which its watcher sees at `root`."""
+        """Return where this machine sees an inbox.
+
+        Args:
+            inbox: name of the inbox.
+            root: absolute path at which its watcher sees it.
+        """
         return self.folders.get(inbox, self.elsewhere or root)
 
     def misfit(self, inboxes: Collection[str]) -> str | None:
-        """Return in what the setting does not fit the inboxes that have ever been watched; None if it fits."""
+        """Return why the setting SMEARCOUNT_MOUNTS does not fit the inboxes; None if it fits.
+
+        Args:
+            inboxes: names of all inboxes that have ever been watched; the setting fits while there is none.
+        """
         if not inboxes:
             return None
         known = ", ".join(sorted(inboxes))

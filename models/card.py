@@ -11,6 +11,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from smearcount.differential.classes import CellClass
+from smearcount.differential.model import ModelUsed
 from smearcount.models.errors import ModelInvalid
 from smearcount.models.preprocessing import INPUT_SIDE, PREPROCESSING_VERSION
 
@@ -20,7 +21,7 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", serialize_by_alias=True)
 
 
 class TrainingData(_Frozen):
@@ -43,7 +44,7 @@ class Confusion(_Frozen):
 
 
 class Metrics(_Frozen):
-    """How the network did on the validation images; shares are 0-1, threshold and temperature as on the card."""
+    """Scores on the validation images, at the card's threshold and temperature; shares are 0-1."""
 
     images: Annotated[int, Field(ge=1)]
     accuracy: Share
@@ -52,27 +53,27 @@ class Metrics(_Frozen):
     expected_calibration_error: Share
     #: Share of the images whose confidence is under the threshold.
     unidentified: Share
-    #: Share of these that the network would have called wrongly; None where there are none.
+    #: Share of the unidentified images that the network calls wrongly; None where none is unidentified.
     errors_among_unidentified: Share | None
-    #: Share of all errors that are among the unidentified; None without any error.
+    #: Share of all wrong calls that are unidentified; None where no call is wrong.
     errors_unidentified: Share | None
-    #: Accuracy over the other images; None where there are none.
+    #: Accuracy over the identified images; None where there are none.
     accuracy_of_identified: Share | None
 
 
 class Parity(_Frozen):
-    """How far the weights file agrees with the trained network in Keras, on so many of the validation images."""
+    """How far the weights file agrees with the trained network in Keras, on some of the validation images."""
 
     images: Annotated[int, Field(ge=1)]
-    #: Images that both call the same class.
+    #: Images that both networks call the same class.
     same_class: Annotated[int, Field(ge=0)]
     #: Largest and mean difference of any class's probability.
     largest_difference: Share
     mean_difference: Share
 
 
-class LikenessFile(_Frozen):
-    """What images of another kind are told by: a file beside the card, and the limit from which on they are unidentified."""
+class OodFile(_Frozen):
+    """The OOD model beside the card, and the OOD score above which a cell is unidentified."""
 
     file: FileName
     sha256: Sha256
@@ -83,7 +84,7 @@ class LikenessFile(_Frozen):
 
 
 class Colour(_Frozen):
-    """Colour of the training images: mean and standard deviation of their mean red, green and blue, 0-255."""
+    """Colour of the training images: mean and standard deviation, over the images, of their mean red, green and blue, 0-255."""
 
     mean: tuple[float, float, float]
     spread: tuple[float, float, float]
@@ -111,8 +112,8 @@ class ModelCard(_Frozen):
     #: A cell called with less confidence than this is unidentified.
     threshold: Share
     threshold_rule: str
-    #: None where the network gives no features.
-    likeness: LikenessFile | None
+    #: None where the network gives no features or no training images were at hand. In JSON, its key is `likeness`.
+    ood: OodFile | None = Field(alias="likeness")
     parity: Parity
     training: TrainingData
     #: None where the training images are not known.
@@ -120,6 +121,16 @@ class ModelCard(_Frozen):
     validation: Metrics
     confusions: tuple[Confusion, ...]
     limits: tuple[str, ...]
+
+    def identity(self, threshold: float | None = None) -> ModelUsed:
+        """Return what results of this model are traced by, with `threshold` (0-1) in place of the card's if given."""
+        return ModelUsed(
+            name=self.name,
+            version=self.version,
+            sha256=self.sha256,
+            preprocessing=self.preprocessing,
+            threshold=self.threshold if threshold is None else threshold,
+        )
 
     @model_validator(mode="after")
     def _recall_of_every_class(self) -> Self:
@@ -135,7 +146,7 @@ class ModelCard(_Frozen):
 
 
 def load_card(path: Path) -> ModelCard:
-    """Read a model card.
+    """Read a model card; `model_dump_json(indent=2)` writes it again byte for byte, but for the newline at the end.
 
     Raises:
         ModelInvalid: the file is missing or no model card.
@@ -155,12 +166,12 @@ def load_card(path: Path) -> ModelCard:
 
 
 def verified_weights(card_path: Path, card: ModelCard | None = None, expected: str | None = None) -> bytes:
-    """Return the bytes of the weights beside the card, once they are known to be the ones it describes.
+    """Return the bytes of the weights beside the card, if they are the ones that it describes.
 
     Args:
         card_path: the card; the weights lie in the same folder.
         card: the card's content, where it has been read already.
-        expected: SHA-256 that the weights must have whatever the card says; None where any will do.
+        expected: SHA-256 (hexadecimal) that the weights must have, whatever the card says; None allows any.
 
     Raises:
         ModelInvalid: card or weights are missing, damaged or exchanged, or made for other classes or another
@@ -176,13 +187,13 @@ def verified_weights(card_path: Path, card: ModelCard | None = None, expected: s
     return _verified("weights", card_path.parent / card.file, card.sha256)
 
 
-def verified_likeness(card_path: Path, likeness: LikenessFile) -> bytes:
-    """Return the bytes of the likeness file beside the card.
+def verified_ood_file(card_path: Path, ood: OodFile) -> bytes:
+    """Return the bytes of the OOD model's file (`*.likeness.npz`) beside the card.
 
     Raises:
-        ModelInvalid: it is missing, damaged or another one.
+        ModelInvalid: the file is missing or damaged, or it is another one.
     """
-    return _verified("likeness file", card_path.parent / likeness.file, likeness.sha256)
+    return _verified("likeness file", card_path.parent / ood.file, ood.sha256)
 
 
 def _verified(what: str, path: Path, sha256: str) -> bytes:

@@ -1,4 +1,4 @@
-"""What can go wrong between an image's bytes and its class."""
+"""Errors between an image's bytes and its class, and around the model files."""
 
 from smearcount.differential.errors import SmearcountError
 
@@ -8,17 +8,17 @@ class ModelsError(SmearcountError):
 
 
 class ImageRefused(ModelsError):
-    """An image that cannot be classified; the message is the reason a person reads."""
+    """An image cannot be classified; the message is the reason, for people."""
 
     def __init__(self, code: str, reason: str) -> None:
-        """Keep a stable machine-readable `code` beside the `reason` in words."""
+        """Keep the reason twice: as a stable `code` for programs and as a `reason` in words."""
         super().__init__(reason)
         self.code = code
 
 
 class ModelInvalid(ModelsError):
-    """The model file is missing, corrupted or not the one its card describes."""
+    """The model file is missing or damaged, or it is another one than its card describes."""
 
 
 class RuntimeMissing(ModelsError):
-    """The runtime asked for is not installed."""
+    """A library that the command needs is not installed; the message says how to install it."""

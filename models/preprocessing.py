@@ -1,14 +1,14 @@
 """From the bytes of a cell image to the pixels the network sees.
 
-Training, evaluation and the workers all come through here, so that a cell looks the same to the network wherever it
-meets it. Any change that alters a single pixel must change `PREPROCESSING_VERSION`, which is stored with every result.
+Training, evaluation and the workers all use this module, so that a cell looks the same to the network everywhere. Any
+change that alters a single pixel must change `PREPROCESSING_VERSION`, which is stored with every result.
 
 The analyzer's images are 360 × 363 px with one cell in the centre. Decoding a JPEG at half size costs a third of
 decoding it fully (the inverse DCT is done on 4 × 4 instead of 8 × 8 coefficients), and the central 128 × 128 px of the
 half-size image hold the whole cell, so nothing needs to be resized.
 
-Pillow looks at every file, and decodes those that are no plain JPEG. Plain ones are decoded by simplejpeg: the same library
-below (libjpeg-turbo), the same pixels, a third less time, since nothing is copied on the way to numpy.
+Pillow checks every file, and decodes those that are not plain JPEGs. simplejpeg decodes the plain ones: it uses the same
+library (libjpeg-turbo) and gives the same pixels in a third less time, since it copies nothing on the way to numpy.
 """
 
 import io
@@ -19,6 +19,7 @@ import numpy.typing as npt
 import simplejpeg
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from smearcount.inbox.reading import LARGEST_FILE
 from smearcount.models.errors import ImageRefused
 
 PREPROCESSING_VERSION = "half-128-v1"
@@ -26,20 +27,18 @@ PREPROCESSING_VERSION = "half-128-v1"
 #: Side of the square the network sees, in pixels of the half-size image.
 INPUT_SIDE = 128
 
-#: Sides in pixels, at full size, between which an image can be one of the analyzer's: below, the central square would
-#: not fit; above, the cell is shown at another magnification, and a count made from it would be wrong.
+#: Smallest and largest side of an analyzer's image, in pixels at full size. In a smaller one, the central square would not
+#: fit; a larger one shows the cell at another magnification, and a count made from it would be wrong.
 SMALLEST_SIDE = 2 * INPUT_SIDE
 LARGEST_SIDE = 2 * SMALLEST_SIDE
 
-#: No cell image comes near this many bytes, not even an uncompressed one of the largest size.
-LARGEST_FILE = 8 * 1024 * 1024
-
-#: Where no pixel's channels differ by more than this (of 255), the image is grey, whatever its mode. The palest of the
-#: cell images known reaches 85.
+#: An image is grey, whatever its mode, if the channels of no pixel differ by as much as this (of 255). The palest of the
+#: known cell images reaches 85.
 LEAST_COLOUR = 16
 
 ACCEPTED_FORMATS = ("JPEG", "PNG", "BMP", "TIFF")
 
+#: One image, shape (height, width, 3), or several, shape (n, height, width, 3): RGB, 0-255.
 Pixels = npt.NDArray[np.uint8]
 
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"II*\0", b"MM\0*")
@@ -59,21 +58,29 @@ _UPRIGHTING = {
 
 
 def decode_cell(data: bytes) -> Pixels:
-    """Return the network's view of one cell image: RGB, shape (128, 128, 3), 0-255.
+    """Return the network's view of one cell image: uint8, shape (128, 128, 3), RGB, 0-255.
+
+    Safe to call from several threads at once.
+
+    Args:
+        data: content of a JPEG, PNG, BMP or TIFF file.
 
     Raises:
-        ImageRefused: the bytes are no image, or one that must not be counted; says why.
+        ImageRefused: the bytes are no image, or one that must not be counted; its code and reason say why.
     """
     return central_square(decode_half_size(data), INPUT_SIDE)
 
 
 def decode_half_size(data: bytes) -> Pixels:
-    """Return the whole image at half size: RGB, shape (height // 2, width // 2, 3) or a pixel more, 0-255.
+    """Return the whole image at half size: uint8, shape (height // 2, width // 2, 3) or a pixel more, RGB, 0-255.
 
     Safe to call from several threads at once.
 
+    Args:
+        data: content of a JPEG, PNG, BMP or TIFF file.
+
     Raises:
-        ImageRefused: the bytes are no image, or one that must not be counted; says why.
+        ImageRefused: the bytes are no image, or one that must not be counted; its code and reason say why.
     """
     if not data:
         raise ImageRefused("empty", "the file is empty (0 bytes)")
@@ -176,7 +183,7 @@ def _half_size(image: Image.Image, data: bytes) -> Pixels:
                 data, colorspace="RGB", min_height=image.height // 2, min_width=image.width // 2
             )
         except ValueError:
-            pass  # something in it is not quite right; Pillow says whether it is too wrong to be used
+            pass  # simplejpeg refuses more than Pillow does; Pillow decides whether the image can be used
         else:
             return plain
     half = _to_half_size_rgb(image)
@@ -193,7 +200,7 @@ def _to_half_size_rgb(image: Image.Image) -> Image.Image:
 
 
 def _opaque(image: Image.Image) -> Image.Image:
-    """Return a palette or alpha image as RGB; see-through pixels have no colour, so they are refused."""
+    """Return a palette or alpha image as RGB; refuse transparent pixels, which have no colour of their own."""
     rgba = image.convert("RGBA") if image.mode in {"P", "RGBA"} else image
     if rgba.mode == "RGBA" and rgba.getchannel("A").getextrema()[0] != 255:
         raise ImageRefused("transparent", "the image has see-through pixels; export it without an alpha channel")
@@ -205,5 +212,5 @@ def _turn(image: Image.Image) -> Image.Transpose | None:
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation)
     except (SyntaxError, ValueError, TypeError, KeyError, OSError, Warning, struct.error):
-        return None  # a cell has no upright side: one with unreadable EXIF data is as good as any
+        return None  # a cell has no upright side, so an image whose EXIF data cannot be read is as good as any
     return _UPRIGHTING.get(orientation) if isinstance(orientation, int) else None

@@ -1,4 +1,4 @@
-"""Which model classifies the cells."""
+"""Settings of the classifier: which model, and from which confidence on a cell is counted."""
 
 from pathlib import Path
 

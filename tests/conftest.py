@@ -6,6 +6,7 @@ ever silently left out there.
 
 import os
 import shutil
+import signal
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,9 +22,14 @@ from smearcount.db.engine.database import Database
 from smearcount.db.migration import migrate
 from smearcount.worker.errors import WorkerError
 
+from support.running import Smearcount
 from support.servers import PostgresqlServer, ServerCannotStart
 
 _TEMPLATE = "smearcount_template"
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell starts what runs in its background so, and processes inherit it: a Ctrl-C of the tests would do nothing.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def unavailable(reason: str) -> NoReturn:
@@ -191,6 +197,14 @@ def pbc() -> Path:
     if not (folder / "val").is_dir():
         pytest.skip(f"no cell images in {folder}; name their folder in SMEARCOUNT_TEST_IMAGES")
     return folder
+
+
+@pytest.fixture
+def smearcount(tmp_path: Path) -> Iterator[Smearcount]:
+    """The command with a fresh data folder; what it started is ended afterwards, and nothing may outlive it."""
+    command = Smearcount(tmp_path / "data")
+    yield command
+    command.end()
 
 
 def _flush(url: str) -> None:

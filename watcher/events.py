@@ -1,4 +1,4 @@
-"""File events from the operating system: hints of where to look, never the truth."""
+"""File events from the operating system: hints where to look, which may be missing or wrong."""
 
 import logging
 import os
@@ -20,15 +20,17 @@ from watchdog.events import (
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 
-#: More hints than this at a time are worth a full scan, and no more memory.
+_log = logging.getLogger("smearcount.watcher")
+
+#: Above this number of hints at a time, keep none and scan everything.
 _MOST_HINTS = 20_000
 
-#: Reading a file makes events too; only those that may mean new content are asked for.
+#: Reading a file makes events too; ask only for those that may mean new content.
 _KINDS: list[type[FileSystemEvent]] = [
     FileCreatedEvent, FileModifiedEvent, FileClosedEvent, FileMovedEvent, DirCreatedEvent, DirMovedEvent,
 ]  # fmt: skip
 
-# What watchdog says of its work names files, which may identify a patient: nothing of it leaves this module.
+# Watchdog's log names files, which may identify a patient: none of its lines leaves this module.
 _watchdog_log = logging.getLogger("watchdog")
 _watchdog_log.propagate = False
 _watchdog_log.setLevel(logging.WARNING)
@@ -37,11 +39,11 @@ _watchdog_log.addHandler(logging.NullHandler())
 
 @dataclass
 class Hints:
-    """Paths within the inbox at which something happened."""
+    """Paths within the inbox where something happened."""
 
     files: set[str] = field(default_factory=set)
     folders: set[str] = field(default_factory=set)
-    #: Too much happened to note it all.
+    #: Set if too much happened to keep each path.
     everywhere: bool = False
 
 
@@ -49,13 +51,51 @@ class FileEvents:
     """Collects the hints of the operating system for an inbox until they are fetched."""
 
     def __init__(self, root: str, wake: threading.Event) -> None:
-        """Prepare; `wake` is set whenever there is something to fetch."""
+        """Prepare to listen; `wake` is set whenever there is something to fetch."""
         self._root = root
         self._wake = wake
         self._hints = Hints()
         self._lock = threading.Lock()
         self._observer: BaseObserver | None = None
-        self._complaints = _Complaints(self)
+        #: Device and inode of the inbox when `renew` was last called. Another folder at the same path, such as a share that was
+        #: mounted again, sends no events until an observer is started for it.
+        self._identity: tuple[int, int] | None = None
+        self._has_started = False
+        self._overflow_handler = _OverflowHandler(self)
+
+    @property
+    def has_started(self) -> bool:
+        """Whether listening began when `renew` last tried; if it has ended since, `renew` will try again."""
+        return self._has_started
+
+    def renew(self, *, listen: bool) -> bool:
+        """Start to listen, anew if the observer died or if another folder lies at the inbox's path now.
+
+        Args:
+            listen: False notices another folder and does without file events.
+
+        Returns:
+            Whether something may have been missed since the last call.
+
+        Raises:
+            OSError: the inbox cannot be reached.
+        """
+        status = os.stat(self._root)  # noqa: PTH116
+        identity = (status.st_dev, status.st_ino)
+        if identity == self._identity and self.is_listening() == self._has_started:
+            return False
+        self._identity = identity
+        self.stop()
+        if listen:
+            self._try_to_start()
+        self._has_started = self.is_listening()
+        return True
+
+    def _try_to_start(self) -> None:
+        try:
+            self.start()
+        except OSError as error:
+            _log.warning("no file events here (%s); polling instead", error.strerror or type(error).__name__)
 
     def start(self) -> None:
         """Begin to listen.
@@ -63,31 +103,31 @@ class FileEvents:
         Raises:
             OSError: the operating system gives no events for the inbox, or not for so many folders.
         """
-        _watchdog_log.addHandler(self._complaints)
-        # Said of a folder that was noticed twice, as happens to each that is made while its parent is gone through.
+        _watchdog_log.addHandler(self._overflow_handler)
+        # Watchdog warns of a folder that it noticed twice, which happens when one is made while its parent is being listed.
         warnings.filterwarnings("ignore", message="Callback with id", category=RuntimeWarning)
         observer = Observer()
         try:
             observer.schedule(_Handler(self), self._root, recursive=True, event_filter=_KINDS)
             observer.start()
         except BaseException:
-            observer.stop()  # threads of its own run already
+            observer.stop()  # some of its threads already run
             raise
         self._observer = observer
 
     def stop(self) -> None:
         """Stop listening."""
-        _watchdog_log.removeHandler(self._complaints)
+        _watchdog_log.removeHandler(self._overflow_handler)
         if self._observer is not None:
             self._observer.stop()
             self._observer.join(5)
             self._observer = None
 
     def is_listening(self) -> bool:
-        """Whether hints can still be expected."""
+        """Say whether hints can still be expected."""
         if self._observer is None:
             return False
-        # On Linux watchdog has one more thread, which it does not show; when it dies, nothing is ever heard again.
+        # On Linux watchdog has one more thread, a private one; when that dies, no event ever arrives again.
         reader = getattr(self._observer, "_inotify_fd", None)
         threads = [self._observer, *self._observer.emitters, *([reader] if reader is not None else [])]
         return len(threads) > 1 and all(thread.is_alive() for thread in threads)
@@ -115,8 +155,8 @@ class FileEvents:
         self._wake.set()
 
 
-class _Complaints(logging.Handler):
-    """Watchdog says only in its log that the operating system has dropped events."""
+class _OverflowHandler(logging.Handler):
+    """Notices that the operating system has dropped events: watchdog writes that to its log and tells nobody else."""
 
     def __init__(self, events: FileEvents) -> None:
         super().__init__(logging.WARNING)

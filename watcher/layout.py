@@ -1,4 +1,4 @@
-"""From a path within the inbox to a slide: sites arrange their exports differently, so a pattern says how."""
+"""From a path within the inbox to a slide. Sites arrange their exports differently, so a pattern tells how."""
 
 import re
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from smearcount.db.records import Refusal
 from smearcount.watcher.errors import LayoutInvalid
 
-#: Names that operating systems, sync tools and unfinished copies leave behind; also everything hidden (".*").
+#: Names that operating systems and sync tools leave behind; hidden names (".*") and unfinished copies are ignored too.
 _IGNORED_NAMES = frozenset({"thumbs.db", "desktop.ini", "@eadir", "__macosx"})
 _IGNORED_ENDINGS = (".part", ".tmp")
 _IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
@@ -14,7 +14,7 @@ _IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
 
 @dataclass(frozen=True)
 class Place:
-    """What a path tells of an image: its slide, and the analyzer's own call if the layout has it."""
+    """What the path of an image tells: its slide, and the analyzer's own call if the layout has it."""
 
     slide: str
     analyzer_label: str | None
@@ -38,7 +38,7 @@ class Layout:
             raise LayoutInvalid(f"the pattern {pattern!r} has no group named slide; {remedy}")
 
     def place(self, path: str) -> Place | Refusal:
-        """Return where the image at `path` (within the inbox, "/" between folders) belongs, or why nowhere."""
+        """Return the place of the image at `path` (within the inbox, "/" between folders), or why it has none."""
         found = self._pattern.fullmatch(path)
         if found is None:
             return Refusal("no-slide", "the path does not name a slide; put the image into its slide's folder")
@@ -49,16 +49,16 @@ class Layout:
 
 
 def is_ignored(name: str) -> bool:
-    """Say whether a file or folder of this name is none of ours: hidden, temporary or a system's own."""
+    """Say whether to ignore a file or folder of this name: hidden, temporary or a system's own."""
     lowered = name.lower()
     return lowered.startswith((".", "~")) or lowered in _IGNORED_NAMES or lowered.endswith(_IGNORED_ENDINGS)
 
 
 def is_within_ignored(path: str) -> bool:
-    """Say whether a path within the inbox is ignored, or lies in a folder that is."""
+    """Say whether a path within the inbox is to be ignored, or lies in a folder that is."""
     return any(is_ignored(part) for part in path.split("/"))
 
 
 def is_image_name(name: str) -> bool:
-    """Say whether a file of this name is to be counted; others (lists, reports) may lie beside the images."""
+    """Say whether a file of this name is an image; others (lists, reports) may lie beside the images."""
     return name.lower().endswith(_IMAGE_ENDINGS)

@@ -1,4 +1,4 @@
-"""Looking through the inbox: the truth that file events only hint at."""
+"""Going through the folders of the inbox: file events are only hints, a scan finds everything."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -6,28 +6,34 @@ from collections.abc import Callable, Iterator, Mapping
 from smearcount.db.records import KnownFile
 from smearcount.inbox.paths import to_text
 from smearcount.watcher.layout import is_ignored, is_within_ignored
-from smearcount.watcher.probe import Sighting, is_behind_link, look_at_entry
+from smearcount.watcher.probe import ProbedFile, is_behind_link, probe_entry
 
 
 def unknown_files(
     root: str,
     folder: str,
     known_in_folder: Callable[[str], Mapping[str, KnownFile]],
-    held_against: Callable[[Sighting], str | None],
+    refusal_code: Callable[[ProbedFile], str | None],
     unreadable: set[str],
-) -> Iterator[Sighting | None]:
-    """Go through `folder` (within the inbox `root`; "" is all of it) and yield the files the journal does not know.
+) -> Iterator[ProbedFile | None]:
+    """Go through a folder and those within it, and yield the files that the journal does not know.
 
-    A file is known when its version is, and when what the journal holds against it is still held against it. Yields
-    None for every other entry, so that a caller can stop for a while within a folder of any size. One folder is held in
-    memory at a time. Folder links are not followed: they could lead round in a circle.
+    The journal knows a file if it has its version, and if a reason to refuse it, where it has one, still applies. The
+    function yields None for every other entry, so that a caller can pause within a folder of any size. It holds one folder in
+    memory at a time. It does not follow links to folders, which could lead round in a circle.
+
+    Args:
+        root: the inbox, a real path.
+        folder: path within the inbox; "" is all of it.
+        known_in_folder: returns what the journal has of a folder.
+        refusal_code: returns why a file would be refused now.
+        unreadable: receives the folders that cannot be read; a later scan tries them again.
 
     Raises:
-        OSError: the inbox itself cannot be read. Folders within it that cannot be read are passed over, and added to
-            `unreadable`: another scan comes.
+        OSError: `folder` itself cannot be read.
     """
-    is_ours = not folder or not (is_within_ignored(folder) or is_behind_link(root, folder))
-    waiting = [folder] if is_ours else []
+    is_scanned = not folder or not (is_within_ignored(folder) or is_behind_link(root, folder))
+    waiting = [folder] if is_scanned else []
     while waiting:
         current = waiting.pop()
         full = os.path.join(root, current) if current else root  # noqa: PTH118
@@ -37,7 +43,7 @@ def unknown_files(
         except OSError:
             if current == folder:
                 raise
-            if os.path.isdir(full):  # noqa: PTH112 (and not gone meanwhile)
+            if os.path.isdir(full):  # noqa: PTH112 (it is not merely gone by now)
                 unreadable.add(current)
             continue
         holds_files = any(not entry.is_dir(follow_symlinks=False) for entry in found)
@@ -51,21 +57,21 @@ def unknown_files(
                 folders.append(path)
                 yield None
             else:
-                sighting = _look(root, path)
-                if sighting is not None and _is_known(known.get(to_text(entry.name)), sighting, held_against):
-                    sighting = None
-                yield sighting
+                probed = _probe(root, path)
+                if probed is not None and _is_known(known.get(to_text(entry.name)), probed, refusal_code):
+                    probed = None
+                yield probed
         waiting.extend(reversed(folders))
 
 
-def _is_known(row: KnownFile | None, sighting: Sighting, held_against: Callable[[Sighting], str | None]) -> bool:
-    if row is None or row.version != sighting.version:
+def _is_known(row: KnownFile | None, probed: ProbedFile, refusal_code: Callable[[ProbedFile], str | None]) -> bool:
+    if row is None or row.version != probed.version:
         return False
-    return row.held_against is None or row.held_against == held_against(sighting)
+    return row.held_against is None or row.held_against == refusal_code(probed)
 
 
-def _look(root: str, path: str) -> Sighting | None:
+def _probe(root: str, path: str) -> ProbedFile | None:
     try:
-        return look_at_entry(root, path)
+        return probe_entry(root, path)
     except OSError:
         return None

@@ -33,13 +33,19 @@ class WatcherSettings(BaseSettings):
     )
     poll_seconds: float = Field(default=3, gt=0, description="Seconds between two looks when polling.")
     rescan_seconds: float = Field(
-        default=60, gt=0, description="Seconds between two full scans, which find what file events have missed."
+        default=60,
+        gt=0,
+        description="Seconds between two full scans, which find what file events have missed.",
+        json_schema_extra={"deprecated": True},
     )
     settle_seconds: float = Field(
         default=2, ge=0, description="Seconds for which size and time of a file must stay unchanged before it is read."
     )
     empty_seconds: float = Field(
-        default=10, ge=0, description="Seconds after which a file that stays empty (0 bytes) is quarantined."
+        default=10,
+        ge=0,
+        description="Seconds after which a file that stays empty (0 bytes) is quarantined.",
+        json_schema_extra={"deprecated": True},
     )
     hash_files: bool = Field(
         default=False,
@@ -52,7 +58,13 @@ class WatcherSettings(BaseSettings):
     queue_images: int = Field(
         default=8192, ge=1, description="Most images that are in the queue or with workers at a time."
     )
-    batch_images: int = Field(default=64, ge=1, le=64, description="Most images of one slide in one message.")
+    batch_images: int = Field(
+        default=64,
+        ge=1,
+        le=64,
+        description="Most images of one slide in one message.",
+        json_schema_extra={"deprecated": True},
+    )
 
     def name_of(self, inbox: Path) -> str:
         """Return the name under which the database knows the inbox in the folder `inbox`."""

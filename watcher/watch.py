@@ -1,8 +1,10 @@
-"""The watcher's round: notice, let settle, journal, queue, complete. One thread, one round after the other."""
+"""The watcher's round: discover files, journal them, queue them, complete slides. One thread, one round after the other."""
 
+import hashlib
 import logging
 import os
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -10,63 +12,80 @@ from pathlib import Path
 from smearcount.db.engine.database import Database
 from smearcount.db.engine.lease import InboxLease
 from smearcount.db.errors import DatabaseUnavailable
-from smearcount.db.ingest import journal
+from smearcount.db.ingest import completion, inbox_registry, journal
 from smearcount.db.records import Journalled, KnownFile, Refusal, SeenFile
 from smearcount.inbox.paths import from_text, joined, to_text
+from smearcount.inbox.reading import EXACT_TIME, OpenFolders, UnexpectedFile, read_version
 from smearcount.inbox.versions import FileVersion
-from smearcount.watcher.discovery import Lookout
+from smearcount.watcher.discovery import Discovery
 from smearcount.watcher.dispatch import Dispatch, Queue
 from smearcount.watcher.errors import InboxBusy, WatcherError
-from smearcount.watcher.hashing import LARGEST_FILE, sha256_of
 from smearcount.watcher.layout import Layout
 from smearcount.watcher.settings import WatcherSettings
 
 _log = logging.getLogger("smearcount.watcher")
 
-#: How often slides are completed and the watcher's own state is written down, in seconds.
+#: How often the watcher completes slides and records its own state, in seconds.
 _BOOKKEEPING_SECONDS = 0.5
-#: Most files read in one round where they are, so that other work is not kept waiting by a slow share.
+#: Most files whose SHA-256 is taken in one round, so that a slow share does not delay other work.
 _HASHED_PER_ROUND = 500
-#: Pause after the database or the inbox did not answer, and between two looks whether to stop, in seconds.
-_PAUSE_SECONDS, _BREATH_SECONDS = 2.0, 0.02
+#: Pause after the database or the inbox did not answer, in seconds.
+_PAUSE_SECONDS = 2.0
+#: How often a pause checks whether to stop, in seconds.
+_STOP_CHECK_SECONDS = 0.02
 
 
 class Watcher:
     """Watches one inbox until told to stop. Never changes anything in it."""
 
-    def __init__(self, root: Path, database: Database, queue: Queue, settings: WatcherSettings) -> None:
-        """Prepare to watch the folder `root`.
+    def __init__(
+        self,
+        root: Path,
+        database: Database,
+        queue: Queue,
+        settings: WatcherSettings,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Prepare to watch an inbox, and take the lease for it.
+
+        Args:
+            root: the folder of the inbox.
+            database: where files are journalled.
+            queue: where batches are sent.
+            settings: how to watch.
+            clock: seconds, for the wait for stability and the times of scans and bookkeeping.
 
         Raises:
             LayoutInvalid: the pattern that tells slides from paths cannot be used.
             WatcherError: the inbox is no folder, or cannot be read.
-            InboxBusy: another watcher has it.
+            InboxBusy: another watcher watches the inbox.
             DatabaseUnavailable: the database does not answer.
         """
         self._layout = Layout(settings.pattern)
         self._root = _checked_root(root)
         self._database = database
         self._settings = settings
-        self.inbox_id = journal.register_inbox(database, settings.name_of(root), self._root)
+        self._clock = clock
+        self.inbox_id = inbox_registry.register_inbox(database, settings.name_of(root), self._root)
         self._lease = InboxLease(database, self.inbox_id)
         self._take_lease()
-        journal.place_inbox(database, self.inbox_id, self._root)
-        self._lookout = Lookout(self._root, self._layout, settings, self._known)
+        inbox_registry.place_inbox(database, self.inbox_id, self._root)
+        self._discovery = Discovery(self._root, self._layout, settings, self._known, clock)
         self._dispatch = Dispatch(database, queue, self.inbox_id, settings)
         self._stopping = False
-        self._next_bookkeeping_at = 0.0
+        self._next_bookkeeping_at = float("-inf")
 
     def stop(self) -> None:
-        """Let `run` return after the round under way; safe to call from a signal handler."""
-        # Only this: to set the event, a handler might have to wait for a lock that the thread it interrupted holds.
+        """Have `run` return after the round under way; safe to call from a signal handler."""
+        # Set a flag only: Event.set() could deadlock inside a signal handler, since the interrupted thread may hold its lock.
         self._stopping = True
 
     def close(self) -> None:
-        """Let another watcher have the inbox."""
+        """Release the inbox for another watcher."""
         self._lease.release()
 
     def run(self) -> None:
-        """Watch until stopped. Trouble with database, broker or inbox is waited out and said once.
+        """Watch until stopped. Wait until database, broker or inbox work again, and log each trouble once.
 
         Raises:
             InboxBusy: the lease was lost with the database's connection, and another watcher has taken it.
@@ -77,30 +96,30 @@ class Watcher:
                 try:
                     self._round()
                 except (DatabaseUnavailable, OSError) as error:
-                    self._lookout.start_over()
+                    self._discovery.start_over()
                     if not in_trouble:
                         _log.warning("%s; trying again until it works", _without_names(error))
                     in_trouble = True
-                    self._wait_out(_PAUSE_SECONDS)
+                    self._pause(_PAUSE_SECONDS)
                 else:
                     if in_trouble:
                         _log.info("works again")
                     in_trouble = False
-                    self._lookout.wait()
+                    self._discovery.wait()
         finally:
-            self._lookout.stop()
+            self._discovery.stop()
 
     def _round(self) -> None:
         trouble: OSError | None = None
         try:
-            self._lookout.look_around()
+            self._discovery.advance()
         except OSError as error:
-            trouble = error  # the inbox's; what was seen before can be counted all the same
+            trouble = error  # only the inbox's: files that were discovered before can still be counted
         self._journal()
         self._dispatch.run()
-        if time.monotonic() >= self._next_bookkeeping_at:
-            self._next_bookkeeping_at = time.monotonic() + _BOOKKEEPING_SECONDS
-            self._keep_books()
+        if self._clock() >= self._next_bookkeeping_at:
+            self._next_bookkeeping_at = self._clock() + _BOOKKEEPING_SECONDS
+            self._do_bookkeeping()
         if trouble is not None:
             raise trouble
 
@@ -112,51 +131,56 @@ class Watcher:
         return journal.known_in_folder(self._database, self.inbox_id, folder)
 
     def _journal(self) -> None:
-        settled = self._lookout.settled
-        if not settled:
+        taken = self._discovery.ready.take(_HASHED_PER_ROUND if self._settings.hash_files else None)
+        if not taken.files:
             return
-        if self._settings.hash_files:
-            settled = [self._hashed(file) for file in settled[:_HASHED_PER_ROUND]]
-        came = journal.record(self._database, self.inbox_id, settled)
-        self._lookout.forget_settled(len(settled))
+        came = journal.record(self._database, self.inbox_id, self._with_hashes(taken.files))
+        self._discovery.ready.commit(taken)
         if came != Journalled():
             _log.info("%d new images, %d overwritten, %d refused", came.new, came.superseded, came.refused)
 
-    def _hashed(self, file: SeenFile) -> SeenFile:
-        if file.refusal is not None or file.size > LARGEST_FILE:
-            return file
-        path = os.path.join(self._root, from_text(joined(file.folder, file.filename)))  # noqa: PTH118
-        try:
-            sha256 = sha256_of(path, FileVersion(file.size, file.mtime_ns))
-        except OSError:
-            return file  # a worker says why it cannot be read
-        return replace(file, sha256=sha256)
+    def _with_hashes(self, files: list[SeenFile]) -> list[SeenFile]:
+        if not self._settings.hash_files:
+            return files
+        with OpenFolders() as folders:
+            return [self._with_hash(file, folders) for file in files]
 
-    def _keep_books(self) -> None:
-        self._take_lease()  # a connection that was lost took the lease with it
+    def _with_hash(self, file: SeenFile, folders: OpenFolders) -> SeenFile:
+        if file.refusal is not None:
+            return file
+        path = from_text(joined(file.folder, file.filename))
+        version = FileVersion(file.size, file.mtime_ns)
+        try:
+            data = read_version(self._root, path, version, time_precision_ns=EXACT_TIME, folders=folders)
+        except (UnexpectedFile, OSError):
+            return file  # a worker reports why it cannot be read
+        return replace(file, sha256=hashlib.sha256(data).hexdigest())
+
+    def _do_bookkeeping(self) -> None:
+        self._take_lease()  # the lease is lost with the database's connection
         quiet = timedelta(seconds=self._settings.quiet_seconds)
-        if self._lookout.has_scanned:
-            completed = journal.complete_slides(
+        if self._discovery.has_scanned:
+            completed = completion.complete_slides(
                 self._database, self.inbox_id, quiet=quiet, arriving=self._arriving_slides
             )
             if completed:
                 _log.info("%d slides complete", len(completed))
-        journal.note_watch(
+        inbox_registry.note_watch(
             self._database,
             self.inbox_id,
-            arriving=len(self._lookout.arriving),
-            is_whole_scan=self._lookout.has_ended_full_scan(),
+            arriving=len(self._discovery.arriving),
+            is_whole_scan=self._discovery.confirm_full_scan(),
         )
 
     def _arriving_slides(self) -> set[str]:
-        places = (self._layout.place(to_text(path)) for path in self._lookout.arriving)
+        places = (self._layout.place(to_text(path)) for path in self._discovery.arriving)
         return {place.slide for place in places if not isinstance(place, Refusal)}
 
-    def _wait_out(self, seconds: float) -> None:
-        """Wait whatever happens, but not when told to stop."""
+    def _pause(self, seconds: float) -> None:
+        """Wait, unless told to stop."""
         until = time.monotonic() + seconds
         while not self._stopping and time.monotonic() < until:
-            time.sleep(_BREATH_SECONDS)
+            time.sleep(_STOP_CHECK_SECONDS)
 
 
 def _checked_root(root: Path) -> str:
@@ -173,5 +197,5 @@ def _checked_root(root: Path) -> str:
 
 
 def _without_names(error: Exception) -> str:
-    """Say what is wrong without the file's name, which may identify a patient."""
+    """Return the message of an error without the name of a file, which may identify a patient."""
     return f"the inbox cannot be read: {error.strerror}" if isinstance(error, OSError) else str(error)

@@ -1,7 +1,7 @@
-"""What a route asks for by its parameters: the database, the settings, and who is asking.
+"""The dependencies that routes declare as parameters: the database, the settings, and the person who asks.
 
-All are coroutines though none waits: a plain function would go through the thread pool, each time for each of them, which
-takes longer than all the rest of serving a thumbnail.
+All are coroutines although none of them waits. FastAPI would run each plain function in its thread pool, for every
+request, which takes longer than all the rest of serving a thumbnail.
 """
 
 import hmac
@@ -13,65 +13,65 @@ from smearcount.db.engine.database import Database
 from smearcount.differential.settings import CountSettings
 from smearcount.inbox.mounts import Mounts
 from smearcount.web.auth.access import CSRF_HEADER, SAFE_METHODS, Access, Person
-from smearcount.web.live.diagnostics_cache import Checkup
 from smearcount.web.media.thumbnails import Thumbnails
+from smearcount.web.monitoring.diagnostics_cache import DiagnosticsCache
 from smearcount.web.problems import Problem
-from smearcount.web.services import Facilities
+from smearcount.web.services import Services
 
 
-async def facilities(request: Request) -> Facilities:
-    """Return what the server was started with."""
-    found = request.app.state.facilities
-    assert isinstance(found, Facilities)  # noqa: S101 (for the type checker: make_application sets it)
+async def services(request: Request) -> Services:
+    """Return the services that the server was started with."""
+    found = request.app.state.services
+    assert isinstance(found, Services)  # noqa: S101 (for the type checker: make_application sets it)
     return found
 
 
 async def access(request: Request) -> Access:
-    """Return the rule of who may ask."""
+    """Return the access rules."""
     found = request.app.state.access
     assert isinstance(found, Access)  # noqa: S101 (for the type checker: make_application sets it)
     return found
 
 
-async def database(given: Annotated[Facilities, Depends(facilities)]) -> Database:
+async def database(services: Annotated[Services, Depends(services)]) -> Database:
     """Return the database."""
-    return given.database
+    return services.database
 
 
-async def mounts(given: Annotated[Facilities, Depends(facilities)]) -> Mounts:
-    """Return where this machine sees the inboxes."""
-    return given.mounts
+async def mounts(services: Annotated[Services, Depends(services)]) -> Mounts:
+    """Return where this machine has the inboxes mounted."""
+    return services.mounts
 
 
-async def count_settings(given: Annotated[Facilities, Depends(facilities)]) -> CountSettings:
+async def count_settings(services: Annotated[Services, Depends(services)]) -> CountSettings:
     """Return the settings of the differential."""
-    return given.counts
+    return services.counts
 
 
 async def thumbnails(request: Request) -> Thumbnails:
-    """Return the thumbnails made so far."""
+    """Return the cache of thumbnails."""
     found = request.app.state.thumbnails
     assert isinstance(found, Thumbnails)  # noqa: S101 (for the type checker: make_application sets it)
     return found
 
 
-async def checkup(request: Request) -> Checkup:
-    """Return what looks at everything that a count depends on."""
-    found = request.app.state.checkup
-    assert isinstance(found, Checkup)  # noqa: S101 (for the type checker: make_application sets it)
+async def diagnostics(request: Request) -> DiagnosticsCache:
+    """Return the cache of the installation's diagnostics."""
+    found = request.app.state.diagnostics
+    assert isinstance(found, DiagnosticsCache)  # noqa: S101 (for the type checker: make_application sets it)
     return found
 
 
-async def visitor(request: Request, rule: Annotated[Access, Depends(access)]) -> Person | None:
-    """Return who is asking, or None if they have not logged in."""
-    return rule.person(request)
+async def optional_person(request: Request, access: Annotated[Access, Depends(access)]) -> Person | None:
+    """Return the person who asks; None if they have not logged in."""
+    return access.person(request)
 
 
-async def person(request: Request, known: Annotated[Person | None, Depends(visitor)]) -> Person:
-    """Return who is asking; they may see everything.
+async def person(request: Request, known: Annotated[Person | None, Depends(optional_person)]) -> Person:
+    """Return the person who asks, who may read everything.
 
     Raises:
-        Problem: they have to log in first, or change something without the session's token.
+        Problem: they have to log in first, or they change something without their session's token.
     """
     if known is None:
         raise Problem(
@@ -95,12 +95,12 @@ async def reviewer(
         ),
     ] = None,
 ) -> str:
-    """Return the name of who is asking; they may change things.
+    """Return the name of the person who asks, who may change things.
 
     Raises:
-        Problem: they may not, or did not say their name.
+        Problem: they may only read, or did not say their name.
     """
-    del x_reviewer  # read in `Access.person`; named here for the API's description
+    del x_reviewer  # `Access.person` reads the header; the parameter puts it into the OpenAPI description
     if not known.may_review:
         raise Problem("not-allowed", "you may look at everything, but not change it")
     if known.name is None:
@@ -110,11 +110,11 @@ async def reviewer(
 
 TheDatabase = Annotated[Database, Depends(database)]
 TheMounts = Annotated[Mounts, Depends(mounts)]
-TheFacilities = Annotated[Facilities, Depends(facilities)]
+TheServices = Annotated[Services, Depends(services)]
 TheCountSettings = Annotated[CountSettings, Depends(count_settings)]
 TheAccess = Annotated[Access, Depends(access)]
-TheCheckup = Annotated[Checkup, Depends(checkup)]
+TheDiagnostics = Annotated[DiagnosticsCache, Depends(diagnostics)]
 TheThumbnails = Annotated[Thumbnails, Depends(thumbnails)]
-TheVisitor = Annotated[Person | None, Depends(visitor)]
+OptionalPerson = Annotated[Person | None, Depends(optional_person)]
 ThePerson = Annotated[Person, Depends(person)]
 TheReviewer = Annotated[str, Depends(reviewer)]

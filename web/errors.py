@@ -1,4 +1,4 @@
-"""What can go wrong in serving the API and the pages."""
+"""Errors of the web server."""
 
 from smearcount.differential.errors import SmearcountError
 
@@ -8,8 +8,8 @@ class WebError(SmearcountError):
 
 
 class UsersInvalid(WebError):
-    """The file of the users cannot be read or written, or what was asked of it is impossible."""
+    """The users file cannot be read or written, or it does not allow the change that was asked for."""
 
 
 class AccessOpen(WebError):
-    """The server would be reachable from the network without anyone having to say who they are."""
+    """The server would be reachable from the network without a login."""

@@ -1,28 +1,18 @@
-"""What the API says when it cannot do as asked: problem details as RFC 9457 describes them, for every error there is.
+"""The problems that the API answers with, as RFC 9457 describes them: every kind, and the answer that carries one.
 
-No answer repeats what was sent, and no log line holds a message: either could name a patient.
+No answer repeats what was sent, because that could name a patient.
 """
 
-import logging
-import traceback
 from collections.abc import Callable, Mapping
-from http import HTTPStatus
 from typing import Any, Final
 
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
+from fastapi import Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.exceptions import HTTPException
-from starlette.routing import Match, Mount
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-from smearcount.db.errors import DatabaseError, DatabaseUnavailable, UnknownSlide
-from smearcount.differential.errors import SmearcountError
 
 MEDIA_TYPE: Final = "application/problem+json"
 
-#: Every kind of problem beside the plain HTTP ones: its status, its title, and what helps.
+#: Every kind of problem beside the plain HTTP errors, by its code: HTTP status, title, remedy.
 KINDS: Final[dict[str, tuple[int, str, str]]] = {
     "invalid": (422, "The request is not as described", "Correct what `errors` lists."),
     "bad-host": (400, "Asked for by a wrong name", "Ask by the name or address that the server was started with."),
@@ -48,8 +38,6 @@ KINDS: Final[dict[str, tuple[int, str, str]]] = {
     "database-unavailable": (503, "The database does not answer", "Try again; it may be starting or busy."),
     "not-ready": (503, "Not ready", "`detail` says what is missing."),
 }  # fmt: skip
-
-_log = logging.getLogger("smearcount.web")
 
 
 class FieldError(BaseModel):
@@ -78,7 +66,7 @@ class ProblemDetails(BaseModel):
 
 
 class Problem(Exception):
-    """Ends a request with a problem of one of our KINDS."""
+    """Raised to end a request with a problem of one of the KINDS."""
 
     def __init__(
         self,
@@ -88,7 +76,14 @@ class Problem(Exception):
         *,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        """Keep what is to be said; `members` stand beside those of ProblemDetails."""
+        """Describe the problem.
+
+        Args:
+            kind: a key of KINDS.
+            detail: what happened, and what to do.
+            members: members of the JSON object beside those of ProblemDetails.
+            headers: HTTP headers of the answer.
+        """
         super().__init__(kind)
         self.kind = kind
         self.detail = detail
@@ -107,15 +102,14 @@ class Problem(Exception):
         return {**own, **self.members}
 
 
-#: Turns one of our errors into a problem.
-Translation = Callable[[Any], Problem]
-
-#: What makes a page of a problem, for a person's browser.
+#: Renders a problem as a page for a browser, from the request, the problem's JSON object and the answer's headers.
 ErrorPage = Callable[[Request, Mapping[str, Any], Mapping[str, str]], Response]
+
+_REFERENCE: Final = {"$ref": "#/components/schemas/ProblemDetails"}
 
 
 def described(*kinds: str) -> dict[int | str, dict[str, Any]]:
-    """Return what the OpenAPI description says of an operation's own problems."""
+    """Return the part of an operation's OpenAPI description that lists these kinds of problems."""
     responses: dict[int | str, dict[str, Any]] = {}
     for kind in kinds:
         status, title, remedy = KINDS[kind]
@@ -125,45 +119,8 @@ def described(*kinds: str) -> dict[int | str, dict[str, Any]]:
     return responses
 
 
-_REFERENCE = {"$ref": "#/components/schemas/ProblemDetails"}
-
-
-def install(application: FastAPI, translations: Mapping[type[SmearcountError], Translation]) -> None:
-    """Make the application answer every error with a problem.
-
-    Args:
-        application: `application.state.error_page` may hold an ErrorPage; browsers are then shown a page.
-        translations: what becomes of errors of ours, beside those of the database.
-    """
-    known: dict[type[SmearcountError], Translation] = {
-        UnknownSlide: lambda error: Problem("unknown-slide", str(error)),
-        DatabaseUnavailable: lambda _: Problem(
-            "database-unavailable", "the database does not answer just now; try again", headers={"Retry-After": "5"}
-        ),
-        # Its message names files and queries: for the log of the operator, not for the page.
-        DatabaseError: lambda _: Problem("failed", "the database cannot be used as it is; run smearcount doctor"),
-        **translations,
-    }
-
-    def ours(request: Request, error: Exception) -> Response:
-        translation = next((known[kind] for kind in type(error).__mro__ if kind in known), None)
-        if translation is None:
-            _log.error("%s in %s", type(error).__name__, _route(request.scope))
-            return _answer(request, Problem("failed", str(error)))
-        return _answer(request, translation(error))
-
-    application.add_exception_handler(SmearcountError, ours)
-    application.add_exception_handler(Problem, _answer)  # type: ignore[arg-type]
-    application.add_exception_handler(RequestValidationError, _invalid)
-    application.add_exception_handler(HTTPException, _plain)
-
-
-def _answer(request: Request, problem: Problem) -> Response:
-    return respond(request, problem.as_json(), problem.headers)
-
-
 def respond(request: Request, content: Mapping[str, Any], headers: Mapping[str, str]) -> Response:
-    """Return the answer to a request that failed: JSON, or a page where a browser asked for one."""
+    """Return the answer to a request that failed: JSON, or a page if a browser asked for a page."""
     page: ErrorPage | None = getattr(request.app.state, "error_page", None)
     if page is not None and "text/html" in request.headers.get("accept", "") and not _is_api(request.url.path):
         return page(request, content, headers)
@@ -172,73 +129,3 @@ def respond(request: Request, content: Mapping[str, Any], headers: Mapping[str, 
 
 def _is_api(path: str) -> bool:
     return path.startswith("/api/")
-
-
-def _invalid(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)  # noqa: S101 (for the type checker)
-    errors = [
-        # A location holds what the sender called a thing; a message holds what was wrong with it, not the thing.
-        FieldError(where=".".join(str(part)[:60] for part in one["loc"]), detail=one["msg"]).model_dump()
-        for one in error.errors()
-    ]
-    return _answer(request, Problem("invalid", "the request is not as the API describes it", {"errors": errors[:20]}))
-
-
-def _plain(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101 (for the type checker)
-    status = HTTPStatus(error.status_code)
-    headers = error.headers or {}
-    if status is HTTPStatus.METHOD_NOT_ALLOWED:
-        headers = {**headers, "Allow": ", ".join(_allowed(request))}
-    if status < 400:  # a redirect that was raised
-        return Response(status_code=status, headers=dict(headers))
-    content = {"type": "about:blank", "title": status.phrase, "status": int(status), "detail": error.detail}
-    return respond(request, content, headers)
-
-
-class Unexpected:
-    """Middleware: answers an error that nobody foresaw, and logs where it happened but no message and no values."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        """Wrap an application."""
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request."""
-        started = False
-
-        async def watched(message: Message) -> None:
-            nonlocal started
-            started = started or message["type"] == "http.response.start"
-            await send(message)
-
-        try:
-            await self._app(scope, receive, watched)
-        except Exception as error:  # noqa: BLE001 (whatever it is, the server goes on)
-            where = "".join(traceback.format_tb(error.__traceback__)[-8:])
-            _log.error("%s in %s\n%s", type(error).__name__, _route(scope), where)
-            if scope["type"] != "http" or started:
-                return
-            detail = "an error in smearcount itself; its log says where"
-            response = respond(
-                Request(scope),
-                {"type": "about:blank", "title": "Internal Server Error", "status": 500, "detail": detail},
-                {},
-            )
-            await response(scope, receive, send)
-
-
-def _allowed(request: Request) -> list[str]:
-    """Return the methods that a path knows; the router itself names only those of the first operation it finds."""
-    # What is mounted, such as files, matches whatever the method.
-    routes = [route for route in request.app.router.routes if not isinstance(route, Mount)]
-    return [
-        method
-        for method in ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
-        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes)
-    ] or ["GET", "HEAD"]
-
-
-def _route(scope: Scope) -> str:
-    """Name the route of a request, never its path: ids are harmless, but a search holds names."""
-    return f"{scope.get('method', scope['type'])} {getattr(scope.get('route'), 'path', '(no route)')}"

@@ -1,10 +1,14 @@
-"""What the web server is given by whoever starts it: it knows neither broker, model files nor the command line."""
+"""What the command that starts the web server gives to it.
+
+The web server itself knows neither the broker, nor model files, nor the command line.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from smearcount.db.engine.database import Database
+from smearcount.differential.model import ModelUsed
 from smearcount.differential.settings import CountSettings
 from smearcount.inbox.mounts import Mounts
 from smearcount.web.settings import WebSettings
@@ -22,17 +26,17 @@ class Queue:
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at."""
+    """The result of one check of the installation."""
 
     what: str
-    #: "well", "wrong", or "unknown" where it could not be looked at.
+    #: "well", "wrong", or "unknown" if it could not be checked.
     state: str
     details: str
 
 
 @dataclass(frozen=True)
 class Colour:
-    """Mean red, green and blue of cell images, and how much single images vary (standard deviation), 0 to 255 each."""
+    """Mean red, green and blue of cell images, and the standard deviation between images; each 0 to 255."""
 
     mean: tuple[float, float, float]
     spread: tuple[float, float, float]
@@ -40,33 +44,29 @@ class Colour:
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """The model that classifies now."""
+    """The model that classifies new images."""
 
-    name: str
-    version: str
-    sha256: str
-    #: Confidence under which a cell is unidentified.
-    threshold: float
-    #: Colour of the images that it was trained on; None where its card does not tell.
+    identity: ModelUsed
+    #: Colour of the images that it was trained on; None if its card does not tell.
     training_colour: Colour | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Facilities:
-    """Everything the application needs from outside."""
+class Services:
+    """Everything that the application needs from outside."""
 
     database: Database
     counts: CountSettings
     settings: WebSettings
-    #: The data folder, where the users file lies unless another is set.
+    #: The data folder; it holds the users file unless another one is configured.
     data: Path
     #: Version of smearcount.
     version: str
-    #: Tells how many messages are in the queue; raises a SmearcountError if the broker does not answer.
+    #: Returns the number of messages in the queue; raises a SmearcountError if the broker does not answer.
     queue: Callable[[], Queue]
-    #: Looks at everything that a count depends on, as the command doctor does; takes seconds.
-    examine: Callable[[], Sequence[Check]]
-    #: Tells which model classifies; None if none can be loaded.
+    #: Checks everything that a count depends on, as the command doctor does; takes seconds.
+    diagnose: Callable[[], Sequence[Check]]
+    #: Returns the model that classifies; None if no model can be loaded.
     model: Callable[[], ModelFacts | None]
-    #: Where this machine sees the inboxes.
+    #: Where this machine has the inboxes mounted.
     mounts: Mounts = field(default_factory=Mounts)

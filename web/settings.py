@@ -1,4 +1,4 @@
-"""Where the web server listens, and who may ask it."""
+"""Settings of the web server: its address, and who may use it."""
 
 import ipaddress
 import re
@@ -7,12 +7,13 @@ from pathlib import Path
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-#: A shorter token could be guessed.
+#: Fewest characters of a token; a shorter one could be guessed.
 SHORTEST_TOKEN = 20
 
-#: The names by which a browser on this machine asks for it.
+#: The names by which a browser on this machine reaches a server on this machine.
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
+#: Name of the users file in the data folder.
 USERS_FILE = "users.json"
 
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.:-]*[A-Za-z0-9])?")
@@ -57,7 +58,11 @@ class WebSettings(BaseSettings):
         default=12, gt=0, le=24 * 7, description="Hours without a request after which a login ends."
     )
     web_listeners: int = Field(
-        default=100, ge=1, le=10_000, description="Most pages and programs that follow the live changes at a time."
+        default=100,
+        ge=1,
+        le=10_000,
+        description="Most pages and programs that follow the live changes at a time.",
+        json_schema_extra={"deprecated": True},
     )
 
     @field_validator("web_token", "web_viewer_token")
@@ -77,17 +82,17 @@ class WebSettings(BaseSettings):
         return tuple(name.lower() for name in names)
 
     def users_file(self, data: Path) -> Path:
-        """Return the file of the users: the one set, or the one in the data folder."""
+        """Return the path of the users file: the configured one, or else the one in the data folder."""
         return self.web_users if self.web_users is not None else data / USERS_FILE
 
     @property
     def is_reachable_from_outside(self) -> bool:
-        """Whether anyone but this machine's own users can ask."""
+        """Whether requests can come from other machines."""
         return not is_loopback(self.web_host) or any(not is_loopback(name) for name in self.web_hosts)
 
 
 def is_loopback(host: str) -> bool:
-    """Say whether an address or name surely leads to this machine alone."""
+    """Return whether an address or name certainly leads to this machine alone."""
     if host.lower() in LOOPBACK_NAMES:
         return True
     try:

@@ -1,4 +1,4 @@
-"""Working through a batch: count the attempt, classify, store; and find the image that kills its worker."""
+"""One batch of images: count the attempt, classify, store, and find the image that kills its worker."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,108 +6,102 @@ from dataclasses import dataclass
 from smearcount.db.engine.database import Database
 from smearcount.db.errors import DatabaseUnavailable
 from smearcount.db.ingest import results
-from smearcount.db.records import Classified, ModelUsed, Outcome, Refusal, Refused, Unseen, WorkItem
+from smearcount.db.records import Classified, NotVisible, Outcome, Refusal, Refused, WorkItem
 from smearcount.inbox.mounts import Mounts
 from smearcount.models.inference.classifier import Classifier
 from smearcount.worker.pipeline import classify
 
-#: An image with which a worker began so often, and never came back, is quarantined.
+#: After so many attempts that a worker began and never finished, an image is quarantined.
 MOST_ATTEMPTS = 3
 
 _NO_MOUNTS = Mounts()
 
 
 @dataclass(frozen=True)
-class Worked:
-    """What a worker made of a batch; images that were not open any more are in none of the numbers."""
+class BatchSummary:
+    """How many images of a batch were dealt with, and how; images that were not open any more are in none of the numbers."""
 
     slide_id: int | None = None
     classified: int = 0
     refused: int = 0
-    #: What this machine does not show as it was journalled, and why.
-    unseen: tuple[tuple[WorkItem, Unseen], ...] = ()
+    #: The images that this machine does not show as they were journalled, and why.
+    not_visible: tuple[tuple[WorkItem, NotVisible], ...] = ()
 
     @property
-    def seen(self) -> int:
-        """Images that this machine shows as they were journalled."""
+    def visible(self) -> int:
+        """Number of images that this machine shows as they were journalled."""
         return self.classified + self.refused
 
-    def __add__(self, other: "Worked") -> "Worked":
-        """Sum up."""
-        return Worked(
+    def __add__(self, other: "BatchSummary") -> "BatchSummary":
+        """Add up two parts of a batch."""
+        return BatchSummary(
             self.slide_id or other.slide_id,
             self.classified + other.classified,
             self.refused + other.refused,
-            self.unseen + other.unseen,
+            self.not_visible + other.not_visible,
         )
 
 
-def work_through(
+def process_batch(
     database: Database,
     classifier: Classifier,
     worker: str,
     image_ids: Sequence[int],
     trace: str | None = None,
     mounts: Mounts = _NO_MOUNTS,
-) -> Worked:
-    """Classify and store what is still open of a batch.
+) -> BatchSummary:
+    """Classify and store the images of a batch that are still open.
 
-    A batch comes again after its worker died or hung. Then any of its images may be the cause, so each is tried alone:
-    the one at fault is known after the next death, and the others are counted. An image is given up after
-    MOST_ATTEMPTS.
+    The queue delivers a batch again after its worker died or hung. Any of its images may be the cause then, so each is tried
+    alone: the next death shows which one it is, and the others are counted. After MOST_ATTEMPTS the image is given up.
 
     Args:
         database: where the images are journalled.
-        classifier: what calls them.
+        classifier: the model that classifies them.
         worker: name of this machine, which each result keeps.
         image_ids: the batch.
-        trace: id of the message that it came with.
+        trace: id of the message that the batch came with.
         mounts: where this machine sees the inboxes.
 
     Raises:
-        DatabaseUnavailable: nothing of what was under way was stored; the batch should come again.
+        DatabaseUnavailable: the images under way were not stored; the batch should be delivered again.
     """
     fresh, tried_before = results.begin_fresh(database, image_ids, mounts)
-    worked = _attempt(database, classifier, worker, fresh, trace) if fresh else Worked()
+    summary = _attempt(database, classifier, worker, fresh, trace) if fresh else BatchSummary()
     for item in sorted(tried_before, key=lambda item: item.attempts):
         if item.attempts >= MOST_ATTEMPTS:
-            results.store(database, _model_used(classifier), worker, [_given_up(item)])
-            worked += Worked(item.slide_id, refused=1)
+            results.store(database, classifier.identity, worker, [_given_up(item)])
+            summary += BatchSummary(item.slide_id, refused=1)
         else:
             begun = results.begin(database, [item.image_id], mounts)
-            worked += _attempt(database, classifier, worker, begun, trace)
-    return worked
+            summary += _attempt(database, classifier, worker, begun, trace)
+    return summary
 
 
 def _attempt(
     database: Database, classifier: Classifier, worker: str, begun: Sequence[WorkItem], trace: str | None
-) -> Worked:
+) -> BatchSummary:
     outcomes, spent = classify(begun, classifier)
-    worked = _worked(begun, outcomes)
+    summary = _summary(begun, outcomes)
     try:
-        results.store(database, _model_used(classifier), worker, outcomes, spent if spent.images else None, trace)
+        results.store(database, classifier.identity, worker, outcomes, spent if spent.images else None, trace)
     except DatabaseUnavailable:
-        # Not the images' fault. If even this cannot be written, they are tried alone next time, which is only slower.
+        # The images are not at fault. If this cannot be written either, they are tried alone next time, which is only slower.
         results.give_up_attempt(database, [item.image_id for item in begun])
         raise
-    return worked
+    return summary
 
 
-def _worked(begun: Sequence[WorkItem], outcomes: Sequence[Outcome]) -> Worked:
-    unseen = {outcome.image_id: outcome for outcome in outcomes if isinstance(outcome, Unseen)}
-    return Worked(
+def _summary(begun: Sequence[WorkItem], outcomes: Sequence[Outcome]) -> BatchSummary:
+    missed = {outcome.image_id: outcome for outcome in outcomes if isinstance(outcome, NotVisible)}
+    return BatchSummary(
         begun[0].slide_id if begun else None,
         classified=sum(isinstance(outcome, Classified) for outcome in outcomes),
         refused=sum(isinstance(outcome, Refused) for outcome in outcomes),
-        unseen=tuple((item, unseen[item.image_id]) for item in begun if item.image_id in unseen) if unseen else (),
+        not_visible=tuple((item, missed[item.image_id]) for item in begun if item.image_id in missed),
     )
 
 
 def _given_up(item: WorkItem) -> Refused:
     reason = f"{item.attempts} attempts to classify it ended with the worker dead, hung or failing; retry tries again"
     return Refused(item.image_id, Refusal("kills-worker", reason))
-
-
-def _model_used(classifier: Classifier) -> ModelUsed:
-    identity = classifier.identity
-    return ModelUsed(identity.name, identity.version, identity.sha256, identity.preprocessing, identity.threshold)

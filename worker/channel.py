@@ -1,4 +1,4 @@
-"""How smearcount speaks with the broker: kombu's channel to a Valkey or Redis, mended in two places (kombu 5.7)."""
+"""The connection to the broker: kombu's channel to a Valkey or Redis, corrected in two places (kombu 5.7)."""
 
 from typing import Any
 
@@ -6,17 +6,17 @@ from kombu.transport import redis
 
 
 class FreeingQoS(redis.QoS):
-    """Frees the place of a message whatever becomes of the acknowledgement.
+    """Frees the place of a message even if the acknowledgement fails.
 
-    A worker takes no more messages than it has processes, so each one that is done must free its place. Kombu frees it
-    only after the broker has heard of it: with the broker gone for a moment, and every process at work, all places stay
-    taken for ever. The worker then neither asks for messages nor notices that the connection is gone (seen once in ten
-    kills of the broker). An acknowledgement that the broker has not heard brings the message again, and its results are
+    A worker takes no more messages than it has processes, so each message that is done must free its place. Kombu frees it
+    only after the broker has received the acknowledgement: if the broker is away for a moment while every process is busy, all
+    places stay taken for ever. The worker then neither asks for messages nor notices that the connection is gone (seen once in
+    ten kills of the broker). If an acknowledgement is lost, the broker delivers the message again, and its results are still
     stored once.
     """
 
     def ack(self, delivery_tag: str) -> None:
-        """Tell the broker that the message is done."""
+        """Acknowledge a message."""
         try:
             super().ack(delivery_tag)  # type: ignore[no-untyped-call]
         except Exception:
@@ -24,7 +24,7 @@ class FreeingQoS(redis.QoS):
             raise
 
     def reject(self, delivery_tag: str, requeue: Any = False) -> None:  # noqa: FBT002 (kombu's signature)
-        """Tell the broker that the message is not done, and whether it should come again."""
+        """Reject a message; `requeue` delivers it again."""
         try:
             super().reject(delivery_tag, requeue)  # type: ignore[no-untyped-call]
         except Exception:
@@ -35,7 +35,7 @@ class FreeingQoS(redis.QoS):
 class Channel(redis.Channel):
     """Keeps one client for all commands.
 
-    Kombu makes a new one for each command, and with redis-py 8 that takes as long as the command itself (a quarter of the
+    Kombu makes a new client for each command, and with redis-py 8 that takes as long as the command itself (a quarter of the
     time of a worker's parent process).
     """
 
@@ -45,12 +45,12 @@ class Channel(redis.Channel):
     def _create_client(self, asynchronous: bool = False) -> Any:  # noqa: FBT001, FBT002 (kombu's signature)
         if asynchronous:  # kombu keeps these itself, each with a connection of its own
             return super()._create_client(asynchronous=True)  # type: ignore[no-untyped-call]
-        # After trouble with the broker a channel has another pool of connections.
+        # After an error of the connection, a channel has a new pool.
         if self._kept is None or self._kept.connection_pool is not self.pool:
             self._kept = super()._create_client()  # type: ignore[no-untyped-call]
         return self._kept
 
 
 def use_channel() -> None:
-    """Let every connection to a Valkey or Redis, made from now on in this process, use `Channel`."""
+    """Use `Channel` for every connection to a Valkey or Redis that this process makes from now on."""
     redis.Transport.Channel = Channel

@@ -1,4 +1,4 @@
-"""The queue as the watcher sees it: batches go in, and it can be asked how much is left in it."""
+"""The queue from the watcher's side: it sends batches and asks how many are left."""
 
 from dataclasses import dataclass
 
@@ -11,12 +11,11 @@ from smearcount.worker.application import CLASSIFY, QUEUE, make_application
 from smearcount.worker.errors import BrokerUnavailable
 from smearcount.worker.settings import WorkerSettings
 
-#: For kombu, which would otherwise try for seconds to connect, and wait for ever for an answer.
-_ASK_ONCE = {"max_retries": 0, "socket_timeout": 3}
+#: Otherwise kombu tries for seconds to connect, and waits for ever for an answer.
+_SINGLE_TRY = {"max_retries": 0, "socket_timeout": 3}
 
-
-#: What Celery would show of the arguments in its events, which nobody asks for; writing it took as long as the rest.
-_UNSAID = ""
+#: In place of the arguments as text, which Celery shows in events that nobody reads; writing it took as long as all the rest.
+_NO_TEXT = ""
 
 
 @dataclass(frozen=True)
@@ -31,31 +30,31 @@ class BatchQueue:
     """Sends batches to the workers, in the order given."""
 
     def __init__(self, settings: WorkerSettings, broker_url: str) -> None:
-        """Prepare; nothing is connected yet."""
+        """Prepare to connect to the broker on first use."""
         self._application: Celery = make_application(settings, broker_url)
-        # The watcher has other work to do and comes again; only workers wait for the broker.
-        self._application.conf.broker_transport_options.update(_ASK_ONCE)
+        # The watcher has other work to do and tries again later; only workers wait for the broker.
+        self._application.conf.broker_transport_options.update(_SINGLE_TRY)
 
     def close(self) -> None:
         """Close the connections."""
         self._application.close()
 
     def send(self, batch: Batch) -> str:
-        """Put a batch into the queue; return the message's id, by which workers name it in their logs.
+        """Put a batch into the queue; return the id of the message, which workers write into their logs.
 
         Raises:
             BrokerUnavailable: the broker does not answer; the batch may or may not be in the queue.
         """
         try:
             sent = self._application.send_task(
-                CLASSIFY, args=[list(batch.image_ids)], queue=QUEUE, retry=False, argsrepr=_UNSAID, kwargsrepr=_UNSAID
+                CLASSIFY, args=[list(batch.image_ids)], queue=QUEUE, retry=False, argsrepr=_NO_TEXT, kwargsrepr=_NO_TEXT
             )
         except (OperationalError, redis.RedisError, OSError) as error:
             raise _unavailable(error) from error
         return str(sent.id)
 
     def depth(self) -> QueueDepth:
-        """Return how many messages are there.
+        """Return how many messages the queue and the workers hold.
 
         Raises:
             BrokerUnavailable: the broker does not answer.

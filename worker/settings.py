@@ -6,7 +6,7 @@ from typing import Self
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-#: In seconds; a machine that sees nothing takes one batch in so long with each of its processes.
+#: In seconds: a machine that sees none of its images takes one batch per such pause and process.
 _LONGEST_PAUSE = 5.0
 
 
@@ -29,6 +29,7 @@ class WorkerSettings(BaseSettings):
         gt=0,
         description="Seconds after which a message taken by a worker that never answered goes to another one; "
         "longer than batch_seconds.",
+        json_schema_extra={"deprecated": True},
     )
 
     @model_validator(mode="after")
@@ -39,17 +40,17 @@ class WorkerSettings(BaseSettings):
 
     @property
     def pause_seconds(self) -> float:
-        """How long a process idles whose machine does not see what it is given, in seconds; well within a batch's time."""
+        """How long a process idles when its machine shows none of a batch's images, in seconds; well within `batch_seconds`."""
         return min(_LONGEST_PAUSE, self.batch_seconds / 4)
 
     @property
     def processes(self) -> int:
-        """Number of processes that classify."""
+        """Number of processes that classify images."""
         return self.workers or usable_cores()
 
 
 def usable_cores() -> int:
-    """Cores this process may run on, which in a container can be fewer than the machine has."""
+    """Return the number of cores that this process may use; in a container they can be fewer than the machine's."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

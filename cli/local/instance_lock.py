@@ -1,4 +1,4 @@
-"""One `up` per data folder: two would fight over broker and database file."""
+"""A lock that allows one `up` per data folder: two would disturb each other's broker and database file."""
 
 import fcntl
 from collections.abc import Iterator
@@ -9,11 +9,15 @@ from smearcount.cli.errors import CommandError
 
 
 @contextmanager
-def hold_data_folder(data: Path, inbox: Path) -> Iterator[None]:
-    """Make the data folder and keep it for this process; it is free again the moment the process is gone.
+def lock_data_folder(data: Path, inbox: Path) -> Iterator[None]:
+    """Make the data folder and lock it for this process; the kernel releases the lock when the process ends.
+
+    Args:
+        data: The data folder.
+        inbox: The inbox that is counted; another `up` names it when it finds the folder locked.
 
     Raises:
-        CommandError: it cannot be made or written to, or another `up` has it.
+        CommandError: The folder cannot be made or written to, or another `up` has locked it.
     """
     try:
         data.mkdir(parents=True, exist_ok=True)

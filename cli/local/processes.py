@@ -1,4 +1,4 @@
-"""Starting processes of our own that neither outlive us nor get the Ctrl-C meant for us."""
+"""Child processes that end with their parent and do not receive the parent's Ctrl-C."""
 
 import ctypes
 import signal
@@ -13,11 +13,16 @@ _PR_SET_PDEATHSIG = 1
 def start(
     command: Sequence[str], *, log: Path, environment: Mapping[str, str] | None = None
 ) -> subprocess.Popen[bytes]:
-    """Start a process in a session of its own, its output added to the file `log`.
+    """Start a process in a session of its own, and append its output to a file.
 
-    A terminal's Ctrl-C goes to every process of its session at once: the broker would be gone before the workers have
-    said goodbye. Here the parent ends its children one after the other. Should the parent be killed without a chance to
-    do so, the kernel ends them (on Linux).
+    A terminal sends Ctrl-C to every process of its session at once: the broker would end before the workers have
+    finished. In a session of their own, the children are ended by the parent, one after the other. If the parent is
+    killed before it can do so, the kernel ends them (on Linux).
+
+    Args:
+        command: The program and its arguments.
+        log: The file for standard output and standard error.
+        environment: The whole environment; None for this process's own.
     """
     with log.open("ab") as output:
         return subprocess.Popen(
@@ -27,12 +32,12 @@ def start(
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=_end_with_parent,  # noqa: PLW1509 (it takes no lock that another thread could hold)
+            preexec_fn=_end_with_parent,  # noqa: PLW1509 (it needs no lock that another thread could hold)
         )
 
 
 def stop(process: subprocess.Popen[bytes], *, seconds: float) -> bool:
-    """Ask a process to end and wait for it; end it by force after `seconds`. Return whether it went by itself."""
+    """Send SIGTERM to a process and wait; kill it after `seconds`. Return whether it ended without being killed."""
     if process.poll() is None:
         process.terminate()
     try:
@@ -52,7 +57,7 @@ def _prctl() -> Callable[[int, int], int] | None:
     return function
 
 
-# Looked up before any fork: between fork and exec nothing may be imported or allocated that another thread holds.
+# Looked up at import: between fork and exec, importing or allocating could wait for a lock that another thread holds.
 _PRCTL = _prctl()
 
 

@@ -1,4 +1,4 @@
-"""The processes that `up` starts and keeps alive: broker, worker and watcher."""
+"""The processes that `up` starts, restarts when they die, and ends: broker, worker, watcher and web server."""
 
 import os
 import signal
@@ -14,30 +14,37 @@ from smearcount.cli.local import processes
 from smearcount.cli.local.broker import EmbeddedBroker
 from smearcount.cli.logs import prepare_log
 
-#: A process that dies more often than this within a minute is not started again.
+#: A process that dies this often within so many seconds is not started again.
 _MOST_DEATHS = 5
 _WITHIN_SECONDS = 60.0
 
-#: How long a worker may take to finish its batch, and a watcher its round, in seconds.
+#: Time for a worker to finish its batch, and for a watcher to finish its round, in seconds.
 _STOP_SECONDS = 30.0
 
 
 class Child:
-    """One of our own commands as a process that is started again when it dies."""
+    """A process that runs a command of smearcount, and is started again when it dies."""
 
     def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
-        """Prepare to run `smearcount` with the arguments `command`; nothing is started yet."""
+        """Prepare to run `smearcount` with the arguments `command`, without starting it.
+
+        Args:
+            name: What messages call the process.
+            command: The arguments after `smearcount`.
+            environment: Variables that are set beside this process's own, or in their place.
+            log: The file for the process's output.
+        """
         self.name = name
         self.log = prepare_log(log)
         self._command = [sys.executable, "-m", "smearcount.cli.main", *command]
-        # People read these files, on a machine without a log collector; whoever sets another form gets it.
+        # People read these files, on a machine without a log collector. SMEARCOUNT_LOG in the environment overrides it.
         self._environment = {"SMEARCOUNT_LOG": "plain", **os.environ, **environment}
         self._process: subprocess.Popen[bytes] | None = None
         self._deaths: deque[float] = deque(maxlen=_MOST_DEATHS)
 
     @property
     def pid(self) -> int | None:
-        """Process id of the process running now."""
+        """Id of the process that is running now; None before the start and after the end."""
         return self._process.pid if self._process else None
 
     def start(self) -> None:
@@ -45,16 +52,16 @@ class Child:
         self._process = processes.start(self._command, log=self.log, environment=self._environment)
 
     def keep_alive(self) -> str | None:
-        """Start the process again if it has died; return what to say about that, if anything.
+        """Start the process again if it has died, and return a message about that; None if it is running.
 
         Raises:
-            CommandError: it dies again and again, or at once for a reason that will not go away.
+            CommandError: The process has ended with an error message, or has died five times within a minute.
         """
         if self._process is None or self._process.poll() is None:
             return None
         code = self._process.returncode
         if code in {1, 2}:
-            # It ended by itself with an error message, such as an inbox that another watcher has.
+            # The process has ended with an error message, for example because another watcher has the inbox.
             raise CommandError(last_error(self.log) or f"the {self.name} ended with code {code}; its log is {self.log}")
         now = time.monotonic()
         self._deaths.append(now)
@@ -64,7 +71,7 @@ class Child:
         return f"the {self.name} died ({_how(code)}) and was started again; nothing is lost"
 
     def stop(self) -> None:
-        """End the process, after the work under way."""
+        """End the process; give it 30 s to finish its work."""
         if self._process is not None:
             processes.stop(self._process, seconds=_STOP_SECONDS)
             self._process = None
@@ -74,43 +81,46 @@ class Broker:
     """The embedded broker, started again when it dies."""
 
     def __init__(self, folder: Path, log: Path) -> None:
-        """Prepare; nothing is started yet."""
+        """Prepare the broker without starting it."""
         self._server = EmbeddedBroker(folder, prepare_log(log))
 
     def start(self) -> None:
-        """Start it and wait until it answers."""
+        """Start the broker and wait until it answers."""
         self._server.start()
 
     def keep_alive(self) -> str | None:
-        """Start it again if it has died; return what to say about that, if anything."""
+        """Start the broker again if it has died, and return a message about that; None if it is running."""
         if self._server.is_running():
             return None
         self._server.start()
         return "the broker died and was started again; nothing is lost"
 
     def stop(self) -> None:
-        """End it."""
+        """End the broker."""
         self._server.stop()
 
 
-class Crew:
-    """All processes of one `up`, started in order and ended in the opposite order."""
+class Supervisor:
+    """All processes of one `up`: starts them in order, and ends them in the opposite order."""
 
     def __init__(self, *members: Child | Broker) -> None:
-        """Prepare; nothing is started yet."""
+        """Take the processes in the order in which they are started; none is started yet."""
         self._members = members
 
     def start(self) -> None:
-        """Start all."""
+        """Start all processes."""
         for member in self._members:
             member.start()
 
     def keep_alive(self) -> list[str]:
-        """Start again what has died; return what to say about it."""
-        return [said for member in self._members if (said := member.keep_alive())]
+        """Start those processes again that have died, and return a message about each of them."""
+        return [message for member in self._members if (message := member.keep_alive())]
 
     def stop(self) -> None:
-        """End all, the watcher before the workers and those before the broker; a second Ctrl-C does not cut this short."""
+        """End all processes: the watcher before the workers, and the workers before the broker.
+
+        A second Ctrl-C or SIGTERM in the meantime is ignored.
+        """
         before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             for member in reversed(self._members):
@@ -121,7 +131,7 @@ class Crew:
 
 
 def last_error(log: Path) -> str | None:
-    """Return the last error message that a command of ours wrote to its log."""
+    """Return the last error message in a log, without its "error: "; None if there is none."""
     errors = [line for line in log.read_text(errors="replace").splitlines() if line.startswith("error: ")]
     return errors[-1].removeprefix("error: ") if errors else None
 

@@ -1,1 +1,1 @@
-"""Exports to practise with: folders that look like an analyzer's, from real labelled cells or from drawn ones."""
+"""Simulated exports: folders like those of an analyzer, made of real labelled cells or of drawn ones."""

@@ -1,6 +1,7 @@
-"""How the cell of each class is drawn: its body, its nucleus, and what its cytoplasm holds.
+"""Drawings of the cell of each class: its body, its nucleus, and the granules of its cytoplasm.
 
-Colours and sizes follow the measured ones (see `stain`); every function paints onto a patch told from the cell's centre.
+Colours and sizes follow the measured ones (see `stain`). Every function paints onto a patch whose point of interest is the
+cell's centre; its `radius` is in pixels.
 """
 
 import math
@@ -39,7 +40,7 @@ def draw_eosinophil(patch: Patch, radius: float, rng: np.random.Generator) -> No
     orange = _tinted(stain.rgb(187, 112, 142), 7, rng)
     beads = grain(patch.shape, 4.5, rng)
     shade = (beads[..., None] * stain.rgb(11, 15, 6)).astype(np.float32)
-    # Towards the edge the granules lie one behind the other and look darker and more violet.
+    # Towards the edge, granules lie behind each other and look darker and more violet.
     shade -= np.exp(-np.clip(depth, 0, None) / 6)[..., None] * stain.rgb(34, 34, 8)
     patch.paint(orange + shade, soft_edge(packed - 4, 4.0) * soft_edge(depth, 2))
     _scatter(patch, speckle(depth > 1, 260, 2.0, rng), 0.6, 0.45)
@@ -90,7 +91,7 @@ def draw_monocyte(patch: Patch, radius: float, rng: np.random.Generator) -> None
 
 
 def draw_ig(patch: Patch, radius: float, rng: np.random.Generator) -> None:
-    """A promyelocyte, myelocyte or metamyelocyte: the riper, the paler the cytoplasm and the more bent the nucleus."""
+    """A promyelocyte, myelocyte or metamyelocyte: the riper it is, the paler its cytoplasm and the more bent its nucleus."""
     ripeness = rng.beta(1.2, 1.6)
     radius *= 1.08 - 0.14 * ripeness
     depth = outline.rounded(patch, radius, rng, uneven=0.018, oval=0.045)
@@ -139,7 +140,7 @@ def draw_platelet(patch: Patch, radius: float, rng: np.random.Generator) -> None
     patch.paint(_tinted(stain.AZUROPHIL, 8, rng), cover)
 
 
-#: Who draws the cell of each class.
+#: The function that draws the cell of each class.
 ARTISTS: dict[CellClass, Artist] = {
     CellClass.BASOPHIL: draw_basophil,
     CellClass.EOSINOPHIL: draw_eosinophil,
@@ -158,7 +159,7 @@ def _draw_cytoplasm(
     """Fill the body with a mottled colour, a little darker along its edge."""
     texture = grain(patch.shape, scale, rng) + 0.6 * grain(patch.shape, 2, rng)
     texture -= 1.2 * np.exp(-np.clip(depth, 0, None) / 3)
-    # The dye's eosin and its azure do not settle quite alike: spots of pink beside spots of blue.
+    # The stain's eosin and azure do not spread evenly: there are spots of pink beside spots of blue.
     hue = 0.22 * mottle * grain(patch.shape, 2 * scale, rng)
     shades = colour + (texture * mottle)[..., None] * stain.rgb(1, 1.1, 0.45) + hue[..., None] * stain.rgb(1, 0, -0.5)
     patch.paint(shades.astype(np.float32), soft_edge(depth, 2.0))
@@ -172,13 +173,13 @@ def _tinted(colour: Colour, deviation: float, rng: np.random.Generator) -> Colou
 
 
 def _scatter(patch: Patch, cover: Field, paleness: float, strength: float) -> None:
-    """Paint granules of one violet."""
+    """Paint granules of one violet; `paleness` is that of `stain.violet`, `strength` from 0 to 1."""
     shade = stain.violet(np.full((1, 1), paleness, dtype=np.float32))
     patch.paint(shade, (cover * strength).astype(np.float32))
 
 
 def _draw_vacuoles(patch: Patch, depth: Field, number: int, rng: np.random.Generator) -> None:
-    """Paint clear bubbles anywhere in the body."""
+    """Paint clear bubbles at random places in the body."""
     places = np.argwhere(depth > 8)
     for row, column in places[rng.integers(0, len(places), number)]:
         distance = np.hypot(patch.dx - patch.dx[0, column], patch.dy - patch.dy[row, 0])

@@ -1,4 +1,4 @@
-"""Which cells a slide is made of."""
+"""The composition of a slide: the share of each cell class."""
 
 from collections.abc import Mapping
 
@@ -7,7 +7,7 @@ import numpy as np
 from smearcount.cli.simulation.errors import SimulationError
 from smearcount.differential.classes import CellClass
 
-#: What an analyzer exports from a routine adult slide: shares of all exported cells, in percent.
+#: A routine adult slide as an analyzer exports it: shares of all exported cells, in percent.
 ROUTINE: dict[CellClass, float] = {
     CellClass.NEUTROPHIL: 58.0,
     CellClass.LYMPHOCYTE: 28.0,
@@ -19,18 +19,18 @@ ROUTINE: dict[CellClass, float] = {
     CellClass.PLATELET: 2.0,
 }
 
-#: How much patients differ: the deviation of the logarithm of each share.
+#: The difference between patients: standard deviation of the natural logarithm of each share.
 ROUTINE_SPREAD = 0.2
 
 
 def parse_composition(text: str) -> dict[CellClass, float]:
-    """Read a composition such as "neutrophil=60,lymphocyte=30"; classes not named are left out.
+    """Read a composition such as "neutrophil=60,lymphocyte=30"; the slide has no cells of classes that it does not name.
 
-    The numbers are shares of any sum, not necessarily of 100.
+    The shares may have any sum, not only 100.
 
     Raises:
-        SimulationError: the text is malformed, names an unknown class or one twice, or holds a negative share or none
-            above 0.
+        SimulationError: The text is malformed, names an unknown class or the same class twice, or holds a negative share
+            or no share above 0.
     """
     composition: dict[CellClass, float] = {}
     for part in text.split(","):
@@ -51,10 +51,10 @@ def parse_composition(text: str) -> dict[CellClass, float]:
 
 
 def check_composition(composition: Mapping[CellClass, float]) -> None:
-    """Refuse shares from which no slide can be made.
+    """Check that a slide can be made of the shares.
 
     Raises:
-        SimulationError: a share is negative or not finite, or no share is above 0.
+        SimulationError: A share is negative or not finite, or no share is above 0.
     """
     for cell_class, share in composition.items():
         if not (0 <= share < float("inf")):
@@ -66,7 +66,13 @@ def check_composition(composition: Mapping[CellClass, float]) -> None:
 def vary(
     composition: Mapping[CellClass, float], rng: np.random.Generator, spread: float = ROUTINE_SPREAD
 ) -> dict[CellClass, float]:
-    """Return the composition of one patient's slide: each share made larger or smaller at random."""
+    """Return the composition of one patient's slide: each share is multiplied by a random log-normal factor.
+
+    Args:
+        composition: The mean shares.
+        rng: Decides the factors.
+        spread: Standard deviation of the natural logarithm of the factor.
+    """
     return {
         cell_class: share * float(np.exp(rng.normal(0, spread))) for cell_class, share in ordered(composition).items()
     }
@@ -77,16 +83,16 @@ def draw_composition(
 ) -> tuple[CellClass, ...]:
     """Decide the class of each of the `cells` cells of one slide, in random order.
 
-    A class gets its share of the cells, rounded up or down at random so that in the mean over slides even the rarest
-    gets what it should; shares that come out whole are met exactly.
+    The number of cells of a class is its share, rounded up or down at random: on average over many slides even the rarest
+    class has its share. A share that is a whole number of cells is met exactly.
 
     Raises:
-        SimulationError: see `check_composition`.
+        SimulationError: See `check_composition`.
     """
     check_composition(composition)
     shares = ordered(composition)
     bounds = np.cumsum(list(shares.values())) / sum(shares.values()) * cells
-    # Rounded first: 60 % of 100 cells may come out as 59.99999999999999.
+    # Round to six decimals first: 60 % of 100 cells may be 59.99999999999999.
     upto = np.floor(np.round(bounds, 6) + rng.uniform(0, 1)).astype(np.int64)
     upto[-1] = cells
     counts = np.diff(np.minimum(upto, cells), prepend=0)
@@ -95,7 +101,7 @@ def draw_composition(
 
 
 def ordered(composition: Mapping[CellClass, float]) -> dict[CellClass, float]:
-    """Return the shares above 0 in the order of CellClass, so that the order they were given in changes nothing."""
+    """Return the shares above 0 in the order of CellClass, so that the order in which they were given has no effect."""
     return {cell_class: composition[cell_class] for cell_class in CellClass if composition.get(cell_class, 0) > 0}
 
 

@@ -1,4 +1,4 @@
-"""Drawn cells: images that a network trained on real ones can recognise, for demonstrations without patients' images."""
+"""Drawn cells, which a network trained on real cells recognises: for demonstrations without images of patients."""
 
 import numpy as np
 from PIL import Image, ImageFilter
@@ -8,10 +8,10 @@ from smearcount.cli.simulation.background import draw_background
 from smearcount.cli.simulation.patch import Colour, Patch
 from smearcount.differential.classes import CellClass
 
-#: How far a cell may reach beyond its mean radius, as a share of it.
+#: Largest distance of a cell's edge from its centre, as a multiple of its mean radius.
 _BULGE = 1.25
 
-#: The lens blurs a little, and the camera's sharpening leaves a faint halo two pixels away.
+#: The lens blurs slightly, and the camera's sharpening leaves a faint halo at a distance of two pixels.
 _LENS = ImageFilter.Kernel(
     (5, 5),
     (
@@ -25,7 +25,7 @@ _LENS = ImageFilter.Kernel(
 
 
 def draw_cell(cell_class: CellClass, rng: np.random.Generator) -> Image.Image:
-    """Draw one stained cell of the class amid red cells, as the analyzer would photograph it: RGB, 360 × 363 px.
+    """Draw one stained cell of the class among red cells, as the analyzer would photograph it: RGB, 360 × 363 px.
 
     The same state of `rng` gives the same pixels. No pixel comes from a photograph.
     """
@@ -37,7 +37,7 @@ def draw_cell(cell_class: CellClass, rng: np.random.Generator) -> Image.Image:
     centre = (width / 2 + stain.OFF_CENTRE.draw(rng), height / 2 + stain.OFF_CENTRE.draw(rng))
     patch = Patch.around(canvas, *centre, radius * _BULGE + 6)
     cells.ARTISTS[cell_class](patch, radius, rng)
-    # Red cells are drawn with edges as soft as the lens would make them; only the cell needs it.
+    # Blur the cell alone: the red cells are drawn with edges that are soft already.
     patch.rgb[...] = np.asarray(Image.fromarray(np.clip(patch.rgb, 0, 255).astype(np.uint8)).filter(_LENS))
     return _photograph(canvas, rng)
 
@@ -51,7 +51,7 @@ def _draw_stray_platelet(canvas: Colour, clear: float, rng: np.random.Generator)
 
 
 def _photograph(canvas: Colour, rng: np.random.Generator) -> Image.Image:
-    """Turn what lies under the microscope into what the camera made of it: white balance, sensor noise."""
+    """Turn the scene under the microscope into the camera's picture: change the white balance, add sensor noise."""
     if rng.random() < stain.BLUISH_SHARE:
         canvas *= stain.BLUISH_PLASMA / stain.PLASMA
     canvas += rng.standard_normal((*canvas.shape[:2], 1), dtype=np.float32)

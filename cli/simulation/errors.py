@@ -1,4 +1,4 @@
-"""What can go wrong while simulating an analyzer."""
+"""The error of the simulation."""
 
 from smearcount.differential.errors import SmearcountError
 

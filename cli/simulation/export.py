@@ -1,4 +1,4 @@
-"""Simulated exports: one folder of cell images per slide, as an analyzer leaves them, and the truth about them."""
+"""Simulated exports: one folder of cell images per slide, as an analyzer leaves them, and the true class of each cell."""
 
 import csv
 import io
@@ -13,24 +13,25 @@ from smearcount.cli.simulation.drawing import draw_cell
 from smearcount.cli.simulation.errors import SimulationError
 from smearcount.cli.simulation.pool import CellPool
 from smearcount.differential.classes import CellClass
+from smearcount.files.atomic import replace_file
 
 JPEG_QUALITY = 92
 
 
 @dataclass(frozen=True)
 class ExportSummary:
-    """What has been written."""
+    """The files that were written."""
 
     slides: int
     #: Cells over all slides.
     cells: int
-    #: The CSV file that tells the class of every cell.
+    #: The CSV file with the true class of every cell.
     truth: Path
 
 
 @dataclass(frozen=True)
 class _Cell:
-    """One image to be written: where, of which class, and the real image it copies or the random numbers it is from."""
+    """One image to write: its place, its class, and the real image that it copies or the seed of its drawing."""
 
     slide: str
     file: str
@@ -50,27 +51,27 @@ def write_exports(  # noqa: PLR0913 - what the command line offers, by keyword
     truth: Path | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> ExportSummary:
-    """Write `slides` folders of `cells` images each under `out`, and the truth about them as CSV.
+    """Write `slides` folders of `cells` images each under `out`, and the true classes as CSV.
 
-    Every image appears complete under its name: a watcher may be looking on. The same arguments write the same bytes.
-    Nothing that exists is overwritten. Stopped half-way, it leaves whole images and the truth about those.
+    Every image appears whole under its name, since a watcher may be watching. The same arguments write the same bytes.
+    No existing file is overwritten. If it is interrupted, whole images remain, and the true classes of those.
 
     Args:
-        out: the folder to hold the slides' folders; made if missing.
-        slides: number of slides.
-        cells: number of cells on each.
-        seed: decides everything that is random; 0 or more.
-        source: a tree of class folders whose images are copied byte for byte, none twice on one slide; without it
-            cells are drawn.
-        composition: share of each class, met as exactly as whole cells allow; without it every slide varies a little
-            about `composition.ROUTINE`.
-        truth: the CSV file; `default_truth(out)` if not given.
-        progress: called after each image with the number written so far.
+        out: The folder for the slides' folders; made if missing.
+        slides: Number of slides.
+        cells: Number of cells per slide.
+        seed: Decides everything that is random; 0 or more.
+        source: A tree of class folders, whose images are copied byte for byte, none twice on one slide. None to draw the
+            cells.
+        composition: Share of each class, met as exactly as whole cells allow. None for slides that vary around
+            `composition.ROUTINE`.
+        truth: The CSV file; None for `default_truth(out)`.
+        progress: Called after each image with the number of images written so far.
 
     Raises:
-        SimulationError: the numbers make no export, something is in the way, the source has too few images of a class,
-            or the disk refuses; the message says what to do.
-        ModelsError: the source is no tree of class folders.
+        SimulationError: The numbers are impossible, a file is in the way, the source has too few images of a class, or
+            the disk fails; the message says what to do.
+        ModelsError: The source is not a tree of class folders.
     """
     _check_numbers(slides=slides, cells=cells, seed=seed)
     if composition is not None:
@@ -85,24 +86,24 @@ def write_exports(  # noqa: PLR0913 - what the command line offers, by keyword
     written: list[_Cell] = []
     try:
         for cell in plan:
-            _write_whole(out / cell.slide / cell.file, _image_bytes(cell))
+            _write_file(out / cell.slide / cell.file, _image_bytes(cell))
             written.append(cell)
             if progress is not None:
                 progress(len(written))
     except OSError as error:
         raise SimulationError(f"cannot write the export: {error}") from error
     finally:
-        # Also when stopped half-way: the images that are there can then still be checked.
+        # After an interruption too, so that the images written can be checked.
         if written:
             _write_truth(truth, written, with_source=pool is not None)
     return ExportSummary(slides=slides, cells=len(written), truth=truth)
 
 
 def default_truth(out: Path) -> Path:
-    """Return where the truth about the export under `out` is written: beside it, outside every slide.
+    """Return the CSV file for the true classes of the export under `out`: beside it, outside every slide.
 
     Raises:
-        SimulationError: nothing can lie beside `out`, the root of a file system.
+        SimulationError: `out` is the root of a file system, so that no file can lie beside it.
     """
     named = out if out.name not in {"", ".."} else out.resolve()
     if not named.name:
@@ -142,7 +143,7 @@ def _plan_slide(
     composition: Mapping[CellClass, float] | None,
     pool: CellPool | None,
 ) -> Iterator[_Cell]:
-    """Decide each cell of one slide. Slides do not depend on how many follow them."""
+    """Decide each cell of one slide. A slide does not depend on the number of slides."""
     rng = np.random.default_rng((seed, number, 0))
     labels = draw_composition(vary(ROUTINE, rng) if composition is None else composition, cells, rng)
     sources = [None] * cells if pool is None else pool.hand_out(labels)
@@ -177,18 +178,12 @@ def _write_truth(truth: Path, cells: list[_Cell], *, with_source: bool) -> None:
     for cell in cells:
         writer.writerow([cell.slide, cell.file, cell.label, *([cell.source.name] if cell.source else [])])
     try:
-        _write_whole(truth, text.getvalue().encode())
+        _write_file(truth, text.getvalue().encode())
     except OSError as error:
         raise SimulationError(f"cannot write the truth: {error}") from error
 
 
-def _write_whole(path: Path, data: bytes) -> None:
-    """Write a file that is never seen half written: under a name that watchers ignore, then renamed."""
+def _write_file(path: Path, data: bytes) -> None:
+    """Write a file that is never seen half written: a watcher may be looking on."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_bytes(data)
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+    replace_file(path, data)

@@ -1,4 +1,8 @@
-"""Nuclei: their shapes, and the chromatin that fills them."""
+"""Nuclei: their shapes, and the chromatin in them.
+
+A depth is an array of float32, shape (height, width) of the patch: how many pixels inside the nucleus's edge each pixel lies,
+negative outside.
+"""
 
 from __future__ import annotations
 
@@ -14,17 +18,17 @@ from smearcount.cli.simulation.patch import Field, Patch, grain, soft_edge
 
 @dataclass(frozen=True)
 class Chromatin:
-    """How chromatin looks: paleness as in `stain.violet`, sizes in pixels."""
+    """The look of chromatin; paleness from 0 to 1 as in `stain.violet`."""
 
-    #: Paleness in the middle between clumps and gaps.
+    #: Mean of the paleness of clumps and gaps.
     middle: float
-    #: How far clumps and gaps lie from it.
+    #: Difference in paleness of clumps and gaps from the mean.
     contrast: float
-    #: Distance between gaps.
+    #: Distance between gaps, in pixels.
     scale: float
-    #: How much darker the rim is.
+    #: Difference in paleness of the rim, which is darker.
     rim: float = 0.15
-    #: How much redder than the granules it is, 0-255.
+    #: Difference in red from the granules, of 255.
     red: float = 0
 
 
@@ -37,7 +41,7 @@ VEILED = Chromatin(middle=0.42, contrast=0.12, scale=3.0, rim=0.1, red=5)
 
 
 def draw_nucleus(patch: Patch, depth: Field, chromatin: Chromatin, rng: np.random.Generator) -> None:
-    """Paint the nucleus of that `depth` onto the patch."""
+    """Paint the nucleus whose shape is `depth` onto the patch."""
     ragged = depth + 0.7 * grain(patch.shape, 9, rng)
     colour = stain.violet(_paleness(ragged, chromatin, rng))
     colour[..., 0] += chromatin.red * np.clip(ragged / 6, 0, 1)
@@ -46,7 +50,7 @@ def draw_nucleus(patch: Patch, depth: Field, chromatin: Chromatin, rng: np.rando
 
 def _paleness(depth: Field, chromatin: Chromatin, rng: np.random.Generator) -> Field:
     threads = 0.95 * grain(depth.shape, chromatin.scale, rng) + 0.25 * grain(depth.shape, chromatin.scale / 2, rng)
-    # Gaps are small and pale, clumps large and all of one darkness: the shades lean to the pale side.
+    # Gaps are small and pale, clumps are large and equally dark: skew the shades to the pale side.
     threads += 0.2 * (threads * threads - 1)
     middle = chromatin.middle + rng.normal(0, 0.03)
     inside = np.clip(depth / 5, 0, 1)
@@ -55,7 +59,7 @@ def _paleness(depth: Field, chromatin: Chromatin, rng: np.random.Generator) -> F
 
 
 def lobes(patch: Patch, radius: float, number: int, rng: np.random.Generator) -> Field:
-    """Return the depth in a nucleus of `number` lobes, joined by bridges, that fits a cell of `radius`."""
+    """Return the depth in a nucleus of 2 to 5 lobes, joined by bridges, that fits a cell of `radius` pixels."""
     size = radius * {2: 0.4, 3: 0.335, 4: 0.295, 5: 0.27}[number]
     pieces = 7
     points = pieces * number
@@ -68,7 +72,7 @@ def lobes(patch: Patch, radius: float, number: int, rng: np.random.Generator) ->
 
 
 def band(patch: Patch, radius: float, rng: np.random.Generator) -> Field:
-    """Return the depth in an unsegmented sausage-like nucleus that fits a cell of `radius`."""
+    """Return the depth in an unsegmented, sausage-shaped nucleus that fits a cell of `radius` pixels."""
     points = 16
     spine = outline.bent(radius * rng.uniform(1.25, 1.6), rng.uniform(2.0, 4.2), points, rng)
     swell = 1 - rng.uniform(0, 0.25) * np.sin(math.pi * np.linspace(0, 1, points)) ** 2
@@ -77,7 +81,15 @@ def band(patch: Patch, radius: float, rng: np.random.Generator) -> Field:
 
 
 def kidney(patch: Patch, radius: float, rng: np.random.Generator, *, fat: float, turn: float) -> Field:
-    """Return the depth in a bean or horseshoe: `fat` is its half-width as a share of the cell's `radius`."""
+    """Return the depth in a bean or horseshoe.
+
+    Args:
+        patch: The patch, relative to the cell's centre.
+        radius: The cell's radius in pixels.
+        rng: Decides position and direction.
+        fat: Half the width of the nucleus, as a share of the radius.
+        turn: Angle in radians by which it turns from end to end.
+    """
     points = 12
     spine = outline.bent(radius * 1.05, turn, points, rng)
     sizes = radius * fat * (1 - 0.12 * np.sin(math.pi * np.linspace(0, 1, points))) * rng.uniform(0.95, 1.05, points)
@@ -87,7 +99,10 @@ def kidney(patch: Patch, radius: float, rng: np.random.Generator, *, fat: float,
 def _laid_out(
     patch: Patch, radius: float, spine: outline.Spine, sizes: npt.NDArray[np.float64], rng: np.random.Generator
 ) -> Field:
-    """Return the depth in discs of `sizes` along a spine that is moved a little and bent to stay within the cell."""
+    """Return the depth in discs along a spine, which is moved slightly and kept within the cell.
+
+    `sizes` has the discs' radii in pixels, shape (points,).
+    """
     moved = spine + rng.normal(0, radius * 0.07, 2).astype(np.float32)
     room = np.maximum(0.92 * radius - sizes, 0)
     reach = np.sqrt((moved**2).sum(axis=1))

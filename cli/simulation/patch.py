@@ -1,4 +1,4 @@
-"""The part of a smear that is being painted, and the two random textures everything on it is made of."""
+"""The part of a smear that is painted, and the two random textures of which everything on it is made."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-#: One number per pixel, shape (height, width).
+#: One number per pixel, float32, shape (height, width).
 Field = npt.NDArray[np.float32]
 
-#: Colours 0-255: one, shape (3,), or one per pixel, shape (height, width, 3).
+#: RGB from 0 to 255, float32: one colour, shape (3,), or one per pixel, shape (height, width, 3).
 Colour = npt.NDArray[np.float32]
 
 
@@ -46,25 +46,31 @@ class Patch:
         return self.rgb.shape[0], self.rgb.shape[1]
 
     def moved(self, x: float, y: float) -> Patch:
-        """Return the same pixels, told from a point (x, y) further right and down."""
+        """Return the same pixels, relative to a point that lies x pixels to the right and y pixels further down."""
         return Patch(self.rgb, self.dx - np.float32(x), self.dy - np.float32(y))
 
     def paint(self, colour: Colour, cover: Field) -> None:
-        """Lay `colour` over the patch where `cover`, 0-1 per pixel, says so."""
+        """Paint `colour` over the patch; `cover` is its opacity from 0 to 1, per pixel."""
         self.rgb[...] += (colour - self.rgb) * cover[..., None]
 
 
 def soft_edge(depth: Field, width: float = 2.0) -> Field:
-    """Turn pixels inside an edge (negative: outside) into a cover that fades from 0 to 1 over `width` pixels."""
+    """Return the opacity of a body: from a depth in pixels (negative outside), it rises from 0 to 1 over `width` pixels."""
     cover: Field = np.clip(depth / np.float32(width) + np.float32(0.5), 0, 1)
     return cover
 
 
 def grain(shape: tuple[int, int], scale: float, rng: np.random.Generator) -> Field:
-    """Return smooth noise of mean 0 and deviation about 1 whose light and dark spots are some `scale` pixels apart."""
+    """Return smooth noise of mean 0 and standard deviation about 1; its spots are about `scale` pixels apart.
+
+    Args:
+        shape: Height and width in pixels.
+        scale: Distance between spots in pixels.
+        rng: Decides the noise.
+    """
     height, width = shape
     coarse = rng.standard_normal((int(height / scale) + 4, int(width / scale) + 4), dtype=np.float32)
-    # A grid of its own phase every time; without it the spots of all noises would sit in the same rows and columns.
+    # Shift the grid by a random phase; otherwise the spots of all noises would lie in the same rows and columns.
     left, top = rng.uniform(1, 2, 2)
     box = (left, top, left + width / scale, top + height / scale)
     smooth = Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC, box=box)
@@ -72,12 +78,19 @@ def grain(shape: tuple[int, int], scale: float, rng: np.random.Generator) -> Fie
 
 
 def speckle(where: npt.NDArray[np.bool_], count: int, radius: float, rng: np.random.Generator) -> Field:
-    """Return the cover, 0-1, of `count` round granules of about `radius` pixels whose centres lie in `where`."""
+    """Return the opacity of round granules, from 0 to 1 per pixel.
+
+    Args:
+        where: Pixels that the granules' centres may lie on, shape (height, width).
+        count: Number of granules.
+        radius: Radius of a granule in pixels.
+        rng: Decides the places.
+    """
     places = np.flatnonzero(where)
     dots = np.zeros(where.size, dtype=np.float32)
     if len(places):
         dots[rng.choice(places, count)] = rng.uniform(0.5, 1.3, count).astype(np.float32)
-    # A blurred dot peaks at 1 / (2 pi sigma^2); cut at a third of that, it is a disc with a soft edge.
+    # A blurred dot has its maximum at 1 / (2 pi sigma^2). Cut off at a third of that, it is a disc with a soft edge.
     sigma = radius * 0.75
     blurred = _blur(dots.reshape(where.shape), sigma) * np.float32(2 * math.pi * sigma**2)
     cover: Field = np.clip((blurred - np.float32(0.25)) * np.float32(2.5), 0, 1)

@@ -1,4 +1,4 @@
-"""Real labelled cells to hand out, each class in an order of its own."""
+"""A pool of real labelled cells, from which the slides of a simulated export are made."""
 
 import hashlib
 from collections import Counter
@@ -13,18 +13,17 @@ from smearcount.models.evaluation.dataset import LabelledFile, labelled_files
 
 
 class CellPool:
-    """The distinct images of a tree of class folders, shuffled, handed out in turn and from the start again.
+    """Hands out the distinct images of a tree of class folders, shuffled per class; begins again after the last one.
 
-    Two images handed out for one slide are never the same bytes: a slide that asks for more of a class than there are
-    is refused.
+    No two images of one slide have the same bytes: a slide that needs more images of a class than there are is refused.
     """
 
     def __init__(self, tree: Path, rng: np.random.Generator) -> None:
         """List and shuffle the images of `tree`.
 
         Raises:
-            ModelsError: the tree is missing or holds no class folder with images.
-            SimulationError: an image cannot be read.
+            ModelsError: The tree is missing, or has no class folder with images.
+            SimulationError: An image cannot be read.
         """
         self._tree = tree
         self._files: dict[CellClass, list[Path]] = {label: [] for label in CellClass}
@@ -39,7 +38,7 @@ class CellPool:
         """Return an image for each cell of one slide.
 
         Raises:
-            SimulationError: the slide needs more images of a class than there are.
+            SimulationError: The slide needs more images of a class than there are.
         """
         for label, needed in Counter(classes).items():
             there = len(self._files[label])
@@ -58,14 +57,14 @@ class CellPool:
 
 
 def _distinct(files: Sequence[LabelledFile]) -> list[LabelledFile]:
-    """Return the files without those whose bytes another one before them holds, under whichever class."""
+    """Return the files without those that have the same bytes as an earlier one, of any class."""
     try:
         sizes = [file.path.stat().st_size for file in files]
         alike = Counter(sizes)
         seen: set[bytes] = set()
         distinct: list[LabelledFile] = []
         for file, size in zip(files, sizes, strict=True):
-            if alike[size] > 1:  # only files of one size can hold the same bytes; the others need not be read
+            if alike[size] > 1:  # Only files of equal size can have the same bytes; no other file is read.
                 digest = hashlib.sha256(file.path.read_bytes()).digest()
                 if digest in seen:
                     continue

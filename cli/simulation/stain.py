@@ -1,4 +1,4 @@
-"""What May-Grünwald-Giemsa makes of blood: sizes and colours.
+"""Sizes and colours of blood cells in the May-Grünwald-Giemsa stain.
 
 Measured on the PBC data set (Acevedo et al., "A dataset for microscopic peripheral blood cell images for development of
 automatic recognition systems", 2020, CC BY 4.0): medians and clusters over some hundred images of each class. Sizes are
@@ -18,7 +18,7 @@ IMAGE_SIZE = (360, 363)
 
 @dataclass(frozen=True)
 class Spread:
-    """A measured quantity: its mean and standard deviation, and how far from the mean it is ever drawn."""
+    """A measured quantity: its mean, its standard deviation, and the largest distance from the mean, in deviations."""
 
     mean: float
     deviation: float
@@ -29,7 +29,7 @@ class Spread:
         return self.mean + self.deviation * float(np.clip(rng.standard_normal(), -self.most, self.most))
 
 
-#: Diameter of a whole cell.
+#: Diameter of a whole cell, in pixels.
 CELL_DIAMETER: dict[CellClass, Spread] = {
     CellClass.BASOPHIL: Spread(125, 9),
     CellClass.EOSINOPHIL: Spread(131, 9),
@@ -40,14 +40,15 @@ CELL_DIAMETER: dict[CellClass, Spread] = {
     CellClass.NEUTROPHIL: Spread(129, 8),
     CellClass.PLATELET: Spread(52, 6),
 }
+#: In pixels.
 RED_CELL_DIAMETER = Spread(75, 4)
 
-#: How far a cell's centre lies from the image's, in pixels, on either axis.
+#: Distance of a cell's centre from the image's, in pixels, on each axis.
 OFF_CENTRE = Spread(0, 3)
 
 
 def rgb(red: float, green: float, blue: float) -> Colour:
-    """Return one colour, shape (3,)."""
+    """Return one colour, 0 to 255 per channel, as float32, shape (3,)."""
     return np.array([red, green, blue], dtype=np.float32)
 
 
@@ -77,6 +78,13 @@ _VIOLETS = np.array(
 
 
 def violet(paleness: Field) -> Colour:
-    """Return the colour of azurophilic matter per pixel, from densest at 0 to palest at 1; beyond, it stays."""
+    """Return the colour of azurophilic matter per pixel.
+
+    Args:
+        paleness: From 0, densest, to 1, palest; values beyond count as 0 or 1. Shape (height, width).
+
+    Returns:
+        RGB from 0 to 255, float32, shape (height, width, 3).
+    """
     steps = np.linspace(0, 1, len(_VIOLETS))
     return np.stack([np.interp(paleness, steps, channel) for channel in _VIOLETS.T], axis=-1).astype(np.float32)

@@ -1,8 +1,8 @@
-"""How results are written: tables for people, JSON and CSV for programs. Pure: nothing here prints.
+"""The forms of results: tables for people, JSON and CSV for programs. The functions are pure; none of them prints.
 
-Tables round to one decimal and fit 80 columns, in plain ASCII beside what rich draws; JSON and CSV round nothing.
-Names come from file names, which anyone may choose: a table shows them without markup and control characters. CSV is
-differential's, so that a page and a command write the same.
+Tables round to one decimal and fit into 80 columns; apart from rich's lines they are plain ASCII. JSON and CSV round nothing.
+Names come from file names, which anyone can choose: a table shows them without markup and control characters. CSV comes
+from `differential`, so that pages and commands write the same.
 """
 
 import json
@@ -52,7 +52,10 @@ _NOTHING = "-"
 
 
 def differential_table(report: SlideReport) -> RenderableType:
-    """Return a slide's result for the terminal: the differential, the other numbers, the flags and the model."""
+    """Return a slide's result for the terminal: the differential, the other numbers, the flags and the model.
+
+    Percentages are of the WBC counted, with their 95 % interval.
+    """
     return Group(
         Text.assemble("Slide ", (printable(report.slide), "bold")),
         _differential(report.differential),
@@ -63,7 +66,7 @@ def differential_table(report: SlideReport) -> RenderableType:
 
 
 def counts_json(report: SlideReport) -> str:
-    """Return the counts of a slide as JSON, as differential/counts.schema.json describes it."""
+    """Return the counts of a slide as JSON; differential/counts.schema.json describes it."""
     return _json(report.as_json())
 
 
@@ -90,9 +93,11 @@ def slides_json(lines: Iterable[SlideLine]) -> str:
 
 
 def rows_table(rows: "Sequence[Row]", columns: Sequence[str] | None = None) -> RenderableType:
-    """Return any list of dataclasses or mappings for the terminal.
+    """Return a list of dataclasses or mappings as a table for the terminal.
 
-    The columns, named as the fields are, default to the fields of the first row.
+    Args:
+        rows: The list; all of one kind.
+        columns: Names of the fields to show; None for all fields of the first row.
     """
     columns = columns_of(rows, columns)
     cells = [by_column(row) for row in rows]
@@ -111,7 +116,7 @@ def rows_table(rows: "Sequence[Row]", columns: Sequence[str] | None = None) -> R
 
 
 def rows_json(rows: "Sequence[Row]") -> str:
-    """Return any list of dataclasses or mappings as a JSON array."""
+    """Return a list of dataclasses or mappings as a JSON array of objects."""
     return _json([plain(row) for row in rows])
 
 
@@ -154,7 +159,7 @@ def _summary(report: SlideReport) -> Table:
         ("Flags", flags if report.flags else "none"),
         ("Model", model),
     ):
-        # The table above is indented by one: the edge of its box.
+        # The table above is indented by one column, the edge of its box.
         summary.add_row(f" {name}", value if isinstance(value, Text) else Text(printable(value)))
     return summary
 
@@ -163,7 +168,7 @@ def _table(*headings: str, gap: int = 2) -> Table:
     # The box itself puts one space between the columns.
     table = Table(box=box.SIMPLE_HEAD, padding=(0, gap - 1, 0, 0), pad_edge=False, header_style="bold")
     for heading in headings:
-        # A long name goes on in the next line: cut short, it could be taken for another slide.
+        # Fold a long name into the next line: if it were cut short, it could look like the name of another slide.
         table.add_column(heading, overflow="fold")
     return table
 
@@ -173,7 +178,7 @@ def _decimal(number: float | None) -> str:
 
 
 def _words(value: object) -> str:
-    """Return a value as a table shows it: moments to the second, small numbers such as a confidence to 0.001."""
+    """Return a value as a table shows it: moments to the second, fractions below 1, such as a confidence, to 0.001."""
     simple = plain(value.replace(microsecond=0) if isinstance(value, datetime) else value)
     if simple is None or simple == []:
         return _NOTHING
@@ -187,5 +192,5 @@ def _words(value: object) -> str:
 
 
 def _json(value: object) -> str:
-    # ASCII alone: it survives every terminal and every pipe, whatever their encoding.
+    # ASCII alone, which every terminal and every pipe can carry, whatever its encoding.
     return json.dumps(value, indent=2, allow_nan=False) + "\n"

@@ -58,8 +58,8 @@ def card_table(card: ModelCard) -> RenderableType:
     if figures.errors_unidentified is not None:
         review += f", {figures.errors_unidentified:.0%} of the errors are among them"
     unlike = "cannot be told"
-    if card.likeness is not None:
-        unlike = f"unidentified over {card.likeness.limit:g}; {card.likeness.over_limit:.1%} of the validation images"
+    if card.ood is not None:
+        unlike = f"unidentified over {card.ood.limit:g}; {card.ood.over_limit:.1%} of the validation images"
     lines = {
         "Model": f"{card.name} {card.version}",
         "SHA-256": card.sha256,

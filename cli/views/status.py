@@ -1,4 +1,4 @@
-"""What `status` shows: a line for each inbox, and what needs attention; once, or again whenever it changes."""
+"""The output of `status`: the numbers of each inbox and the alerts, once or again whenever they change."""
 
 import time
 from collections.abc import Iterator
@@ -9,29 +9,30 @@ from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from smearcount.cli.alerts import Condition, broker_down, conditions, database_down, has_living_watcher
+from smearcount.cli.alerts import Alert, broker_down, current_alerts, database_down, has_living_watcher
 from smearcount.cli.site import Site
 from smearcount.cli.views import formats
-from smearcount.cli.views.screen import results, say, show_rows
+from smearcount.cli.views.console import print_message, print_rows, results
 from smearcount.db.engine.database import Database
 from smearcount.db.errors import DatabaseUnavailable
-from smearcount.db.queries.counts import progress
-from smearcount.db.queries.health import InboxSigns, VitalSigns, vital_signs
-from smearcount.db.records import watcher_lives
+from smearcount.db.liveness import watcher_lives
+from smearcount.db.queries.health import Health, InboxHealth, read_health
+from smearcount.db.queries.inboxes import progress
 from smearcount.worker.errors import BrokerUnavailable
 from smearcount.worker.queue import BatchQueue
 
-#: Time between two looks, in seconds; longer where looking would take a larger share of the time than this, since it
-#: means counting all images.
-_LOOK_SECONDS, _LOOKING_SHARE = 2.0, 0.05
+#: Seconds between two readings of the database.
+_LOOK_SECONDS = 2.0
+#: Share of the time that the readings may take. Each one counts all images: where that takes long, they become rarer.
+_LOOKING_SHARE = 0.05
 
 
 @dataclass(frozen=True)
 class StatusLine:
-    """How one inbox is doing."""
+    """The numbers of one inbox: images, except for those of slides and those with a unit in the name."""
 
     inbox: str
-    #: "running", or since when not.
+    #: "running", "never started", or since when it has not been running.
     watcher: str
     arriving: int
     pending: int
@@ -48,23 +49,31 @@ class StatusLine:
 
 @dataclass(frozen=True)
 class Status:
-    """How all inboxes are doing."""
+    """The numbers of all inboxes, and the alerts."""
 
     lines: tuple[StatusLine, ...]
-    conditions: tuple[Condition, ...]
+    alerts: tuple[Alert, ...]
 
     @property
     def without_clocks(self) -> "Status":
-        """The same without what changes by itself as time goes by."""
+        """The same without the numbers that change with the time alone."""
         lines = tuple(replace(line, images_per_second=0, oldest_pending_seconds=None) for line in self.lines)
-        return Status(lines, self.conditions)
+        return Status(lines, self.alerts)
 
 
 class StatusView:
-    """Looks at one installation."""
+    """Reads the status of one installation and prints it."""
 
     def __init__(self, database: Database, queue: BatchQueue, site: Site, *, inbox: str | None, output: str) -> None:
-        """Look at one inbox, or with None at all; `output` is the form in which it is printed."""
+        """Prepare to read the status.
+
+        Args:
+            database: The database of the site.
+            queue: The queue of the site.
+            site: Its settings.
+            inbox: Name of the only inbox to show; None for all.
+            output: "table", "json" or "csv".
+        """
         self._database = database
         self._queue = queue
         self._site = site
@@ -72,28 +81,28 @@ class StatusView:
         self._output = output
 
     def look(self) -> Status:
-        """Return how everything is doing now.
+        """Read the status of this moment.
 
         Raises:
-            DatabaseUnavailable: the database does not answer.
+            DatabaseUnavailable: The database does not answer.
         """
         now = datetime.now(UTC)
-        signs = vital_signs(self._database)
-        inboxes = tuple(one for one in signs.inboxes if self._inbox in {None, one.name})
-        found = conditions(replace(signs, inboxes=inboxes), self._site.alerts, now)
-        return Status(tuple(self._line(one, now) for one in inboxes), (*self._conditions_of_broker(signs, now), *found))
+        health = read_health(self._database)
+        inboxes = tuple(one for one in health.inboxes if self._inbox in {None, one.name})
+        found = current_alerts(replace(health, inboxes=inboxes), self._site.alerts, now)
+        return Status(tuple(self._line(one, now) for one in inboxes), (*self._broker_alerts(health, now), *found))
 
     def show(self, status: Status) -> None:
-        """Print it once; what needs attention is a message for people, beside the result."""
+        """Print a status: the numbers as the result, the alerts as messages."""
         if self._output != "table":
-            show_rows(status.lines, self._output)
+            print_rows(status.lines, self._output)
         for line in status.lines if self._output == "table" else ():
             results.print(_table(line))
-        for condition in status.conditions:
-            say(str(condition))
+        for alert in status.alerts:
+            print_message(str(alert))
 
     def watch(self) -> None:
-        """Show it until interrupted: on a terminal always as it is now, elsewhere again whenever it has changed."""
+        """Show the status until Ctrl-C: on a terminal as one block that follows it, elsewhere again after each change."""
         if self._output == "table" and results.is_terminal:
             with Live(console=results, auto_refresh=False) as live:
                 for status in self._looks():
@@ -105,7 +114,7 @@ class StatusView:
                 self.show(status)
 
     def _looks(self) -> Iterator[Status]:
-        """Yield how everything is doing, for ever; while the database does not answer, what was known last."""
+        """Yield the status again and again; while the database does not answer, yield the last one with an alert."""
         last = Status((), ())
         while True:
             begun_at = time.monotonic()
@@ -118,7 +127,7 @@ class StatusView:
             took = time.monotonic() - begun_at
             time.sleep(max(_LOOK_SECONDS, took / _LOOKING_SHARE))
 
-    def _line(self, inbox: InboxSigns, now: datetime) -> StatusLine:
+    def _line(self, inbox: InboxHealth, now: datetime) -> StatusLine:
         state = progress(self._database, inbox=inbox.name)
         oldest = (now - state.oldest_pending_at).total_seconds() if state.oldest_pending_at else None
         return StatusLine(
@@ -137,9 +146,9 @@ class StatusView:
             last_image_at=inbox.last_image_at,
         )
 
-    def _conditions_of_broker(self, signs: VitalSigns, now: datetime) -> tuple[Condition, ...]:
-        # The broker that `up` starts ends with it; that nobody watches then is said anyway.
-        if self._site.has_own_broker and not has_living_watcher(signs.inboxes, now):
+    def _broker_alerts(self, health: Health, now: datetime) -> tuple[Alert, ...]:
+        # The broker of `up` ends with it. Another alert says then that nobody watches the inbox.
+        if self._site.has_own_broker and not has_living_watcher(health.inboxes, now):
             return ()
         try:
             self._queue.depth()
@@ -151,7 +160,7 @@ class StatusView:
 def _screen(status: Status) -> RenderableType:
     return Group(
         *(_table(line) for line in status.lines),
-        *(Text(str(condition), style="bold") for condition in status.conditions),
+        *(Text(str(alert), style="bold") for alert in status.alerts),
         Text("Ctrl-C ends", style="dim"),
     )
 

@@ -1,10 +1,9 @@
-"""Backups: the whole database as one file, written while everything runs and put back while nothing does.
+"""Backups: the whole database as one file, written while everything runs and restored while nothing runs.
 
-The file is what the database's own tools write, a SQLite file or an archive of pg_dump. So it can be read and restored
-without smearcount as well, and an archive that pg_dump wrote elsewhere can be restored here.
+The file is what the database's own tools write: a SQLite file, or an archive of pg_dump. So it can also be read and restored
+without smearcount, and an archive that pg_dump wrote elsewhere can be restored here.
 """
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,11 +16,12 @@ from smearcount.db.engine.database import Database
 from smearcount.db.errors import DatabaseError
 from smearcount.db.migration import migrate, refuse_newer, revision_in
 from smearcount.db.schema import Slide
+from smearcount.files.atomic import replacing_file
 
-#: Called with the part that is done, in percent.
+#: A function that is called with the part that is done, in percent.
 Progress = Callable[[int], None]
 
-#: How the two kinds of files begin.
+#: The first bytes of the two kinds of files.
 _SQLITE_BEGINS, _ARCHIVE_BEGINS = b"SQLite format 3\0", b"PGDMP"
 
 
@@ -29,25 +29,27 @@ _SQLITE_BEGINS, _ARCHIVE_BEGINS = b"SQLite format 3\0", b"PGDMP"
 class Backup:
     """A file that holds a whole database."""
 
-    #: The migration that the database was at.
+    #: Name of the migration that the database was at.
     revision: str
+    #: Size of the file.
     bytes: int
 
 
 def back_up(database: Database, file: Path, *, replace: bool, progress: Progress) -> Backup:
-    """Write one state of the whole database into a file; others may read and write it meanwhile.
+    """Write one state of the whole database into a file; other processes may read and write the database meanwhile.
 
-    The file appears when it is whole, readable for its owner alone: it holds names that may identify patients.
+    The file appears once it is whole. Only its owner can read it, because it holds names that may identify patients.
 
     Args:
-        database: of this version or an earlier one, so that it can be backed up before it is upgraded.
-        file: where to; its folder exists.
-        replace: whether an earlier file of that name may be replaced.
-        progress: told how far it is.
+        database: of this version or an earlier one, so that it can be backed up before an upgrade.
+        file: the file to write; its folder exists.
+        replace: whether an existing file may be replaced.
+        progress: called while the file is written.
 
     Raises:
         DatabaseUnavailable: the database does not answer.
-        DatabaseError: there is nothing to back up, the file cannot be written, or PostgreSQL's programs are missing.
+        DatabaseError: there is nothing to back up, the file exists or cannot be written, or PostgreSQL's programs are
+            missing or fail.
     """
     revision = _revision_of(database)
     refuse_newer(revision)
@@ -55,7 +57,7 @@ def back_up(database: Database, file: Path, *, replace: bool, progress: Progress
         raise DatabaseError(f"{file} is the database itself; name another file for its backup")
     if file.exists() and not replace:
         raise DatabaseError(f"{file} exists already; name another file, or replace it with --replace")
-    with _written_whole(file) as part:
+    with _backup_file(file) as part:
         if database.file is not None:
             sqlite_copy.copy_out(database, part, progress)
         else:
@@ -64,18 +66,18 @@ def back_up(database: Database, file: Path, *, replace: bool, progress: Progress
 
 
 def restore(database: Database, file: Path, *, replace: bool, progress: Progress) -> Backup:
-    """Put a backup in the place of what the database holds, all or nothing, and bring it to this version's schema.
+    """Replace what the database holds by a backup, all of it or nothing, and then upgrade it to this version's schema.
 
     Args:
-        database: empty, or not there yet; nothing of ours may be using it.
+        database: a database that no process of smearcount uses; it may not exist yet.
         file: a backup of the same kind of database, of this version or an earlier one.
         replace: whether slides that the database holds may be lost.
-        progress: told how far it is.
+        progress: called while the backup is restored.
 
     Raises:
         DatabaseUnavailable: the database does not answer.
-        DatabaseError: the file is no such backup, it is damaged or of a newer version, the database holds slides or is in
-            use, or PostgreSQL's programs are missing. The database is as it was.
+        DatabaseError: the file is no such backup, is damaged or of a newer version, the database holds slides or is in
+            use, or PostgreSQL's programs are missing or fail. The database is as it was.
     """
     backup = _examined(file, is_sqlite=database.file is not None)
     slides = _slides_in(database)
@@ -85,7 +87,7 @@ def restore(database: Database, file: Path, *, replace: bool, progress: Progress
             "back it up first, then give --replace, or name another one with --database or --data"
         )
     if database.file is not None:
-        database.close()  # our own connection would count as somebody who uses it
+        database.close()  # this connection would count as one that uses the database
         sqlite_copy.copy_in(file, database.file, progress)
     else:
         postgresql_archive.restore(database, file, progress)
@@ -137,16 +139,10 @@ def _examined(file: Path, *, is_sqlite: bool) -> Backup:
 
 
 @contextmanager
-def _written_whole(file: Path) -> Iterator[Path]:
-    """Yield a path beside `file` to write to; it takes the name of `file` at the end, and is gone if anything is raised."""
-    part = file.with_name(f".{file.name}.{os.getpid()}.part")
+def _backup_file(file: Path) -> Iterator[Path]:
+    """Yield a file to write the backup to; it takes the name `file` once it is whole and on disk."""
     try:
-        os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-        yield part
-        with part.open("rb+") as written:
-            os.fsync(written.fileno())
-        part.replace(file)
+        with replacing_file(file, private=True, durable=True) as part:
+            yield part
     except OSError as error:
         raise DatabaseError(f"the backup {file} cannot be written: {error.strerror}") from error
-    finally:
-        part.unlink(missing_ok=True)

@@ -1,6 +1,6 @@
-"""A PostgreSQL database as an archive of pg_dump, and back, by the programs that come with every PostgreSQL.
+"""Dumping a PostgreSQL database into an archive of pg_dump, and restoring it, with PostgreSQL's own client programs.
 
-Only what is ours is written and replaced: a laboratory may keep other tables in the same database.
+Only smearcount's tables and views are dumped and replaced: a laboratory may keep other tables in the same database.
 """
 
 import re
@@ -20,26 +20,27 @@ from smearcount.db.engine.database import Database
 from smearcount.db.errors import DatabaseError
 from smearcount.db.schema import Base
 
-#: All views of ours, those that are built on others before them. They are made by migrations, so nothing else lists them.
+#: All views of smearcount; a view comes before those on which it is built. Migrations create them, so only this lists them.
 VIEWS = (
     "slide_summary", "slide_differential", "slide_cells", "signatures", "reviewed_calls", "automatic_calls",
 )  # fmt: skip
 _TABLES = ("alembic_version", *Base.metadata.tables)
 
-# Ours go before the archive's come, in one transaction. What a site has built on our views keeps them from being dropped:
-# then nothing happens, and the message names it, as it does not when several are dropped by one statement.
+# Drops smearcount's tables and views before the archive creates its own, in one transaction. A view that a site has built on
+# one of these keeps it from being dropped. Then nothing is changed, and PostgreSQL's message names that view; it would not if
+# one statement dropped several views.
 _DROP = "SET client_min_messages = warning;\n" + "".join(
     [f"DROP VIEW IF EXISTS {view};\n" for view in VIEWS] + [f"DROP TABLE IF EXISTS {', '.join(_TABLES)};\n"]
 )
 
-#: Of what a program says on its way, to find the reason in when it fails.
+#: Number of a program's last lines that are kept, to find the reason in them if it fails.
 _LINES_KEPT = 50
 
 _COPY_BEGINS, _COPY_ENDS = b"COPY ", b"\\.\n"
 
 
 def dump(database: Database, part: Path, progress: Callable[[int], None]) -> None:
-    """Write one state of our tables and views into the file `part`, while others read and write.
+    """Dump one state of smearcount's tables and views into the file `part`, while others read and write them.
 
     Raises:
         DatabaseUnavailable: the database does not answer.
@@ -54,7 +55,7 @@ def dump(database: Database, part: Path, progress: Callable[[int], None]) -> Non
     with (
         _address(database) as address,
         _running(
-            # The lines read below are translated otherwise.
+            # Without LC_ALL=C, the lines that are read below would be translated.
             ["env", "LC_ALL=C", program, *options, *(f"--table={name}" for name in names), f"--dbname={address}"],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -72,11 +73,11 @@ def dump(database: Database, part: Path, progress: Callable[[int], None]) -> Non
 
 
 def restore(database: Database, file: Path, progress: Callable[[int], None]) -> None:
-    """Put the tables and views in an archive in the place of ours, all or nothing.
+    """Replace smearcount's tables and views by those in an archive, all of them or nothing.
 
     Raises:
         DatabaseUnavailable: the database does not answer.
-        DatabaseError: somebody uses the database, the programs are missing, or the archive cannot be read or restored.
+        DatabaseError: a process uses the database, the programs are missing, or the archive cannot be read or restored.
     """
     reader, writer = _program("pg_restore", database), _program("psql", database)
     _require_unused(database)
@@ -104,7 +105,7 @@ def restore(database: Database, file: Path, progress: Callable[[int], None]) -> 
             for done, line in _tables_begun(_lines(archive.stdout)):
                 session.stdin.write(line)
                 progress(100 * done // tables)
-            # Only now is it sure that the archive was whole. A session that is killed before its end undoes everything.
+            # Only now it is certain that the archive was whole. If the session is killed before its end, it undoes everything.
             is_whole = archive.wait() == 0
             if is_whole:
                 session.stdin.close()
@@ -117,7 +118,7 @@ def restore(database: Database, file: Path, progress: Callable[[int], None]) -> 
 
 
 def revision_in_file(file: Path) -> str | None:
-    """Return the migration that the database in an archive is at; None where it is not one of ours.
+    """Return the migration that the database in an archive is at; None if it is none of smearcount.
 
     Raises:
         DatabaseError: pg_restore is missing, or cannot read the archive.
@@ -128,10 +129,15 @@ def revision_in_file(file: Path) -> str | None:
 
 
 def _program(name: str, database: Database | None = None) -> str:
-    """Return the path of one of PostgreSQL's programs that can serve a database.
+    """Return the path of one of PostgreSQL's client programs.
+
+    Args:
+        name: of the program.
+        database: the database with whose server it must get along; None for any.
 
     Raises:
-        DatabaseError: there is none; says what to do.
+        DatabaseUnavailable: the database does not answer.
+        DatabaseError: there is no such program, or it is too old for the server; the message says what to do.
     """
     path = shutil.which(name)
     if path is None:
@@ -173,7 +179,7 @@ def _require_unused(database: Database) -> None:
 def _address(database: Database) -> Iterator[str]:
     """Yield the database's address for PostgreSQL's programs, with the password in a file.
 
-    On the command line, or in a URL there, everybody on the machine could read it.
+    On a command line, everybody on the machine could read the password.
     """
     url = database.url
     address = URL.create(
@@ -193,7 +199,7 @@ def _address(database: Database) -> Iterator[str]:
 def _running(
     command: list[str], *, stdin: int = subprocess.DEVNULL, stdout: int, stderr: int | IO[bytes]
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a program; it does not outlive the context, whatever ends it."""
+    """Run a program; it is killed when the context ends, in whatever way."""
     process = subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=stderr)
     try:
         yield process
@@ -209,7 +215,7 @@ def _running(
 def _close(pipe: IO[bytes]) -> None:
     try:
         pipe.close()
-    except BrokenPipeError:  # what was still to be written has lost its reader, which is known already
+    except BrokenPipeError:  # the program has ended before it read everything, which the caller has noticed already
         return
 
 
@@ -226,7 +232,7 @@ def _lines(pipe: IO[bytes] | None) -> Iterator[bytes]:
 
 
 def _tables_begun(script: Iterator[bytes]) -> Iterator[tuple[int, bytes]]:
-    """Yield the lines of a script, each with the number of tables whose rows were complete before it."""
+    """Yield the lines of a script of pg_restore, each with the number of tables whose rows are complete before it."""
     done, is_copying = 0, False
     for line in script:
         yield done, line

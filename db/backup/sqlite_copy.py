@@ -1,4 +1,4 @@
-"""A SQLite database copied page by page, by SQLite's own means: out of a database in use, and into one that is not."""
+"""Copying a SQLite database page by page, by SQLite's own means: out of one that is in use, and into one that is not."""
 
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -9,39 +9,39 @@ from urllib.parse import quote
 from smearcount.db.engine.database import Database
 from smearcount.db.errors import DatabaseError
 
-#: Pages between two looks at how far it is; 4 MB.
+#: Number of pages, 4 MB together, between two calls of the progress function.
 _PAGES = 1024
 
-#: How long to wait for those that are about to close the database, in seconds.
+#: Time to wait for processes that are about to close the database, in seconds.
 _IN_USE_SECONDS = 1.0
 
 
 def copy_out(database: Database, part: Path, progress: Callable[[int], None]) -> None:
-    """Copy one state of the database into the empty file `part`, while others read and write.
+    """Copy one state of the database into the empty file `part`, while other processes read and write the database.
 
     Raises:
         DatabaseError: the file cannot be written, or the copy is damaged.
     """
     with database.reading() as connection, _translated(f"the database {database.shown} cannot be copied"):
-        # The transaction must have begun to read: only then does the copy stay with the state it began with. Without
-        # it SQLite begins anew whenever somebody writes, and while cells are counted never comes to an end.
+        # The transaction must have read something, so that the copy keeps the state with which it begins. Otherwise SQLite
+        # starts over whenever another process writes, and while cells are counted it never comes to an end.
         connection.exec_driver_sql("SELECT count(*) FROM alembic_version").all()
         source = connection.connection.driver_connection
         assert isinstance(source, sqlite3.Connection)  # noqa: S101 (for the type checker)
         with closing(sqlite3.connect(part)) as target:
-            # Nobody reads it yet, and it is put on disk as a whole when it is done.
+            # Nobody reads the copy yet, and the caller syncs the whole file at the end.
             target.execute("PRAGMA synchronous = OFF")
             source.backup(target, pages=_PAGES, progress=_in_percent(progress))
-            # As the database had it, the copy could not be read from a medium that cannot be written to.
+            # In WAL mode, as the database is, the copy could not be read from a read-only medium.
             target.execute("PRAGMA journal_mode = DELETE")
             _require_whole(target, part)
 
 
 def copy_in(file: Path, place: Path, progress: Callable[[int], None]) -> None:
-    """Put the copy `file` in the place of the database at `place`, all or nothing, even through a power cut.
+    """Replace the database at `place` by the copy `file`, all of it or nothing, even if the power fails meanwhile.
 
     Raises:
-        DatabaseError: somebody uses the database, the copy is damaged, or the database cannot be written.
+        DatabaseError: a process uses the database, the copy is damaged, or the database cannot be written.
     """
     was_there = place.exists()
     try:
@@ -63,7 +63,11 @@ def copy_in(file: Path, place: Path, progress: Callable[[int], None]) -> None:
 
 
 def revision_in_file(file: Path) -> str | None:
-    """Return the migration that the database in a copy is at; None where it is not one of ours."""
+    """Return the migration that the database in a copy is at; None if it is none of smearcount.
+
+    Raises:
+        DatabaseError: the copy cannot be read.
+    """
     with _translated(f"{file} cannot be read"), closing(_open_copy(file)) as source:
         if not source.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone():
             return None
@@ -77,7 +81,8 @@ def _open_copy(file: Path) -> sqlite3.Connection:
 
 def _keep_others_out(target: sqlite3.Connection, place: Path) -> None:
     try:
-        # Whoever has the database open keeps it from leaving WAL; the lock taken next is held until the end.
+        # SQLite cannot leave WAL mode while another process has the database open. The lock that is taken next is held
+        # until the connection is closed.
         target.execute("PRAGMA journal_mode = DELETE")
         target.execute("PRAGMA locking_mode = EXCLUSIVE")
         target.execute("BEGIN EXCLUSIVE")
@@ -94,7 +99,7 @@ def _require_whole(copy: sqlite3.Connection, file: Path) -> None:
     found = copy.execute("PRAGMA quick_check(1)").fetchone()[0]
     if found != "ok":
         raise DatabaseError(f"the copy {file} is damaged: {found}")
-    # SQLite takes what is missing of the last page for zeros. With WAL, the rest may be in the file beside it.
+    # SQLite reads the missing end of a file as zeros. In WAL mode the end may be in the file beside it.
     expected = _number(copy, "page_count") * _number(copy, "page_size")
     is_wal = copy.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
     if file.stat().st_size < expected and not is_wal:

@@ -1,4 +1,4 @@
-"""The connection: one database, SQLite or PostgreSQL, with transactions for reading and for writing."""
+"""The database, SQLite or PostgreSQL, with transactions for reading and for writing."""
 
 import sqlite3
 import time
@@ -12,19 +12,23 @@ from sqlalchemy.engine import URL, make_url
 
 from smearcount.db.errors import DatabaseError, DatabaseUnavailable
 
-#: How long a writer waits for another one before it gives up, in seconds.
+#: Time that a writer waits for another one before it gives up, in seconds.
 SQLITE_BUSY_SECONDS = 10
+#: Time within which a PostgreSQL server must answer a new connection, in seconds.
 POSTGRESQL_CONNECT_SECONDS = 5
 
 
 class Database:
-    """A database that transactions can be opened on; connects when first used, and again after a lost connection."""
+    """A database on which transactions can be opened.
+
+    It connects when it is first used, and again after a connection was lost. Threads may share it.
+    """
 
     def __init__(self, url: str) -> None:
-        """Prepare for the database at `url`; nothing is connected yet.
+        """Prepare for the database at `url`; this does not connect yet.
 
         Raises:
-            DatabaseError: the URL is not one of a supported database.
+            DatabaseError: the URL is none of a supported database.
         """
         self.url = _checked_url(url)
         self.engine = _engine(self.url)
@@ -36,30 +40,30 @@ class Database:
         self.close()
 
     def close(self) -> None:
-        """Close all connections."""
+        """Close all connections; the next transaction opens a new one."""
         self.engine.dispose()
 
     @property
     def shown(self) -> str:
-        """The URL without its password, for people."""
+        """The URL without its password, for messages."""
         return self.url.render_as_string(hide_password=True)
 
     @property
     def file(self) -> Path | None:
-        """The file of a SQLite database."""
+        """The file of a SQLite database; None for PostgreSQL."""
         is_file = self.url.get_backend_name() == "sqlite" and self.url.database
         return Path(str(self.url.database)) if is_file else None
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """Open a transaction that sees one state of the database.
+        """Open a transaction that sees one state of the database from its first query to its end.
 
         Raises:
-            DatabaseUnavailable: it does not answer; another try may succeed.
-            DatabaseError: it answers, but cannot be used.
+            DatabaseUnavailable: the database does not answer; another try may succeed.
+            DatabaseError: the database answers, but cannot be used.
         """
-        # PostgreSQL by itself would let each query of a transaction see another state: an image could be missed
-        # because it was pending for the one and counted for the next.
+        # By default each query of a PostgreSQL transaction sees a state of its own: an image that is pending for one
+        # query and counted for another could be in neither number.
         options = {"isolation_level": "REPEATABLE READ"} if self.engine.dialect.name == "postgresql" else {}
         with (
             _translated(self.shown),
@@ -70,11 +74,14 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """Open a transaction to write in; committed at the end, undone when anything is raised.
+        """Open a transaction to write in: it is committed at the end, or rolled back if anything is raised.
+
+        On SQLite it holds the database's one write lock from its beginning. On PostgreSQL it sees what other transactions
+        commit meanwhile; `db.engine.locking` keeps them from rows.
 
         Raises:
-            DatabaseUnavailable: it does not answer, is locked or full; nothing was written.
-            DatabaseError: it answers, but cannot be used.
+            DatabaseUnavailable: the database does not answer, is locked or full; nothing was written.
+            DatabaseError: the database answers, but cannot be used; nothing was written.
         """
         options = {"smearcount_writes": True}
         with (
@@ -86,7 +93,7 @@ class Database:
 
 
 def without_password(url: str) -> str:
-    """Return a URL of a database or a broker as it may be shown."""
+    """Return the URL of a database or a broker without its password."""
     return make_url(url).render_as_string(hide_password=True)
 
 
@@ -115,7 +122,7 @@ def _engine(url: URL) -> Engine:
             connect_args={
                 "connect_timeout": POSTGRESQL_CONNECT_SECONDS,
                 "application_name": "smearcount",
-                # A server that vanished without a word is noticed in half a minute, not in hours.
+                # The client notices within half a minute, and not within hours, that the server's machine is gone.
                 "keepalives_idle": 10,
                 "keepalives_interval": 5,
                 "keepalives_count": 4,
@@ -132,8 +139,8 @@ def _engine(url: URL) -> Engine:
 
 
 def _prepare_postgresql(connection: Any, _record: object) -> None:
-    # The other way round: of a machine that vanished without a word, the server keeps the locks for hours, and whoever
-    # works on the same slide or wants the same inbox waits, unless it looks sooner whether the machine is still there.
+    # The server, too, must notice that a client's machine is gone. By default it keeps the client's locks for hours, and
+    # workers at the same slide and watchers of the same inbox would wait for as long.
     settings = {"keepalives_idle": "10", "keepalives_interval": "5", "keepalives_count": "4", "user_timeout": "30000"}
     chosen = ", ".join(f"set_config('tcp_{name}', '{value}', false)" for name, value in settings.items())
     with connection.cursor() as cursor:
@@ -142,26 +149,26 @@ def _prepare_postgresql(connection: Any, _record: object) -> None:
 
 
 def _begin_postgresql(connection: Connection) -> None:
-    # Rows that are written are found by their keys. While a table is small the server would rather read it as a whole,
-    # and it keeps a plan that it has made, for a minute or until the table has its first thousands of rows.
+    # Writing statements find their rows by keys. While a table is small, the server prefers to read it as a whole, and it
+    # keeps such a plan for a minute or until the table has some thousand rows.
     if connection.get_execution_options().get("smearcount_writes", False):
         connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # transactions are begun by _begin_sqlite, not by the driver
+    connection.isolation_level = None  # _begin_sqlite begins transactions, not the driver
     cursor = connection.cursor()
     _use_wal(cursor)
-    # With WAL a power cut may lose the last transactions but never damages the file; what is lost is found again by
-    # the next scan, since the images are still in the inbox.
+    # With WAL and this setting, a power cut may lose the last transactions but never damages the file. The next scan
+    # finds again what was lost, since the images are still in the inbox.
     cursor.execute("PRAGMA synchronous = NORMAL")
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.close()
 
 
 def _use_wal(cursor: Any) -> None:
-    # Of several processes that make the file at the same moment, all but one are told "locked" at once: for this
-    # statement alone SQLite waits for nobody, whatever the timeout.
+    # For this statement alone, SQLite ignores its timeout: if several processes make the file at the same moment, all but
+    # one of them fail at once with "locked".
     deadline = time.monotonic() + SQLITE_BUSY_SECONDS
     while True:
         try:
@@ -175,8 +182,8 @@ def _use_wal(cursor: Any) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    # A transaction that starts by reading and then writes can fail at once with "locked", whatever the timeout;
-    # one that takes the write lock first waits its turn.
+    # A transaction that reads first and then writes may fail at once with "locked", whatever the timeout is. One that
+    # takes the write lock first waits for its turn.
     writes = connection.get_execution_options().get("smearcount_writes", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 

@@ -1,4 +1,4 @@
-"""One watcher per inbox: whoever holds the lease watches, and it is free again the moment its holder is gone."""
+"""One watcher per inbox: a watcher holds the lease of its inbox, which is free again as soon as its process has ended."""
 
 import fcntl
 from pathlib import Path
@@ -9,34 +9,37 @@ from sqlalchemy import Connection, exc, text
 from smearcount.db.engine.database import Database
 from smearcount.db.errors import DatabaseUnavailable
 
-#: First key of our PostgreSQL locks, so that they meet no other program's; the second is the inbox.
+#: First key of the PostgreSQL locks, which keeps them apart from those of other programs; the second is the inbox.
 _LOCK_SPACE = 0x736D63
 
 
 class InboxLease:
     """The right to watch one inbox.
 
-    On SQLite, which serves one machine, it is a lock on a file beside the database; on PostgreSQL a lock of a
-    connection held open for it. Both end with the process, however it ends.
+    On SQLite, which serves one machine, the lease is a lock on a file beside the database. On PostgreSQL it is an advisory
+    lock of a connection that stays open for it. Both end with the process, however that ends.
     """
 
     def __init__(self, database: Database, inbox_id: int) -> None:
-        """Prepare; nothing is held yet."""
+        """Prepare a lease; `take` takes it."""
         self._database = database
         self._inbox_id = inbox_id
         self._file: IO[bytes] | None = None
         self._connection: Connection | None = None
 
     def take(self) -> bool:
-        """Take the lease; return False if another watcher has it. Taking it again makes sure that it is still held.
+        """Take the lease, or check that it is still held.
+
+        Returns:
+            Whether the lease is held; False if another watcher holds it.
 
         Raises:
-            DatabaseUnavailable: the database does not answer.
+            DatabaseUnavailable: the database does not answer, or the lock file cannot be used; the lease is not held.
         """
         return self._take_lock() if self._database.file is None else self._lock_file(self._database.file)
 
     def release(self) -> None:
-        """Give the lease back."""
+        """Give the lease back, if it is held."""
         if self._file is not None:
             self._file.close()
             self._file = None

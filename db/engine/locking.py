@@ -1,7 +1,7 @@
-"""The order in which rows are locked: slides before images, and each by their ids.
+"""Locks of rows, and their order: slides before images, and both by ascending ids.
 
-Two transactions that take the same locks in the same order may wait for each other's end, but never for each other.
-PostgreSQL ends one of two that do. SQLite lets only one transaction write at a time, so there is nothing to lock.
+If all transactions lock in the same order, one may wait until another ends, but two never wait for each other. PostgreSQL
+would abort one of two that do (a deadlock). SQLite lets only one transaction write at a time, so it needs no such locks.
 """
 
 from collections.abc import Mapping
@@ -14,12 +14,12 @@ from smearcount.db.schema import Image, Slide
 def lock_slides(
     connection: Connection, condition: ColumnElement[bool], parameters: Mapping[str, object] | None = None
 ) -> None:
-    """Keep all others from writing to the slides until the transaction ends; before `lock_images`, never after.
+    """Keep other transactions from writing to slides until this one ends; never call this after `lock_images`.
 
     Args:
-        connection: of the transaction.
-        condition: which slides.
-        parameters: what the names in the condition stand for, where it has any.
+        connection: of a writing transaction.
+        condition: which slides to lock.
+        parameters: values of the condition's named parameters, if it has any.
     """
     if connection.dialect.name != "sqlite":
         connection.execute(select(Slide.id).where(condition).order_by(Slide.id).with_for_update(), parameters).all()
@@ -28,6 +28,6 @@ def lock_slides(
 def lock_images(
     connection: Connection, condition: ColumnElement[bool], parameters: Mapping[str, object] | None = None
 ) -> None:
-    """Keep all others from writing to the images until the transaction ends; arguments as for `lock_slides`."""
+    """Keep other transactions from writing to images until this one ends; arguments as for `lock_slides`."""
     if connection.dialect.name != "sqlite":
         connection.execute(select(Image.id).where(condition).order_by(Image.id).with_for_update(), parameters).all()

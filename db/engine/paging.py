@@ -1,7 +1,7 @@
-"""Where a page of a list ends and the next begins: the sort values of its last line, as a text that means nothing.
+"""Cursors: a cursor holds the sort values of a page's last line, as an opaque text that names the next page.
 
-The next page is found by those values through an index, so that it costs no more than the first one, and lines that
-come or go meanwhile shift nothing.
+The database finds the next page by these values through an index. So every page costs as much as the first one, and lines that
+are added or removed meanwhile shift nothing.
 """
 
 import base64
@@ -11,23 +11,33 @@ from datetime import datetime
 
 from smearcount.db.errors import UnknownPage
 
-#: The largest number that either database keeps in a key.
+#: Largest number that both databases can store in a key.
 _LARGEST_KEY = 2**63 - 1
 
 Value = str | int | float | datetime
 
 
 def cursor(kind: str, values: Sequence[Value]) -> str:
-    """Return the text that names the page after the line with these values, in a list of that kind."""
+    """Return the cursor of the page after a line.
+
+    Args:
+        kind: which list it is, and in which order.
+        values: the sort values of the line.
+    """
     plain = [value.isoformat() if isinstance(value, datetime) else value for value in values]
     return base64.urlsafe_b64encode(json.dumps([kind, *plain]).encode()).decode().rstrip("=")
 
 
 def values_of(after: str, kind: str, types: Sequence[type[Value]]) -> list[Value]:
-    """Return the values that `cursor` was given, which are of these types.
+    """Return the sort values in a cursor.
+
+    Args:
+        after: the cursor, which may come from outside.
+        kind: as for `cursor`.
+        types: types of the values, in their order.
 
     Raises:
-        UnknownPage: the text was not made by `cursor` for a list of that kind.
+        UnknownPage: the text is no cursor of a list of that kind.
     """
     try:
         found = json.loads(base64.b64decode(after + "=" * (-len(after) % 4), altchars=b"-_", validate=True))
@@ -38,12 +48,12 @@ def values_of(after: str, kind: str, types: Sequence[type[Value]]) -> list[Value
 
 
 def is_key(number: int) -> bool:
-    """Say whether a number can be that of a row; SQLite cannot even be asked for a larger one."""
+    """Return whether a number can be the id of a row; SQLite's driver fails with a larger one."""
     return 0 <= number <= _LARGEST_KEY
 
 
 def is_storable(text: str) -> bool:
-    """Say whether both databases can hold a text: PostgreSQL takes no NUL, and half a character is no text at all."""
+    """Return whether both databases can store a text: PostgreSQL refuses NUL, and lone surrogates have no UTF-8."""
     return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
 
 

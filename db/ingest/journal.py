@@ -1,78 +1,44 @@
-"""The watcher's side: every settled file becomes a row before anything else happens to it."""
+"""The journal of files: the watcher stores every settled file as a row before anything else happens to it."""
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from collections.abc import Collection, Iterable, Sequence
+from datetime import UTC, datetime
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    RowMapping,
-    and_,
-    bindparam,
-    func,
-    or_,
-    select,
-    update,
-)
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy import Connection, RowMapping, bindparam, or_, select, update
 
-from smearcount.db.engine.bulk import insert_new
+from smearcount.db.engine.bulk import insert_missing_rows
 from smearcount.db.engine.database import Database
 from smearcount.db.engine.locking import lock_images, lock_slides
-from smearcount.db.engine.parameters import among
-from smearcount.db.ingest.work_items import ARE_OPEN
-from smearcount.db.records import Batch, Journalled, JournalledFile, KnownFile, SeenFile
-from smearcount.db.schema import IS_COUNTED, IS_CURRENT, IS_OPEN, OPEN_STATES, Image, ImageState, Inbox, Slide
-from smearcount.inbox.paths import joined, to_text
+from smearcount.db.engine.parameters import in_list
+from smearcount.db.records import Journalled, JournalledFile, KnownFile, SeenFile
+from smearcount.db.schema import IS_CURRENT, OPEN_STATES, Image, ImageState, Inbox, Slide
+from smearcount.inbox.paths import joined
 from smearcount.inbox.versions import FileVersion
 
-#: Reasons that a later look at the same, unchanged file may overturn.
+#: Codes of refusals that a later look at the same, unchanged file may overturn.
 REVIVABLE = frozenset({"gone", "empty", "no-slide", "leaves-inbox"})
 
 _FILES_PER_STATEMENT = 500
 
-#: Nothing is put off for longer than this.
-_LONGEST_WAIT = timedelta(minutes=1)
-
-# Asked for every folder: made once, since making it anew takes longer than the answer.
+# Run for every folder, so it is built only once: building it takes longer than the answer.
 _CURRENT_ROWS = select(Image.id, Image.filename, Image.size, Image.mtime_ns, Image.reason_code).where(
     Image.inbox_id == bindparam("inbox"),
     Image.folder == bindparam("in_folder"),
-    among(Image.filename, "names"),
+    in_list(Image.filename, "names"),
     IS_CURRENT,
 )
 
 
-def register_inbox(database: Database, name: str, root: str) -> int:
-    """Return the id of the inbox `name` (in the form of `inbox.paths`); a known one keeps the place that it has.
-
-    A new one lies at the absolute path `root`, as `os` functions give it.
-    """
-    with database.writing() as connection:
-        insert_new(connection, Inbox, [{"name": name, "root": to_text(root), "arriving": 0}])
-        return connection.execute(select(Inbox.id).where(Inbox.name == name)).scalar_one()
-
-
-def place_inbox(database: Database, inbox_id: int, root: str) -> None:
-    """Note that the watcher's machine sees the inbox at the absolute path `root`; only for whoever holds its lease."""
-    with database.writing() as connection:
-        connection.execute(update(Inbox).where(Inbox.id == inbox_id).values(root=to_text(root)))
-
-
-def note_watch(database: Database, inbox_id: int, *, arriving: int, is_whole_scan: bool) -> None:
-    """Write down that the watcher lives, how many files are still arriving, and whether a full scan has ended."""
-    now = datetime.now(UTC)
-    values: dict[str, object] = {"watched_at": now, "arriving": arriving}
-    if is_whole_scan:
-        values["scanned_at"] = now
-    with database.writing() as connection:
-        connection.execute(update(Inbox).where(Inbox.id == inbox_id).values(values))
-
-
 def known_in_folder(database: Database, inbox_id: int, folder: str) -> dict[str, KnownFile]:
-    """Return the journalled files of one folder; they need no second look while nothing of what is returned changes."""
+    """Return the journalled files of one folder by their names.
+
+    A file needs no second look while it has the version that is returned for it and nothing was held against it.
+
+    Args:
+        database: where the journal is.
+        inbox_id: the inbox.
+        folder: path within the inbox, in the form of `inbox.paths`.
+    """
     with database.reading() as connection:
         rows = connection.execute(
             select(Image.filename, Image.size, Image.mtime_ns, Image.reason_code).where(
@@ -86,7 +52,7 @@ def known_in_folder(database: Database, inbox_id: int, folder: str) -> dict[str,
 
 
 def newest_files(database: Database, inbox: str, *, at_most: int) -> list[JournalledFile]:
-    """Return the files of an inbox that came last, without those that could not be counted; newest first."""
+    """Return the files that came last into an inbox, newest first; refused and superseded ones are left out."""
     could_be_counted = [*OPEN_STATES, ImageState.DONE, ImageState.DUPLICATE]
     query = (
         select(Image.folder, Image.filename, Image.size, Image.mtime_ns, Image.state)
@@ -103,9 +69,13 @@ def newest_files(database: Database, inbox: str, *, at_most: int) -> list[Journa
 
 
 def record(database: Database, inbox_id: int, files: Sequence[SeenFile]) -> Journalled:
-    """Journal files: new ones begin pending, or quarantined with the reason; changed ones supersede their old row.
+    """Journal files of an inbox in one transaction: all of them, or none if anything is raised.
 
-    Recording the same file again changes nothing. All of it is committed, or nothing.
+    A new file begins as pending, or as quarantined if it comes with a refusal. A changed file supersedes its earlier row.
+    Journalling the same version again changes nothing.
+
+    Returns:
+        How many rows are new, and how many were superseded or refused.
     """
     total = Journalled()
     if not files:
@@ -117,128 +87,6 @@ def record(database: Database, inbox_id: int, files: Sequence[SeenFile]) -> Jour
     return total
 
 
-def take_batches(database: Database, inbox_id: int, *, at_most: int, batch_size: int) -> list[Batch]:
-    """Mark up to `at_most` pending images as queued and return them as batches of one slide each, oldest first."""
-    now = datetime.now(UTC)
-    pending = (
-        select(Image.id, Image.slide_id, Image.reason_code)
-        .where(
-            IS_OPEN,
-            Image.state == ImageState.PENDING,
-            Image.inbox_id == inbox_id,
-            Image.slide_id.is_not(None),
-            or_(Image.not_before.is_(None), _is_past(Image.not_before, now)),
-        )
-        .order_by(Image.id)
-    )
-    with database.reading() as connection:
-        # Asked several times a second; an answer of "nothing" must not cost the workers SQLite's one write lock.
-        if connection.execute(pending.limit(1)).first() is None:
-            return []
-    with database.writing() as connection:
-        rows = connection.execute(pending.limit(at_most)).all()
-        of_slide: dict[int, list[int]] = defaultdict(list)
-        complained_of: set[int] = set()
-        for image_id, slide_id, code in rows:
-            if slide_id is not None:
-                of_slide[slide_id].append(image_id)
-            if code is not None:
-                complained_of.add(image_id)
-        _set_open_state(connection, [row.id for row in rows], ImageState.QUEUED, queued_at=now)
-    return [
-        Batch(slide_id, part, tuple(sorted(complained_of.intersection(part))) if complained_of else ())
-        for slide_id, ids in of_slide.items()
-        for part in (tuple(ids[start : start + batch_size]) for start in range(0, len(ids), batch_size))
-    ]
-
-
-def put_back(database: Database, batches: Iterable[Batch]) -> None:
-    """Make the images of batches that did not reach the queue pending again."""
-    ids = [image_id for batch in batches for image_id in batch.image_ids]
-    with database.writing() as connection:
-        _set_open_state(connection, ids, ImageState.PENDING, queued_at=None)
-
-
-def put_back_lost(database: Database, inbox_id: int, *, queued_before: datetime) -> int:
-    """Make images pending again that were queued before a moment and never finished; return how many."""
-    is_lost = and_(
-        IS_OPEN,
-        Image.state == ImageState.QUEUED,
-        Image.inbox_id == inbox_id,
-        or_(Image.queued_at.is_(None), _is_past(Image.queued_at, queued_before)),
-    )
-    with database.reading() as connection:
-        # Asked every few seconds; an answer of "nothing" must not cost the workers SQLite's one write lock.
-        if connection.execute(select(Image.id).where(is_lost).limit(1)).first() is None:
-            return 0
-    with database.writing() as connection:
-        lock_images(connection, is_lost)
-        return connection.execute(
-            update(Image).where(is_lost).values(state=ImageState.PENDING, queued_at=None)
-        ).rowcount
-
-
-def last_finished_was_queued_at(database: Database, *, within: timedelta) -> datetime | None:
-    """Return when the image that a worker finished last was queued; None where none was finished within that time."""
-    newest = (
-        select(Image.queued_at)
-        .where(IS_COUNTED, Image.finished_at >= datetime.now(UTC) - within)
-        .order_by(Image.finished_at.desc())
-        .limit(1)
-    )
-    with database.reading() as connection:
-        return connection.execute(newest).scalar_one_or_none()
-
-
-def count_queued(database: Database) -> int:
-    """Return how many images are in the queue or with workers, of all inboxes."""
-    with database.reading() as connection:
-        return connection.execute(
-            select(func.count()).select_from(Image).where(IS_OPEN, Image.state == ImageState.QUEUED)
-        ).scalar_one()
-
-
-def complete_slides(
-    database: Database, inbox_id: int, *, quiet: timedelta, arriving: Callable[[], Collection[str]] = tuple
-) -> list[str]:
-    """Complete and return the slides of which nothing is open or arriving, and no image came for `quiet`.
-
-    `arriving` names the slides that files are arriving for; it is asked only where a slide would be complete otherwise.
-    """
-    now = datetime.now(UTC)
-    still_open = select(Image.id).where(Image.slide_id == Slide.id, IS_OPEN).exists()
-    with database.reading() as connection:
-        due = connection.execute(
-            select(Slide.id, Slide.name).where(
-                Slide.inbox_id == inbox_id,
-                Slide.completed_at.is_(None),
-                _is_past(Slide.last_image_at, now - quiet),
-                ~still_open,
-            )
-        ).all()
-    if not due:
-        return []
-    still_arriving = arriving()
-    complete = {slide_id: name for slide_id, name in due if name not in still_arriving}
-    if not complete:
-        return []
-    with database.writing() as connection:
-        # Whoever reopens a slide at this moment is waited for first, so that the next statement sees what he did.
-        lock_slides(connection, Slide.id.in_(complete))
-        completed = connection.execute(
-            update(Slide)
-            .where(Slide.id.in_(complete), _is_past(Slide.last_image_at, now - quiet), ~still_open)
-            .values(completed_at=now)
-            .returning(Slide.name)
-        )
-        return sorted(completed.scalars())
-
-
-def _is_past(column: InstrumentedAttribute[Any], moment: datetime) -> ColumnElement[bool]:
-    """Condition that a moment was not after another; one that is yet to come was written before the clock was set back."""
-    return or_(column <= moment, column > datetime.now(UTC) + _LONGEST_WAIT)
-
-
 def _record_some(connection: Connection, inbox_id: int, files: Sequence[SeenFile], now: datetime) -> Journalled:
     last_seen = {(file.folder, file.filename): file for file in files}
     current = _current_rows(connection, inbox_id, last_seen)
@@ -247,14 +95,14 @@ def _record_some(connection: Connection, inbox_id: int, files: Sequence[SeenFile
     for key, file in last_seen.items():
         row = current.get(key)
         if row is not None:
-            if _is_settled(row, file):
+            if _is_journalled(row, file):
                 continue
             changed.append(row["id"])
         fresh.append(file)
-    # Slides first, images next, as workers do it: two who take the same locks in turn never wait for each other.
+    # Slides are locked before images, as workers do it: transactions that lock in the same order cannot deadlock.
     slides = _slide_ids(connection, inbox_id, {file.slide for file in fresh if file.slide is not None}, now)
     _supersede(connection, changed)
-    insert_new(connection, Image, [_new_row(inbox_id, file, slides, now) for file in fresh])
+    insert_missing_rows(connection, Image, [_new_row(inbox_id, file, slides, now) for file in fresh])
     refused = sum(file.refusal is not None for file in fresh)
     return Journalled(new=len(fresh) - len(changed), superseded=len(changed), refused=refused)
 
@@ -265,7 +113,7 @@ def _current_rows(
     names: dict[str, list[str]] = defaultdict(list)
     for folder, filename in paths:
         names[folder].append(filename)
-    # One query per folder: for a list of pairs SQLite would read the whole inbox each time.
+    # One query per folder: for a list of (folder, name) pairs SQLite would read the whole inbox each time.
     return {
         (folder, row["filename"]): row
         for folder, filenames in names.items()
@@ -275,8 +123,8 @@ def _current_rows(
     }
 
 
-def _is_settled(row: RowMapping, file: SeenFile) -> bool:
-    """Say whether the journal already holds this version of the file, and holds nothing against it that has changed."""
+def _is_journalled(row: RowMapping, file: SeenFile) -> bool:
+    """Return whether the row is of this version of the file and its refusal, if it has one, is still the right one."""
     if (row["size"], row["mtime_ns"]) != (file.size, file.mtime_ns):
         return False
     now_against_it = file.refusal.code if file.refusal else None
@@ -290,9 +138,9 @@ def _supersede(connection: Connection, ids: list[int]) -> None:
     lock_slides(connection, Slide.id.in_(before))
     lock_images(connection, or_(Image.id.in_(ids), Image.duplicate_of.in_(ids)))
     connection.execute(update(Image).where(Image.id.in_(ids)).values(state=ImageState.SUPERSEDED))
-    # A new version of the file may belong to another slide, should the pattern have changed; this one counts anew.
+    # If the pattern was changed, the new version belongs to another slide; the slide of the old one counts anew as well.
     connection.execute(update(Slide).where(Slide.id.in_(before)).values(completed_at=None))
-    # The same bytes elsewhere in the slide were left out because of this image; now they count.
+    # Images with the same bytes in the same slide were not counted because of this one; now one of them is.
     revived = (
         update(Image)
         .where(Image.duplicate_of.in_(ids), Image.state == ImageState.DUPLICATE)
@@ -302,11 +150,11 @@ def _supersede(connection: Connection, ids: list[int]) -> None:
 
 
 def _slide_ids(connection: Connection, inbox_id: int, names: Collection[str], now: datetime) -> dict[str, int]:
-    """Return the ids of slides that images have just come for; unknown ones begin, complete ones are reopened."""
+    """Return the ids of slides that images have just come for, by name; add unknown ones and reopen complete ones."""
     if not names:
         return {}
     rows = [{"inbox_id": inbox_id, "name": name, "first_image_at": now, "last_image_at": now} for name in sorted(names)]
-    insert_new(connection, Slide, rows)
+    insert_missing_rows(connection, Slide, rows)
     mine = (Slide.inbox_id == inbox_id) & Slide.name.in_(names)
     lock_slides(connection, mine)
     connection.execute(update(Slide).where(mine).values(last_image_at=now, completed_at=None))
@@ -330,12 +178,3 @@ def _new_row(inbox_id: int, file: SeenFile, slides: dict[str, int], now: datetim
         "reason_code": file.refusal.code if file.refusal else None,
         "reason": file.refusal.reason if file.refusal else None,
     }
-
-
-def _set_open_state(
-    connection: Connection, ids: Sequence[int], state: ImageState, *, queued_at: datetime | None
-) -> None:
-    if ids:
-        lock_images(connection, ARE_OPEN, {"ids": ids})
-        change = update(Image).where(ARE_OPEN).values(state=state, queued_at=queued_at)
-        connection.execute(change, {"ids": ids})

@@ -1,4 +1,8 @@
-"""The worker's side: beginning with a batch, and storing what came of it in one transaction."""
+"""What workers write: they begin with a batch, and store its results in one transaction.
+
+The queue may deliver a message twice, and two workers may have the same image at the same time. Storing locks the slides
+first and their images after them (see `db.engine.locking`), so one of two workers stores and the other one changes nothing.
+"""
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -6,32 +10,34 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Connection, any_, bindparam, func, insert, literal, select, update
 
-from smearcount.db.engine.bulk import change, insert_new
+from smearcount.db.engine.bulk import insert_missing_rows, update_rows
 from smearcount.db.engine.database import Database
 from smearcount.db.engine.locking import lock_images, lock_slides
-from smearcount.db.engine.parameters import among
-from smearcount.db.ingest.work_items import ARE_OPEN, lock_open_items
-from smearcount.db.records import Classified, ModelUsed, Outcome, Refused, TimeSpent, Unseen, WorkItem
+from smearcount.db.engine.parameters import in_list
+from smearcount.db.ingest.work_items import IS_LISTED_AND_OPEN, lock_open_items
+from smearcount.db.records import Classified, NotVisible, Outcome, Refused, TimeSpent, WorkItem
 from smearcount.db.schema import IS_COUNTED, Classification, Image, ImageState, Model, Slide, Work
+from smearcount.differential.model import ModelUsed
 from smearcount.inbox.mounts import Mounts
 
-#: Every inbox is where its watcher sees it.
+#: This machine sees every inbox where its watcher sees it.
 _NO_MOUNTS = Mounts()
 
 _NO_COLOUR = (None, None, None)
 
-# The statements of every batch, made once: making them anew each time took longer than running them.
-# Only PostgreSQL locks; as an array and not a subquery, so that it looks up the one slide and never reads all of them.
-_OF_IMAGES = Slide.id == any_(func.array(select(Image.slide_id).where(among(Image.id, "ids")).scalar_subquery()))
-_LOCKED_OPEN_SLIDES = select(Image.id, Image.slide_id).where(ARE_OPEN).order_by(Image.id).with_for_update()
-_COUNT_ATTEMPT = update(Image).where(ARE_OPEN).values(attempts=Image.attempts + 1)
-_TAKE_BACK_ATTEMPT = update(Image).where(ARE_OPEN, Image.attempts > 0).values(attempts=Image.attempts - 1)
+# The statements of every batch, built once: building them each time took longer than running them.
+# For PostgreSQL, which alone locks rows. With an array in the place of a subquery it looks up the one slide by its key and
+# never reads all slides.
+_OF_IMAGES = Slide.id == any_(func.array(select(Image.slide_id).where(in_list(Image.id, "ids")).scalar_subquery()))
+_LOCKED_OPEN_SLIDES = select(Image.id, Image.slide_id).where(IS_LISTED_AND_OPEN).order_by(Image.id).with_for_update()
+_COUNT_ATTEMPT = update(Image).where(IS_LISTED_AND_OPEN).values(attempts=Image.attempts + 1)
+_TAKE_BACK_ATTEMPT = update(Image).where(IS_LISTED_AND_OPEN, Image.attempts > 0).values(attempts=Image.attempts - 1)
 _COUNTED_BYTES = select(Image.slide_id, Image.sha256, Image.id).where(
-    among(Image.slide_id, "slides"),
+    in_list(Image.slide_id, "slides"),
     IS_COUNTED,
-    among(Image.sha256, "bytes"),
+    in_list(Image.sha256, "bytes"),
 )
-# Pending at once: whoever did not see it idles for a while, so that another worker gets it.
+# The image is pending again at once. The worker that does not see it idles for a while, so another worker gets it.
 _PUT_BACK = (
     update(Image)
     .where(Image.id == bindparam("image"))
@@ -52,10 +58,14 @@ _SPEND = insert(Work)
 
 
 def begin(database: Database, image_ids: Sequence[int], mounts: Mounts = _NO_MOUNTS) -> list[WorkItem]:
-    """Count an attempt for each image that is still to be classified, and return those; the others need nothing more.
+    """Count an attempt for each image that is still open, and return these images; the others are finished already.
 
-    The attempt is committed before the image is touched, so that an image that kills its worker is known by its count.
-    `mounts` says where this machine sees the inboxes.
+    The attempts are committed before any file is read, so the count shows which image kills its workers.
+
+    Args:
+        database: where images are kept.
+        image_ids: the images of a batch.
+        mounts: where this machine sees the inboxes.
     """
     with database.writing() as connection:
         return _begun(connection, lock_open_items(connection, image_ids, mounts))
@@ -64,7 +74,11 @@ def begin(database: Database, image_ids: Sequence[int], mounts: Mounts = _NO_MOU
 def begin_fresh(
     database: Database, image_ids: Sequence[int], mounts: Mounts = _NO_MOUNTS
 ) -> tuple[list[WorkItem], list[WorkItem]]:
-    """Begin, as `begin` does, with those images that no worker has begun with; return them, and those that one has."""
+    """Begin, as `begin` does, with the open images that no worker has begun with yet.
+
+    Returns:
+        The images begun with, and the open images with which a worker has begun before; their attempts are not counted.
+    """
     with database.writing() as connection:
         items = lock_open_items(connection, image_ids, mounts)
         fresh = _begun(connection, [item for item in items if item.attempts == 0])
@@ -72,9 +86,9 @@ def begin_fresh(
 
 
 def give_up_attempt(database: Database, image_ids: Sequence[int]) -> None:
-    """Take back an attempt that ended for a reason that is not the images' fault."""
+    """Take back an attempt at images that ended for a reason that lies outside the images."""
     with database.writing() as connection:
-        lock_images(connection, ARE_OPEN, {"ids": image_ids})
+        lock_images(connection, IS_LISTED_AND_OPEN, {"ids": image_ids})
         connection.execute(_TAKE_BACK_ATTEMPT, {"ids": image_ids})
 
 
@@ -86,11 +100,19 @@ def store(
     spent: TimeSpent | None = None,
     trace: str | None = None,
 ) -> None:
-    """Store the outcomes of images of one slide, all or nothing; storing the same ones again changes nothing.
+    """Store the outcomes of images in one transaction; storing the same ones again changes no result.
 
-    An image that was superseded meanwhile, or finished by another worker, stays as it is. The time spent is added up
-    however often the work was done. The row of it is of the very moment at which its images are finished: that is how an
-    image is followed back to the message it came with, `trace`.
+    An image that was superseded meanwhile, or finished by another worker, stays as it is. The time spent is added even if
+    the work was done before. Its row has exactly the time at which the images are finished, which is how an image is
+    followed back to its message.
+
+    Args:
+        database: where results are kept.
+        model: the classifier that was used.
+        worker: name of the worker.
+        outcomes: at most one for each image.
+        spent: what the time of the batch went into, in seconds; None stores no time.
+        trace: id of the message that the batch came with.
     """
     now = datetime.now(UTC)
     with database.writing() as connection:
@@ -101,7 +123,7 @@ def store(
         for outcome in mine:
             if isinstance(outcome, Refused):
                 _quarantine(connection, outcome, now)
-        _put_back(connection, [outcome for outcome in mine if isinstance(outcome, Unseen)])
+        _put_back(connection, [outcome for outcome in mine if isinstance(outcome, NotVisible)])
         if spent is not None:
             row = {"worker": worker, "at": now, "images": spent.images, "reading_seconds": spent.reading}
             row |= {"decoding_seconds": spent.decoding, "network_seconds": spent.network, "trace": trace}
@@ -115,7 +137,7 @@ def _begun(connection: Connection, items: Sequence[WorkItem]) -> list[WorkItem]:
 
 
 def _lock_open(connection: Connection, ids: Sequence[int]) -> dict[int, int]:
-    """Return the slide of each image that is still open, and keep other workers from storing for these slides."""
+    """Return the slide of each image that is still open, and lock these slides until the transaction ends."""
     lock_slides(connection, _OF_IMAGES, {"ids": ids})
     rows = connection.execute(_LOCKED_OPEN_SLIDES, {"ids": ids})
     return {image_id: slide_id for image_id, slide_id in rows if slide_id is not None}
@@ -151,7 +173,7 @@ def _store_classified(
                 "reason_code": None,
             }
         )
-    change(connection, Image, finished)
+    update_rows(connection, Image, finished)
     model_id = _model_id(connection, model)
     rows = [
         {
@@ -161,14 +183,14 @@ def _store_classified(
             "confidence": outcome.confidence,
             "probabilities": list(outcome.probabilities),
             "identified": outcome.identified,
-            "unlikeness": outcome.unlikeness,
+            "unlikeness": outcome.ood_score,
             **dict(zip(("red", "green", "blue"), outcome.colour or _NO_COLOUR, strict=True)),
             "worker": worker,
             "classified_at": now,
         }
         for outcome in to_count
     ]
-    insert_new(connection, Classification, rows)
+    insert_missing_rows(connection, Classification, rows)
 
 
 def _counted_bytes(
@@ -184,7 +206,7 @@ def _model_id(connection: Connection, model: ModelUsed) -> int:
     known = connection.execute(_MODEL_ID, row).scalar_one_or_none()
     if known is not None:
         return known
-    insert_new(connection, Model, [row])
+    insert_missing_rows(connection, Model, [row])
     return connection.execute(_MODEL_ID, row).scalar_one()
 
 
@@ -202,7 +224,7 @@ def _quarantine(connection: Connection, refused: Refused, now: datetime) -> None
     )
 
 
-def _put_back(connection: Connection, unseen: Sequence[Unseen]) -> None:
-    if unseen:
-        rows = [{"image": one.image_id, "code": one.code, "why": one.reason} for one in unseen]
+def _put_back(connection: Connection, not_visible: Sequence[NotVisible]) -> None:
+    if not_visible:
+        rows = [{"image": one.image_id, "code": one.code, "why": one.reason} for one in not_visible]
         connection.execute(_PUT_BACK, rows)

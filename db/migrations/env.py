@@ -1,4 +1,4 @@
-"""What Alembic runs for every migration: on the connection it is handed, in the transaction already open."""
+"""Alembic's entry point: it runs all migrations on the connection it is given, in the transaction that is open there."""
 
 from alembic import context
 

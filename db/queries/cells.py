@@ -1,4 +1,4 @@
-"""The cells of a slide as a person looks through them: by class, those that the model was least sure of first."""
+"""The cells of a slide as a person looks through them: by class, the least certain ones first."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -10,27 +10,27 @@ from sqlalchemy import ColumnElement, Float, Row, Select, case, func, literal, s
 from smearcount.db.engine.database import Database
 from smearcount.db.engine.paging import cursor, is_key, values_of
 from smearcount.db.errors import UnknownImage
+from smearcount.db.review.checks import require_slide
 from smearcount.db.review.effective_calls import CALL, EFFECTIVE_CLASS, IS_CALL, IS_REVIEW, REVIEW
-from smearcount.db.review.reviews import require_slide
-from smearcount.db.schema import IS_COUNTED, IS_QUARANTINED, Image, ImageState, Inbox, Model, Slide
+from smearcount.db.schema import IS_COUNTED, Image, ImageState, Model
 from smearcount.differential.classes import WBC_CLASSES, CellClass, ReviewClass
-from smearcount.inbox.mounts import Mounts
+from smearcount.differential.model import ModelUsed
 from smearcount.inbox.paths import joined
 
-#: The order in which classes are shown: what waits for a person's call, then as a differential is written.
+#: The order in which classes are shown: cells that wait for a person's call, then the order of a differential.
 GALLERY_ORDER: tuple[ReviewClass, ...] = (
     ReviewClass.UNIDENTIFIED,
     *(ReviewClass(cell_class.value) for cell_class in WBC_CLASSES),
     ReviewClass.ERYTHROBLAST,
     ReviewClass.PLATELET,
 )
-#: What is not counted comes after all that is.
+#: Rank of images that are not counted: after all that are.
 _LAST = len(GALLERY_ORDER)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AutomaticCall:
-    """What the newest model said of a cell."""
+    """The newest model's call of a cell."""
 
     #: The likeliest class, even where the cell is unidentified.
     cell_class: CellClass
@@ -38,18 +38,14 @@ class AutomaticCall:
     #: By class.
     probabilities: dict[CellClass, float]
     identified: bool
-    #: See `Classification.unlikeness`.
-    unlikeness: float | None
-    model_name: str
-    model_version: str
-    model_sha256: str
-    #: Confidence under which the model leaves a cell unidentified.
-    threshold: float
+    #: See `Classification.ood_score`.
+    ood_score: float | None
+    model: ModelUsed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cell:
-    """One image of a slide."""
+    """One image of a slide; times are in UTC."""
 
     id: int
     slide_id: int | None
@@ -57,18 +53,18 @@ class Cell:
     #: Path within the inbox; may identify a patient.
     path: str
     analyzer_label: str | None
-    #: None where no model has seen it.
+    #: None if no model has classified it.
     automatic: AutomaticCall | None
-    #: What it counts as; None if it is not counted.
+    #: The class as which it counts; None if it is not counted.
     effective: ReviewClass | None
-    #: The newest review; the others are None if there is none.
+    #: Newest review; if there is none, this and the next four are None.
     review_id: int | None
-    #: What it called the cell; None if nobody did, or if it went back to the automatic call.
+    #: Class that the review gave to the cell; also None if the review went back to the automatic call.
     reviewed: ReviewClass | None
     reviewer: str | None
     reviewed_at: datetime | None
     review_reason: str | None
-    #: Why it is quarantined.
+    #: Why it is quarantined; None if it is not.
     reason_code: str | None
     reason: str | None
     #: For a duplicate: the image that is counted.
@@ -81,49 +77,7 @@ class CellPage:
     """Some cells of a list."""
 
     cells: list[Cell]
-    #: What to ask for to get the next page; None at the end.
-    next: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class ImageFile:
-    """Where an image's file is; both names in the form of `inbox.paths`, which `from_text` turns back."""
-
-    #: Absolute path of the inbox on this machine.
-    root: str
-    #: Path within the inbox.
-    path: str
-    #: Bytes and time of the version that was journalled; another one may lie there by now.
-    size: int
-    mtime_ns: int
-    #: Of the bytes that were counted, or read first; None where nobody has read it.
-    sha256: str | None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class QuarantinedFile:
-    """A file that could not be counted."""
-
-    id: int
-    #: None where no slide could be told from the path.
-    slide_id: int | None
-    slide: str | None
-    inbox: str
-    path: str
-    size: int
-    reason_code: str
-    reason: str
-    attempts: int
-    seen_at: datetime
-    finished_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class QuarantinedPage:
-    """Some quarantined files of all slides."""
-
-    files: list[QuarantinedFile]
-    #: What to ask for to get the next page; None at the end.
+    #: What to pass as `after` to get the next page; None at the end.
     next: str | None
 
 
@@ -145,17 +99,17 @@ def cells(  # noqa: PLR0913 (all but the first two are given by name, and seldom
     after: str | None = None,
     limit: int = 200,
 ) -> CellPage:
-    """Return a page of a slide's images, by class and confidence; superseded ones only when asked for by state.
+    """Return a page of a slide's images, ordered by class and confidence.
 
     Args:
-        database: where they are kept.
+        database: where images are kept.
         slide_id: the slide.
-        cell_class: only counted cells of this class, as they count now.
+        cell_class: only cells that count as this class now; None for all images.
         states: only images in these states; empty for all but superseded ones.
-        below: only those with a confidence of the model below this.
-        reviewed_only: only those that a person has called.
-        after: what an earlier page named as the next.
-        limit: most images on the page.
+        below: only images of which the model's confidence is below this, 0 to 1.
+        reviewed_only: only images that a person has called.
+        after: `next` of an earlier page; None for the first page.
+        limit: largest number of images on the page.
 
     Raises:
         UnknownSlide: there is no such slide.
@@ -188,7 +142,7 @@ def cells(  # noqa: PLR0913 (all but the first two are given by name, and seldom
 
 
 def cell(database: Database, image_id: int) -> Cell:
-    """Return one image, whatever its state.
+    """Return one image, in any state.
 
     Raises:
         UnknownImage: there is no such image.
@@ -200,64 +154,13 @@ def cell(database: Database, image_id: int) -> Cell:
     return _cell(row)
 
 
-def image_file(database: Database, image_id: int, mounts: Mounts) -> ImageFile:
-    """Return where an image's file is on this machine, which sees the inboxes as `mounts` says.
-
-    Raises:
-        UnknownImage: there is no such image.
-    """
-    query = (
-        select(Inbox.name, Inbox.root, Image.folder, Image.filename, Image.size, Image.mtime_ns, Image.sha256)
-        .join(Inbox, Inbox.id == Image.inbox_id)
-        .where(Image.id == image_id)
-    )
-    with database.reading() as connection:
-        row = connection.execute(query).first() if is_key(image_id) else None
-    if row is None:
-        raise UnknownImage(f"there is no image {image_id}")
-    root = mounts.folder(row.name, row.root)
-    return ImageFile(root, joined(row.folder, row.filename), row.size, row.mtime_ns, row.sha256)
-
-
-def quarantined(database: Database, *, after: str | None = None, limit: int = 200) -> QuarantinedPage:
-    """Return a page of the quarantined files of all slides and of none, newest first.
-
-    Raises:
-        UnknownPage: `after` names no page of this list.
-        ValueError: the limit is below 1.
-    """
-    if limit < 1:
-        raise ValueError(f"a page has at least one line, not {limit}")
-    query = (
-        select(
-            Image.id, Image.slide_id, Slide.name.label("slide"), Inbox.name.label("inbox"), Image.folder,
-            Image.filename, Image.size, Image.reason_code, Image.reason, Image.attempts, Image.seen_at,
-            Image.finished_at,
-        )
-        .join(Inbox, Inbox.id == Image.inbox_id)
-        .outerjoin(Slide, Slide.id == Image.slide_id)
-        .where(IS_QUARANTINED)
-        .order_by(Image.id.desc())
-        .limit(limit + 1)
-    )  # fmt: skip
-    if after is not None:
-        query = query.where(Image.id < values_of(after, "quarantined", (int,))[0])
-    with database.reading() as connection:
-        rows = connection.execute(query).all()
-    shown = rows[:limit]
-    return QuarantinedPage(
-        [_quarantined(row) for row in shown],
-        None if len(rows) <= limit else cursor("quarantined", (shown[-1].id,)),
-    )
-
-
 def _cells() -> Select[*tuple[Any, ...]]:
     return (
         select(
             Image.id, Image.slide_id, Image.state, Image.folder, Image.filename, Image.analyzer_label,
             Image.reason_code, Image.reason, Image.duplicate_of, Image.sha256,
-            CALL.cell_class, CALL.confidence, CALL.probabilities, CALL.identified, CALL.unlikeness,
-            Model.name.label("model_name"), Model.version, Model.sha256.label("model_sha256"), Model.threshold,
+            CALL.cell_class, CALL.confidence, CALL.probabilities, CALL.identified, CALL.ood_score.label("ood_score"),
+            Model.name, Model.version, Model.sha256.label("model_sha256"), Model.preprocessing, Model.threshold,
             EFFECTIVE_CLASS.label("effective"), REVIEW.id.label("review_id"), REVIEW.cell_class.label("reviewed"),
             REVIEW.reviewer, REVIEW.reviewed_at, REVIEW.reason.label("review_reason"),
             _RANK.label("rank"), _CONFIDENCE.label("place"),
@@ -277,11 +180,8 @@ def _cell(row: Row[*tuple[Any, ...]]) -> Cell:
             confidence=row.confidence,
             probabilities=dict(zip(CellClass, row.probabilities, strict=True)),
             identified=row.identified,
-            unlikeness=row.unlikeness,
-            model_name=row.model_name,
-            model_version=row.version,
-            model_sha256=row.model_sha256,
-            threshold=row.threshold,
+            ood_score=row.ood_score,
+            model=ModelUsed(row.name, row.version, row.model_sha256, row.preprocessing, row.threshold),
         )
     return Cell(
         id=row.id,
@@ -301,9 +201,3 @@ def _cell(row: Row[*tuple[Any, ...]]) -> Cell:
         duplicate_of=row.duplicate_of,
         sha256=row.sha256,
     )
-
-
-def _quarantined(row: Row[*tuple[Any, ...]]) -> QuarantinedFile:
-    values = dict(row._mapping)  # noqa: SLF001 (SQLAlchemy's documented way to the columns' names)
-    path = joined(values.pop("folder"), values.pop("filename"))
-    return QuarantinedFile(**values, path=path)

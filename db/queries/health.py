@@ -1,4 +1,4 @@
-"""What tells whether all is well, asked so often that it must not cost more as the archive grows."""
+"""The health of an installation, which is asked for so often that it must not cost more as the archive grows."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ from sqlalchemy import Connection, func, select
 from smearcount.db.engine.database import Database
 from smearcount.db.schema import IS_OPEN, Classification, Image, ImageState, Inbox, Slide
 
-#: Rates are of so many files, those dealt with last, and of none that is older.
+#: Rates are of so many files, those that were finished last, and of none that was finished longer ago.
 RECENT_FILES = 1000
 RECENT = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
 class RecentFiles:
-    """What became of the files that were dealt with last, by the models' calls alone."""
+    """What became of the files that were finished last, by the models' calls alone."""
 
     identified: int = 0
     unidentified: int = 0
@@ -25,58 +25,58 @@ class RecentFiles:
 
     @property
     def cells(self) -> int:
-        """Files that were counted, the unidentified ones among them."""
+        """Files that were counted, including unidentified cells."""
         return self.identified + self.unidentified
 
     @property
     def files(self) -> int:
-        """All of them."""
+        """All files."""
         return self.cells + self.duplicates + self.quarantined
 
 
 @dataclass(frozen=True, slots=True)
-class InboxSigns:
-    """The signs of life of one inbox."""
+class InboxHealth:
+    """How one inbox is doing; times are in UTC."""
 
     inbox_id: int
     name: str
-    #: When its watcher last wrote that it lives.
+    #: When its watcher last wrote that it is running; None if it never did.
     watched_at: datetime | None
-    #: When an image last came that belongs to a slide.
+    #: When the last image of any of its slides came; None if none ever did.
     last_image_at: datetime | None
     #: Files that are still being written.
     arriving: int
 
 
 @dataclass(frozen=True, slots=True)
-class VitalSigns:
-    """The signs of life of the whole installation."""
+class Health:
+    """How the whole installation is doing."""
 
-    inboxes: tuple[InboxSigns, ...]
-    #: When the image that has waited longest was seen.
+    inboxes: tuple[InboxHealth, ...]
+    #: When (UTC) the open image that has waited longest was seen; None if no image is open.
     oldest_pending_at: datetime | None
     recent: RecentFiles
 
 
-def vital_signs(database: Database) -> VitalSigns:
-    """Return how the installation is doing now."""
+def read_health(database: Database) -> Health:
+    """Return the health of the installation at this moment, from one state of the database."""
     with database.reading() as connection:
-        return VitalSigns(
+        return Health(
             inboxes=_inboxes(connection),
             oldest_pending_at=connection.execute(select(func.min(Image.seen_at)).where(IS_OPEN)).scalar_one(),
             recent=_recent(connection),
         )
 
 
-def _inboxes(connection: Connection) -> tuple[InboxSigns, ...]:
-    # Of the slides, of which there are far fewer than images: when an image was seen stands in no index.
+def _inboxes(connection: Connection) -> tuple[InboxHealth, ...]:
+    # Read from the slides, which are far fewer than images: no index holds when an image was seen.
     last = select(Slide.inbox_id, func.max(Slide.last_image_at).label("image_at")).group_by(Slide.inbox_id).subquery()
     query = (
         select(Inbox.id, Inbox.name, Inbox.watched_at, last.c.image_at, Inbox.arriving)
         .outerjoin(last, last.c.inbox_id == Inbox.id)
         .order_by(Inbox.id)
     )
-    return tuple(InboxSigns(*row) for row in connection.execute(query))
+    return tuple(InboxHealth(*row) for row in connection.execute(query))
 
 
 def _recent(connection: Connection) -> RecentFiles:
@@ -94,7 +94,7 @@ def _recent(connection: Connection) -> RecentFiles:
         .where(Classification.image_id.in_([image_id for image_id, state in newest if state == ImageState.DONE]))
         .order_by(Classification.id)
     )
-    # Of several calls of an image the newest comes last, and stays.
+    # If an image has several calls, the newest one comes last and stays in the dictionary.
     is_identified = dict(connection.execute(calls).all())
     states = Counter(state for _, state in newest)
     identified = sum(is_identified.values())

@@ -1,4 +1,4 @@
-"""Lists of slides, page by page, each with both of its tallies; the number of queries never depends on the slides."""
+"""Lists of slides, page by page, with both tallies of each; the number of queries does not depend on that of the slides."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,17 +13,10 @@ from smearcount.db.engine.database import Database
 from smearcount.db.engine.paging import Value, cursor, is_key, is_storable, values_of
 from smearcount.db.errors import UnknownSlide
 from smearcount.db.queries.tallies import SLIDE, BothTallies, tallies
-from smearcount.db.review.signatures import IS_SIGN_OFF, SIGN_OFF, STILL_HOLDS
+from smearcount.db.review.signatures import IS_SIGN_OFF, SIGN_OFF, SIGN_OFF_HOLDS
 from smearcount.db.schema import Inbox, Slide
+from smearcount.differential.status import Status
 from smearcount.differential.tally import SlideTally
-
-
-class Status(StrEnum):
-    """How far a slide is; whatever is signed was complete before."""
-
-    COUNTING = "counting"
-    COMPLETE = "complete"
-    SIGNED = "signed"
 
 
 class SlideSort(StrEnum):
@@ -35,7 +28,7 @@ class SlideSort(StrEnum):
     NAME_BACKWARDS = "-name"
 
 
-#: The column that an order goes by, before the id, what is in it, and whether the order goes backwards.
+#: The column by which an order sorts, before the id, the type of its values, and whether the order is descending.
 _ORDERS: dict[SlideSort, tuple[InstrumentedAttribute[Any], type[Value], bool]] = {
     SlideSort.NEWEST: (Slide.first_image_at, datetime, True),
     SlideSort.OLDEST: (Slide.first_image_at, datetime, False),
@@ -46,13 +39,13 @@ _ORDERS: dict[SlideSort, tuple[InstrumentedAttribute[Any], type[Value], bool]] =
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SlideFilter:
-    """Which slides are listed: those to which all that is given applies."""
+    """Which slides are listed: those that meet all conditions that are set."""
 
     status: Status | None = None
-    #: The first image came at or after `since`, and before `until`.
+    #: The first image came at or after `since` and before `until` (UTC).
     since: datetime | None = None
     until: datetime | None = None
-    #: Part of the name, in capitals or not.
+    #: Part of the name, in upper or lower case.
     text: str | None = None
     #: Name of an inbox.
     inbox: str | None = None
@@ -61,7 +54,7 @@ class SlideFilter:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SlideSummary:
-    """One slide and what it counts."""
+    """One slide with both of its tallies; times are in UTC."""
 
     id: int
     inbox: str
@@ -73,13 +66,13 @@ class SlideSummary:
     #: Set while the status is signed.
     signed_by: str | None
     signed_at: datetime | None
-    #: It was signed and not reopened, but images came or changed afterwards; it needs signing again.
+    #: The slide was signed and not reopened, but images came or changed afterwards: it must be signed again.
     changed_since_signed: bool
     automatic: SlideTally
     reviewed: SlideTally
     #: Counted cells that a person has called.
     reviewed_cells: int
-    #: Newest review of the slide's images; None if there is none.
+    #: Newest review of the slide; None if there is none.
     last_review_id: int | None
 
 
@@ -88,12 +81,12 @@ class SlidePage:
     """Some slides of a list."""
 
     slides: list[SlideSummary]
-    #: What to ask for to get the next page; None at the end.
+    #: What to pass as `after` to get the next page; None at the end.
     next: str | None
 
 
-# Not the bare condition, from which SQLite would conclude that it had better begin with all signatures there are.
-_IS_SIGNED: ColumnElement[bool] = func.coalesce(STILL_HOLDS, false())
+# With the bare condition SQLite would begin each query by reading all signatures.
+_IS_SIGNED: ColumnElement[bool] = func.coalesce(SIGN_OFF_HOLDS, false())
 _SLIDES: Select[*tuple[Any, ...]] = (
     select(
         *SLIDE,
@@ -114,7 +107,14 @@ def slide_page(
     after: str | None = None,
     limit: int = 50,
 ) -> SlidePage:
-    """Return a page of slides: the first, or the one that an earlier page named as the next.
+    """Return a page of slides.
+
+    Args:
+        database: where slides are kept.
+        where: which slides.
+        sort: in which order.
+        after: `next` of an earlier page; None for the first page.
+        limit: largest number of slides on the page.
 
     Raises:
         UnknownPage: `after` names no page of a list sorted like this.
@@ -140,7 +140,7 @@ def slide_page(
 def slide_pages(
     database: Database, where: SlideFilter, *, sort: SlideSort = SlideSort.NEWEST, limit: int = 50
 ) -> Iterator[SlidePage]:
-    """Yield the pages of a list one after the other, each read when it is asked for."""
+    """Yield the pages of a list one after the other; each is read when the caller asks for it, in a transaction of its own."""
     after = None
     while True:
         page = slide_page(database, where, sort=sort, after=after, limit=limit)
@@ -183,12 +183,11 @@ def _conditions(where: SlideFilter) -> Iterator[ColumnElement[bool]]:
 
 
 def _summary(row: Row[*tuple[Any, ...]], both: BothTallies) -> SlideSummary:
-    status = Status.COUNTING if row.completed_at is None else Status.COMPLETE
     return SlideSummary(
         id=row.id,
         inbox=row.inbox,
         name=row.name,
-        status=Status.SIGNED if row.holds else status,
+        status=Status.of(both.automatic.status, is_signed=row.holds),
         first_image_at=row.first_image_at,
         completed_at=row.completed_at,
         signed_by=row.signer if row.holds else None,

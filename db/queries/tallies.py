@@ -1,4 +1,4 @@
-"""Counting the images of some slides, in a number of queries that does not depend on how many slides there are."""
+"""Counting the images of slides, in a number of queries that does not depend on the number of slides."""
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
@@ -10,15 +10,17 @@ from sqlalchemy import BindParameter, Connection, Row, Select, bindparam, func, 
 from smearcount.db.review.effective_calls import AUTOMATIC_CLASS, CALL, IS_CALL, IS_NEWEST_REVIEW, REVIEW
 from smearcount.db.schema import IS_COUNTED, OPEN_STATES, Image, ImageState, Inbox, Model, ReviewRow, Slide
 from smearcount.differential.classes import CellClass, ReviewClass
-from smearcount.differential.tally import Calls, ModelIdentity, SlideStatus, SlideTally
+from smearcount.differential.model import ModelIdentity
+from smearcount.differential.status import SlideStatus
+from smearcount.differential.tally import Calls, SlideTally
 
-#: What must be known of a slide to tally it.
+#: Columns that `tallies` needs of each slide.
 SLIDE = (Slide.id, Slide.name, Slide.first_image_at, Slide.completed_at, Inbox.name.label("inbox"))
 SlideRow = Row[int, str, datetime, datetime | None, str]
 
 _Cells = dict[ReviewClass, int]
 
-# The statements, made once: making them anew for every slide took longer than running them.
+# The statements are built once: building them for every slide took longer than running them.
 _IDS: BindParameter[int] = bindparam("ids", expanding=True)
 _CALL_KEY = (Image.slide_id, CALL.cell_class, CALL.identified, CALL.model_id)
 _CALLS = select(*_CALL_KEY, func.count()).where(Image.slide_id.in_(_IDS), IS_COUNTED).group_by(*_CALL_KEY)
@@ -44,22 +46,27 @@ _MODELS = select(Model.id, Model.name, Model.version, Model.sha256).where(Model.
 
 @dataclass(frozen=True)
 class BothTallies:
-    """A slide counted by the models' calls alone, and with those of people before them."""
+    """A slide, counted by the models' calls alone and with people's calls in their place."""
 
     automatic: SlideTally
     reviewed: SlideTally
     #: Counted cells that a person has called.
     reviewed_cells: int
-    #: Newest review of the slide.
+    #: Newest review of the slide; None if there is none.
     last_review_id: int | None
 
     def by(self, calls: Calls) -> SlideTally:
-        """Return the one of the two that was asked for."""
+        """Return the tally by these calls."""
         return self.reviewed if calls is Calls.REVIEWED else self.automatic
 
 
 def tallies(connection: Connection, slides: Sequence[SlideRow]) -> list[BothTallies]:
-    """Return the tallies of the slides, in their order."""
+    """Return the tallies of slides, in the order of the slides.
+
+    Args:
+        connection: of a transaction in which all queries see one state, such as `Database.reading`.
+        slides: the columns in `SLIDE` of each.
+    """
     ids = [slide.id for slide in slides]
     cells, model_ids = _automatic_cells(connection, ids)
     last_reviews = _last_reviews(connection, ids)
@@ -80,10 +87,10 @@ def tallies(connection: Connection, slides: Sequence[SlideRow]) -> list[BothTall
 
 
 def _automatic_cells(connection: Connection, ids: Sequence[int]) -> tuple[dict[int, _Cells], dict[int, set[int]]]:
-    """Return per slide the number of cells in each class, and the models that called them."""
+    """Return, by slide, the number of cells in each class and the ids of the models that called them."""
     cells, model_ids = _calls(connection, _ALL_CALLS, ids)
-    # An image has one call of each model. Only where several models had a say are there calls that no longer count;
-    # looking for newer ones everywhere would double the time that a list of slides takes.
+    # An image has one call of each model. So only a slide of several models can have calls that no longer count. To look for
+    # newer calls in all slides would double the time that a list of slides takes.
     mixed = [slide_id for slide_id in ids if len(model_ids[slide_id]) > 1]
     if mixed:
         newest = _calls(connection, _NEWEST_CALLS, mixed)
@@ -109,9 +116,9 @@ def _last_reviews(connection: Connection, ids: Sequence[int]) -> dict[int, int]:
 
 
 def _moved_cells(connection: Connection, ids: Collection[int]) -> dict[int, dict[tuple[ReviewClass, ReviewClass], int]]:
-    """Return per slide how many counted cells people called what, by (automatic class, a person's class).
+    """Return, by slide, the numbers of counted cells that people called, by (automatic class, a person's class).
 
-    Reviews are few beside images: the reviewed count is had from the automatic one by moving the cells that have one.
+    Reviews are far fewer than images. So the reviewed count is made from the automatic one by moving the reviewed cells.
     """
     moved: dict[int, dict[tuple[ReviewClass, ReviewClass], int]] = defaultdict(dict)
     if not ids:

@@ -1,4 +1,4 @@
-"""How the cells of each day looked to the model, so that a change of stain or scanner shows before it hurts."""
+"""How the cells of each day looked to the model, so that a change of stain or scanner shows before it does harm."""
 
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -16,22 +16,22 @@ class DayLine:
 
     #: In UTC.
     day: date
-    #: Files that were dealt with, whatever became of them.
+    #: Files that were finished, whatever became of them.
     images: int
-    #: Cells counted, the unidentified ones among them.
+    #: Counted cells, including unidentified ones.
     cells: int
     unidentified: int
     quarantined: int
-    #: Mean over the cells of the model's confidence; None without any.
+    #: Mean of the model's confidence over the cells, 0 to 1; None if there are no cells.
     mean_confidence: float | None
-    #: Mean colour of the cells' images, 0 to 255; None where no cell's is known.
+    #: Mean colour of the cells' images, 0 to 255; None if that of no cell is known.
     red: float | None
     green: float | None
     blue: float | None
 
 
 def per_day(database: Database, since: datetime, until: datetime) -> list[DayLine]:
-    """Return one line for each day on which anything was finished at or after `since` and before `until`, in order."""
+    """Return a line for each day, in order, on which files were finished at or after `since` and before `until` (UTC)."""
     with database.reading() as connection:
         day = _day(connection)
         is_cell = CALL.id.is_not(None)
@@ -69,7 +69,7 @@ def per_day(database: Database, since: datetime, until: datetime) -> list[DayLin
 
 
 def _day(connection: Connection) -> ColumnElement[str]:
-    """Return the UTC day on which an image was finished, in the words of the database."""
+    """Return the expression for the UTC day on which an image was finished, such as 2026-11-23, for this database."""
     if connection.dialect.name == "sqlite":
         return func.date(Image.finished_at, type_=String)
     return cast(cast(func.timezone("UTC", Image.finished_at), Date), String)

@@ -7,19 +7,19 @@ from sqlalchemy import func, select
 from smearcount.db.engine.database import Database
 from smearcount.db.records import TimeSpent
 from smearcount.db.schema import Classification, Model, Work
-from smearcount.differential.tally import ModelIdentity
+from smearcount.differential.model import ModelIdentity
 
 
 @dataclass(frozen=True)
 class ModelUse:
-    """A model and how many calls it has made, at every threshold and preprocessing together."""
+    """A model and the number of its calls, over all thresholds and preprocessings."""
 
     model: ModelIdentity
     calls: int
 
 
 def cells_per_model(database: Database) -> list[ModelUse]:
-    """Return the models that have made calls, the first one first."""
+    """Return the models that have made calls, the one that was used first coming first; this counts all calls."""
     calls = select(Classification.model_id, func.count().label("calls")).group_by(Classification.model_id).subquery()
     query = (
         select(Model.name, Model.version, Model.sha256, func.sum(calls.c.calls))
@@ -35,7 +35,7 @@ def cells_per_model(database: Database) -> list[ModelUse]:
 
 
 def time_spent(database: Database) -> TimeSpent:
-    """Return what the time of all batches of all workers went into."""
+    """Return what the time of all batches of all workers went into, in seconds."""
     columns = (Work.images, Work.reading_seconds, Work.decoding_seconds, Work.network_seconds)
     with database.reading() as connection:
         images, *seconds = connection.execute(select(*(func.coalesce(func.sum(column), 0) for column in columns))).one()

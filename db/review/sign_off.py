@@ -1,4 +1,7 @@
-"""What people do with a whole slide: comment on it, sign it off, reopen it; a new row each time."""
+"""What people do with a whole slide: they comment on it, sign it off and reopen it; each is a new row.
+
+All functions that write lock the slide first (see `db.engine.locking`) and write in one transaction.
+"""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -10,17 +13,11 @@ from sqlalchemy import Connection, Row, func, insert, select
 from smearcount.db.engine.database import Database
 from smearcount.db.engine.locking import lock_slides
 from smearcount.db.engine.paging import is_key
+from smearcount.db.review.checks import checked_name, checked_text, require_slide
 from smearcount.db.review.effective_calls import CALL, IS_CALL
-from smearcount.db.review.reviews import (
-    ReviewConflict,
-    ReviewRefused,
-    SlideSigned,
-    checked_name,
-    checked_text,
-    conflicts_since,
-    require_slide,
-)
-from smearcount.db.review.signatures import IS_SIGN_OFF, SIGN_OFF, STILL_HOLDS
+from smearcount.db.review.errors import ReviewConflict, ReviewRefused, SlideSigned
+from smearcount.db.review.history import conflicts_since
+from smearcount.db.review.signatures import IS_SIGN_OFF, SIGN_OFF, SIGN_OFF_HOLDS
 from smearcount.db.schema import IS_COUNTED, Image, ReviewRow, Slide, SlideEventKind, SlideEventRow
 
 
@@ -35,7 +32,7 @@ class SlideEvent:
     #: The comment, or why the slide was reopened.
     text: str | None
     at: datetime
-    #: What a sign-off was about: the cells counted, the models that called them (ids), and the newest review.
+    #: What a sign-off was given for: the number of counted cells, the ids of the models that called them, newest review.
     counted: int | None
     model_ids: tuple[int, ...]
     last_review_id: int | None
@@ -44,15 +41,22 @@ class SlideEvent:
 def sign(
     database: Database, slide_id: int, *, reviewer: str, comment: str | None = None, seen_review_id: int | None = None
 ) -> SlideEvent:
-    """Sign a slide off; its cells cannot be reclassified until it is reopened, and a change of its images unsigns it.
+    """Sign a slide off.
 
-    `seen_review_id` is the newest review of the slide that the reviewer saw, 0 if there was none; None does not ask.
+    Its cells cannot be reclassified until it is reopened. A later change of its images ends the signature.
+
+    Args:
+        database: where slides are kept.
+        slide_id: the slide.
+        reviewer: name of the person.
+        comment: what the person adds, if anything.
+        seen_review_id: newest review of the slide that the person saw, 0 if there was none; None signs in any case.
 
     Raises:
         UnknownSlide: there is no such slide.
-        SlideSigned: it is signed already.
-        ReviewConflict: somebody has reclassified cells since, which the reviewer has not seen.
-        ReviewRefused: the slide is still being counted.
+        SlideSigned: the slide is signed already.
+        ReviewConflict: another person has reclassified cells since, which this one has not seen.
+        ReviewRefused: the slide is still being counted, or an argument is impossible.
     """
     who, text = checked_name(reviewer), checked_text(comment)
     with database.writing() as connection:
@@ -77,11 +81,11 @@ def sign(
 
 
 def reopen(database: Database, slide_id: int, *, reviewer: str, reason: str) -> SlideEvent:
-    """Take the signature from a slide, so that its cells can be reclassified again.
+    """End the signature of a slide, so that its cells can be reclassified again.
 
     Raises:
         UnknownSlide: there is no such slide.
-        ReviewRefused: it is not signed, or no reason was given.
+        ReviewRefused: the slide is not signed, or the reason is empty.
     """
     who, text = checked_name(reviewer), checked_text(reason)
     if text is None:
@@ -94,11 +98,11 @@ def reopen(database: Database, slide_id: int, *, reviewer: str, reason: str) -> 
 
 
 def comment(database: Database, slide_id: int, *, reviewer: str, text: str) -> SlideEvent:
-    """Note something about a slide, signed or not.
+    """Add a comment to a slide, signed or not.
 
     Raises:
         UnknownSlide: there is no such slide.
-        ReviewRefused: nothing was said.
+        ReviewRefused: the text is empty or impossible.
     """
     who, said = checked_name(reviewer), checked_text(text)
     if said is None:
@@ -123,7 +127,7 @@ def slide_events(database: Database, slide_id: int) -> list[SlideEvent]:
 
 
 def times_signed(database: Database, slide_ids: Collection[int]) -> dict[int, int]:
-    """Return how many sign-offs each of the slides has ever had; those without any are left out."""
+    """Return, by slide, how many sign-offs each slide has ever had; slides without any are left out."""
     query = (
         select(SlideEventRow.slide_id, func.count().label("times"))
         .where(
@@ -137,7 +141,7 @@ def times_signed(database: Database, slide_ids: Collection[int]) -> dict[int, in
 
 
 def _lock(connection: Connection, slide_id: int) -> datetime | None:
-    """Keep all others from changing the slide or its images' reviews, and return when it was completed."""
+    """Lock the slide, so that no other transaction changes it or its reviews, and return when it was completed."""
     require_slide(connection, slide_id)
     lock_slides(connection, Slide.id == slide_id)
     return connection.execute(select(Slide.completed_at).where(Slide.id == slide_id)).scalar_one()
@@ -145,7 +149,7 @@ def _lock(connection: Connection, slide_id: int) -> datetime | None:
 
 def _signer(connection: Connection, slide_id: int) -> str | None:
     return connection.execute(
-        select(SIGN_OFF.reviewer).join(Slide, IS_SIGN_OFF).where(Slide.id == slide_id, STILL_HOLDS)
+        select(SIGN_OFF.reviewer).join(Slide, IS_SIGN_OFF).where(Slide.id == slide_id, SIGN_OFF_HOLDS)
     ).scalar_one_or_none()
 
 

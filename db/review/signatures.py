@@ -1,6 +1,6 @@
-"""Whether a slide is signed: its last sign-off or reopening is a sign-off, given for the completion it still has.
+"""Whether a slide is signed: its last sign-off or reopening is a sign-off, given for the completion that it still has.
 
-The view `signatures` holds the same rule for people who query with SQL.
+The view `signatures` follows the same rule, for people who query with SQL.
 """
 
 from sqlalchemy import and_, not_, select
@@ -8,7 +8,7 @@ from sqlalchemy.orm import aliased
 
 from smearcount.db.schema import Slide, SlideEventKind, SlideEventRow
 
-#: The last sign-off of a slide that was not reopened since, once joined by IS_SIGN_OFF.
+#: The last sign-off of a slide that was not reopened since, if joined by IS_SIGN_OFF.
 SIGN_OFF = aliased(SlideEventRow, name="sign_off")
 
 _LATER = aliased(SlideEventRow, name="later_event")
@@ -22,6 +22,6 @@ IS_SIGN_OFF = and_(
         .exists()
     ),
 )
-#: Whether that sign-off still holds. Anything that changes a slide's count takes its completion away, and a later one
-#: has another time.
-STILL_HOLDS = SIGN_OFF.completed_at == Slide.completed_at
+#: Condition that this sign-off still holds. A change of a slide's count clears its completion, and a later completion has
+#: another time.
+SIGN_OFF_HOLDS = SIGN_OFF.completed_at == Slide.completed_at

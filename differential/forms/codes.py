@@ -1,9 +1,9 @@
-"""The codes by which other systems know what a number is: LOINC for what it has, our own for the rest, UCUM for units.
+"""The codes that tell other systems what a number is: LOINC codes where there are any, local ones elsewhere, UCUM units.
 
-The names are LOINC's (https://loinc.org): the percentages and the nRBC are those without a method, because what LOINC
-calls automated is a haematology analyzer's count and what it calls manual a person's at the microscope. For the same
-reason the panel is 69738-3, and not 24318-8, which is the manual differential. 26508-2 is band forms, not neutrophils.
-LOINC is no part of smearcount; check the codes against the release that your site uses.
+The names are those of LOINC (https://loinc.org). Percentages and nRBC have the codes without a method: LOINC's "automated"
+means a haematology analyzer's count, and its "manual" a person's count at the microscope. For the same reason the panel is
+69738-3 and not 24318-8, the manual differential. 26508-2 is band forms, not neutrophils. LOINC is not part of smearcount;
+check the codes against the release that your site uses.
 """
 
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ from smearcount.differential.classes import DISPLAY_NAMES, WBC_CLASSES, CellClas
 
 LOINC = "http://loinc.org"
 
-#: Codes that LOINC has no name for.
+#: Code system for the numbers that have no LOINC code.
 LOCAL = "urn:smearcount:observations"
 
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """What a number is: a code of a code system (a URI), and its name there."""
+    """The meaning of a number: a code of a code system (a URI), and its display name there."""
 
     system: str
     code: str
@@ -27,7 +27,7 @@ class Code:
 
 
 class Unit(NamedTuple):
-    """A unit by its UCUM code (https://ucum.org) and as people write it."""
+    """A unit: its UCUM code (https://ucum.org), and as people write it."""
 
     code: str
     display: str
@@ -51,7 +51,7 @@ PERCENTS: dict[CellClass, Code] = {
 
 NRBC = Code(LOINC, "19048-8", "Nucleated erythrocytes/Leukocytes [Ratio] in Blood")
 
-#: Cells seen on the images of a slide: numbers, not concentrations, so none of LOINC's counts is meant.
+#: Cells on the images of a slide. They have local codes, since LOINC's counts are concentrations in blood.
 COUNTS: dict[CellClass, Code] = {
     cell_class: Code(LOCAL, f"{cell_class}-count", f"{DISPLAY_NAMES[cell_class]}: cells counted")
     for cell_class in (*WBC_CLASSES, CellClass.ERYTHROBLAST)
@@ -62,5 +62,5 @@ WBC_CORRECTION = Code(LOCAL, "wbc-correction-factor", "Factor for a WBC count th
 UNIDENTIFIED = Code(LOCAL, "unidentified", "Cells in no class, for review")
 REVIEWED_CELLS = Code(LOCAL, "reviewed-cells", "Cells called by a person")
 
-#: The same number as the model called it, before a person's review.
+#: A component of an observation: the same number by the model's calls alone, before a person's review.
 BEFORE_REVIEW = Code(LOCAL, "before-review", "As called automatically, before review")

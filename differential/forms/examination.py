@@ -1,4 +1,4 @@
-"""A slide with everything that a form says about it: both counts, the review and the signature."""
+"""The examination of a slide, from which every form is made: both counts, the review and the signature."""
 
 import json
 from collections.abc import Iterator
@@ -10,30 +10,23 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 from smearcount.differential.report import SlideReport, report
 from smearcount.differential.settings import CountSettings
-from smearcount.differential.tally import Calls, SlideStatus, SlideTally
+from smearcount.differential.status import SlideStatus, Status
+from smearcount.differential.tally import Calls, SlideTally
 from smearcount.differential.times import utc_text
 
-#: Every id in a form is derived from this one, so that the same slide has the same ids at every export.
+#: All ids in forms are derived from this one (UUID version 5), so that a slide has the same ids in every export.
 _NAMESPACE = uuid5(NAMESPACE_URL, "urn:smearcount:forms")
 
 
-class ExaminationStatus(StrEnum):
-    """How far a slide has come; only a signed one is a result that a person answers for."""
-
-    COUNTING = "counting"
-    COMPLETE = "complete"
-    SIGNED = "signed"
-
-
 class Method(StrEnum):
-    """How a result came to be."""
+    """The way in which a result was obtained."""
 
     AUTOMATIC = "automatic"
     IN_REVIEW = "in-review"
     REVIEWED = "reviewed"
 
 
-#: In words.
+#: The methods in words.
 METHODS: dict[Method, str] = {
     Method.AUTOMATIC: "Cell images classified by a neural network, not reviewed",
     Method.IN_REVIEW: "Cell images classified by a neural network, review by a person not finished",
@@ -43,12 +36,12 @@ METHODS: dict[Method, str] = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Export:
-    """What is told to a form from outside, for it neither reads a clock nor makes up an id.
+    """One export, as the caller describes it to a form: forms read no clock and make no random ids.
 
-    `key` names this export (any text, a new one for each), `at` is its time, `version` that of smearcount.
+    `key` names the export (any text, another one each time), `at` is its time, `version` is the version of smearcount.
 
     Raises:
-        ValueError: the time has no time zone.
+        ValueError: The time has no time zone.
     """
 
     key: str
@@ -59,17 +52,18 @@ class Export:
         utc_text(self.at)
 
     def as_json(self) -> dict[str, Any]:
-        """Return the export as it stands in the JSON of an examination."""
+        """Return the export as JSON-ready values, a part of the JSON of an examination."""
         return {"key": self.key, "at": utc_text(self.at), "version": self.version}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Review:
-    """What people did to a slide.
+    """The work of people on a slide.
 
-    They called so many `cells`, as the model had or otherwise. `signed_by` and `signed_at` are those of the signature
-    in force, None without one. `was_signed_before` is true if an earlier signature was taken back, by reopening or by
-    a late image: what is signed after that corrects something that may already have been acted on.
+    `cells` is the number of cells that a person has called, with the same class as the model or another one. `signed_by`
+    and `signed_at` belong to the signature in force; they are None without one. `was_signed_before` is true if an earlier
+    signature was taken back, by reopening or by a late image: a later signature corrects a result that somebody may have
+    acted on already.
     """
 
     cells: int = 0
@@ -80,18 +74,18 @@ class Review:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SlideExamination:
-    """One slide as forms tell of it; made by `examination`, from tallies, or of finished reports.
+    """One slide as forms show it; `examination` makes it from tallies, and it can be made from finished reports.
 
-    `reviewed` is None as long as no person has called a cell, `reviewed_cells` how many were; the rest as in
-    Review.
+    `reviewed` is None while no person has called a cell; `reviewed_cells` is the number of cells that people have called.
+    The other fields are those of Review.
 
     Raises:
-        ValueError: the parts contradict each other, such as a signature on a slide that is not signed.
+        ValueError: The parts contradict each other, for example a signature on a slide that is not signed.
     """
 
     slide_id: int
     inbox: str
-    status: ExaminationStatus
+    status: Status
     automatic: SlideReport
     reviewed: SlideReport | None
     reviewed_cells: int
@@ -100,7 +94,7 @@ class SlideExamination:
     was_signed_before: bool
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "status", ExaminationStatus(self.status))
+        object.__setattr__(self, "status", Status(self.status))
         if self.signed_at is not None:
             utc_text(self.signed_at)
         if {self.signed_by is not None, self.signed_at is not None} != {self.is_signed}:
@@ -119,49 +113,49 @@ class SlideExamination:
 
     @property
     def is_signed(self) -> bool:
-        """Whether a person answers for what is reported."""
-        return self.status is ExaminationStatus.SIGNED
+        """Whether a person answers for the result."""
+        return self.status is Status.SIGNED
 
     @property
     def is_amended(self) -> bool:
-        """Whether what is reported replaces a result that was signed earlier."""
+        """Whether the result replaces one that was signed earlier."""
         return self.is_signed and self.was_signed_before
 
     @property
     def reported(self) -> SlideReport:
-        """The count that is the result: the reviewed one where a person called a cell, else the automatic one."""
+        """The count that is the result: the reviewed one if a person has called a cell, else the automatic one."""
         return self.automatic if self.reviewed is None else self.reviewed
 
     @property
     def calls(self) -> Calls:
-        """Whose calls the result goes by."""
+        """Whose calls the result is made of."""
         return Calls.AUTOMATIC if self.reviewed is None else Calls.REVIEWED
 
     @property
     def method(self) -> Method:
-        """How the result came to be; who signs without calling a cell has reviewed them all the same."""
+        """The way in which the result was obtained; a person who signs has reviewed the cells, even without a call."""
         if self.is_signed:
             return Method.REVIEWED
         return Method.AUTOMATIC if self.reviewed is None else Method.IN_REVIEW
 
     @property
     def reports(self) -> Iterator[tuple[Calls, SlideReport]]:
-        """The counts there are, the result last."""
+        """The automatic count, then the reviewed one if there is one: the last one is the result."""
         yield Calls.AUTOMATIC, self.automatic
         if self.reviewed is not None:
             yield Calls.REVIEWED, self.reviewed
 
     @property
     def report_id(self) -> UUID:
-        """The id of the slide's report, the same at every export and in every form, so that a newer one replaces it.
+        """The id of the slide's report, the same in every export and every form, so that a newer report replaces it.
 
-        Slides of two installations may have the same number; inbox, name and first image tell them apart.
+        Slides of two installations may have the same number; inbox, name and time of the first image distinguish them.
         """
         first = self.automatic.first_image_at
         return derived_id("slide", self.slide_id, self.inbox, self.slide, None if first is None else utc_text(first))
 
     def as_json(self, export: Export) -> dict[str, Any]:
-        """Return the slide as JSON-ready values; examination.schema.json describes each. Nothing is rounded."""
+        """Return the examination as JSON-ready values, not rounded; examination.schema.json describes them."""
         return {
             "report_id": str(self.report_id),
             "slide_id": self.slide_id,
@@ -189,16 +183,16 @@ def examination(
 ) -> SlideExamination:
     """Apply the rules of the field to both tallies of a slide.
 
-    Without a reviewed cell both tallies are the same, and only the automatic one is kept.
+    If no cell was reviewed, both tallies are equal, and only the automatic one is used.
 
     Raises:
-        ValueError: see SlideExamination.
+        ValueError: See SlideExamination.
     """
     signed = review.signed_by is not None
     return SlideExamination(
         slide_id=slide_id,
         inbox=inbox,
-        status=ExaminationStatus.SIGNED if signed else ExaminationStatus(automatic.status.value),
+        status=Status.of(automatic.status, is_signed=signed),
         automatic=report(automatic, settings),
         reviewed=report(reviewed, settings) if review.cells else None,
         reviewed_cells=review.cells,
@@ -209,6 +203,6 @@ def examination(
 
 
 def derived_id(*parts: object) -> UUID:
-    """Return an id that follows from the parts alone, the same on every machine."""
-    # JSON, so that ("ab", "c") and ("a", "bc") differ; ASCII, so that any name has an id.
+    """Return an id (UUID version 5) that depends on the parts alone and is the same on every machine."""
+    # JSON, so that ("ab", "c") and ("a", "bc") have different ids; in ASCII, so that every name has one.
     return uuid5(_NAMESPACE, json.dumps(parts, default=str))

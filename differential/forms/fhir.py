@@ -1,7 +1,8 @@
-"""The result of a slide in FHIR R4 (https://hl7.org/fhir/R4): a Bundle with a DiagnosticReport and all that it names.
+"""The result of a slide in FHIR R4 (https://hl7.org/fhir/R4): a Bundle with a DiagnosticReport and what it refers to.
 
-smearcount knows slides, not patients: no Patient is in it, and the slide is named as the specimen. Whoever takes a
-Bundle in adds the subject by the slide's name.
+The resources are DiagnosticReport (https://hl7.org/fhir/R4/diagnosticreport.html), Observation and Device. smearcount knows
+slides, not patients: the Bundle has no Patient, and names the slide as the specimen. The receiver adds the subject by the
+slide's name.
 """
 
 import json
@@ -12,20 +13,21 @@ from uuid import UUID
 from smearcount.differential.classes import DISPLAY_NAMES
 from smearcount.differential.forms import codes
 from smearcount.differential.forms.codes import Code, Unit
-from smearcount.differential.forms.examination import METHODS, ExaminationStatus, Export, SlideExamination, derived_id
+from smearcount.differential.forms.examination import METHODS, Export, SlideExamination, derived_id
 from smearcount.differential.forms.observations import Observation, observations
 from smearcount.differential.forms.wording import RESEARCH_USE, named, printable
 from smearcount.differential.intervals import Interval
+from smearcount.differential.model import ModelIdentity
 from smearcount.differential.ratios import RangeFlag
-from smearcount.differential.tally import ModelIdentity
+from smearcount.differential.status import Status
 from smearcount.differential.times import utc_text
 
 Resource = dict[str, Any]
 
-#: The extension that FHIR has for it, on Quantity: https://hl7.org/fhir/extensions/StructureDefinition-quantity-confidenceInterval.html
+#: FHIR's extension of Quantity: https://hl7.org/fhir/extensions/StructureDefinition-quantity-confidenceInterval.html
 CONFIDENCE_INTERVAL = "http://hl7.org/fhir/StructureDefinition/quantity-confidenceInterval"
 
-#: Identifier systems of our own.
+#: Local identifier systems.
 SLIDE_SYSTEM = "urn:smearcount:slide"
 MODEL_SYSTEM = "urn:smearcount:model-sha256"
 FLAG_SYSTEM = "urn:smearcount:flags"
@@ -39,9 +41,9 @@ _INTERPRETATIONS = {RangeFlag.LOW: ("L", "Low"), RangeFlag.HIGH: ("H", "High"), 
 def bundle(examination: SlideExamination, export: Export) -> Resource:
     """Return one slide's result as a FHIR R4 Bundle (collection), JSON-ready.
 
-    The report is `partial` until it is signed, then `final`, and `amended` if an earlier signature was taken back. Its
-    id and those of what it names follow from the slide, the Bundle's from slide and export: a newer export replaces
-    an older one. Percentages are rounded to two decimals, the raw counts beside them are exact.
+    The report's status is `partial` until the slide is signed, then `final`; it is `amended` if an earlier signature was
+    taken back. The ids of the report and of its observations depend on the slide, the Bundle's id on slide and export: a
+    newer export replaces an older one. Percentages are rounded to two decimals; the raw counts beside them are exact.
     """
     devices = _devices(examination.reported.model, export)
     device = _reference_to(devices[-1], "Device")
@@ -63,7 +65,7 @@ def bundle(examination: SlideExamination, export: Export) -> Resource:
 
 
 def bundles_ndjson(examinations: Iterable[SlideExamination], export: Export) -> str:
-    """Return the results of many slides, one Bundle per line (NDJSON, as FHIR's bulk data has it)."""
+    """Return the results of many slides, one Bundle per line (NDJSON, the format of FHIR's Bulk Data Access)."""
     return "".join(json.dumps(bundle(each, export), allow_nan=False) + "\n" for each in examinations)
 
 
@@ -128,7 +130,7 @@ def _observation(
 
 def _value(observation: Observation, examination: SlideExamination) -> Resource:
     if observation.value is None:
-        expected = examination.status is ExaminationStatus.COUNTING
+        expected = examination.status is Status.COUNTING
         reason = ("temp-unknown", "Temporarily Unknown") if expected else ("not-applicable", "Not Applicable")
         coding = {"system": f"{_TERMINOLOGY}/data-absent-reason", "code": reason[0], "display": reason[1]}
         return {"dataAbsentReason": {"coding": [coding], "text": "No WBC counted."}}
@@ -146,7 +148,7 @@ def _value(observation: Observation, examination: SlideExamination) -> Resource:
 
 
 def _devices(model: ModelIdentity | None, export: Export) -> list[Resource]:
-    """Return smearcount and, once it has made a call, the model; the last one made the calls."""
+    """Return the devices: smearcount, then the model if it has made a call. The last one is the observations' device."""
     software: Resource = {
         "resourceType": "Device",
         "id": str(derived_id("software", export.version)),
@@ -178,7 +180,7 @@ def _status(examination: SlideExamination, *, unsigned: str) -> str:
 
 
 def _times(examination: SlideExamination, export: Export) -> Resource:
-    """When the images came, for when the blood was drawn is not known; and when what is reported became so."""
+    """Return when the first image came, since nobody knows when the blood was drawn, and when the result was issued."""
     first = examination.reported.first_image_at
     times = {} if first is None else {"effectiveDateTime": utc_text(first)}
     return times | {"issued": utc_text(examination.signed_at or export.at)}
@@ -194,7 +196,7 @@ def _concept(code: Code) -> Resource:
     return {"coding": [coding], "text": _TEXTS.get(code, code.display)}
 
 
-#: As a differential calls its classes; the names of LOINC are long.
+#: Short names for people in place of LOINC's long ones.
 _TEXTS = {code: DISPLAY_NAMES[cell_class] for cell_class, code in codes.PERCENTS.items()} | {
     codes.NRBC: "nRBC per 100 WBC",
     codes.PANEL: "Differential count",

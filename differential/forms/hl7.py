@@ -1,7 +1,8 @@
 r"""The result of a slide as an HL7 v2.5.1 message, ORU^R01, for a laboratory information system.
 
-Segments: MSH, SFT (smearcount), PID (empty), OBR, NTE (flags), an OBX with its NTEs per number, SPM (the slide). The
-patient is not known: the receiver finds the order by the slide's name in SPM-2. Segments end with a carriage return.
+Segments: MSH and SFT (smearcount; chapter 2), PID (empty; chapter 3), OBR and NTE (flags), an OBX with its NTEs per number,
+SPM (the slide; chapter 7). smearcount does not know the patient: the receiver finds the order by the slide's name in SPM-2.
+Segments end with a carriage return.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,14 +17,14 @@ from smearcount.differential.ratios import RangeFlag
 
 APPLICATION = "smearcount"
 
-#: What the standard calls a local code system: 99 and up to three characters (table 0396).
+#: The local code system: the standard asks for 99 and up to three characters (HL7 table 0396).
 LOCAL_SYSTEM = "99SMC"
 
 _SEPARATORS = r"^~\&"
 _ESCAPES = str.maketrans({"\\": "\\E\\", "|": "\\F\\", "^": "\\S\\", "~": "\\R\\", "&": "\\T\\"})
 _FLAGS = {RangeFlag.LOW: "L", RangeFlag.HIGH: "H", None: "N"}
 
-#: "Explicitly nothing" (chapter 2), in a field that may not be left empty.
+#: HL7's null value (chapter 2), for a required field that has no value.
 _NULL = '""'
 
 #: The name of a patient whose name is not known (chapter 3, PID-5): no legal name, and an unspecified one.
@@ -33,9 +34,9 @@ _NO_NAME = "~^^^^^^U"
 def oru(examination: SlideExamination, export: Export) -> str:
     """Return one slide's result as an ORU^R01 message, text in UTF-8.
 
-    Results are preliminary (P) until the slide is signed, then final (F), and corrections (C) if an earlier signature
-    was taken back; a percentage without any WBC cannot be obtained (X). OBR-3 follows from the slide: a newer message
-    replaces an older one. Percentages are rounded to two decimals, the raw counts beside them are exact.
+    Results are preliminary (P) until the slide is signed, then final (F); they are corrections (C) if an earlier signature
+    was taken back. A percentage without any WBC cannot be obtained (X). OBR-3 depends on the slide alone: a newer message
+    replaces an older one. Percentages are rounded to two decimals; the raw counts beside them are exact.
     """
     control_id = derived_id("message", examination.report_id, export.key).hex[:20]
     segments = [
@@ -53,7 +54,7 @@ def oru(examination: SlideExamination, export: Export) -> str:
 
 
 def batch(examinations: Iterable[SlideExamination], export: Export) -> str:
-    """Return the results of many slides as one batch: a message each, between BHS and BTS."""
+    """Return the results of many slides as one batch (chapter 2): a message for each, between BHS and BTS."""
     messages = [oru(examination, export) for examination in examinations]
     control_id = derived_id("batch", export.key).hex[:20]
     header = _header("BHS", export, {11: control_id})
@@ -61,12 +62,12 @@ def batch(examinations: Iterable[SlideExamination], export: Export) -> str:
 
 
 def escaped(text: str) -> str:
-    r"""Return text with the separators of a message as escape sequences, and nothing in it that ends a segment."""
+    r"""Return printable text with HL7's separators as escape sequences (chapter 2); nothing in it can end a segment."""
     return printable(text).translate(_ESCAPES)
 
 
 def _header(name: str, export: Export, fields: Mapping[int, str]) -> str:
-    """Return a segment whose first field is the field separator itself; batches and messages begin alike."""
+    """Return MSH or BHS, whose first field is the field separator itself."""
     common = {2: _SEPARATORS, 3: APPLICATION, 7: _time(export.at)}
     charset = {18: "UNICODE UTF-8"} if name == "MSH" else {}
     return _segment(name, common | dict(fields) | charset, first=2)
@@ -89,7 +90,7 @@ def _order(examination: SlideExamination, export: Export) -> str:
         25: _status(examination),
     }
     if examination.signed_by is not None:
-        # A name within a field that is itself made of components: subcomponents, the first would be an id.
+        # OBR-32 consists of components, and its name of subcomponents; the first of them, an id, is empty.
         fields[32] = f"&{escaped(named(examination.signed_by, 'unnamed'))}"
     return _segment("OBR", fields)
 
@@ -118,7 +119,7 @@ def _result(number: int, observation: Observation, examination: SlideExamination
 
 
 def _remarks(observation: Observation) -> Iterator[str]:
-    """Yield what stands below a result: how sure it is, of what it was made, and what it was before the review."""
+    """Yield the notes below a result: the counts behind it, its interval, and its value before the review."""
     unit = observation.unit.display
     if observation.basis is not None:
         yield observation.basis
@@ -132,7 +133,7 @@ def _remarks(observation: Observation) -> Iterator[str]:
 
 
 def _notes(texts: Iterable[str]) -> list[str]:
-    # L: from the laboratory, the sender (table 0105).
+    # L: the source of the note is the laboratory (HL7 table 0105).
     return [_segment("NTE", {1: str(number), 2: "L", 3: escaped(text)}) for number, text in enumerate(texts, start=1)]
 
 
@@ -142,7 +143,7 @@ def _specimen(examination: SlideExamination) -> str:
 
 
 def _status(examination: SlideExamination) -> str:
-    """Return the status of the report and of each result (tables 0123 and 0085)."""
+    """Return the status of the report and of each result (HL7 tables 0123 and 0085)."""
     if examination.is_amended:
         return "C"
     return "F" if examination.is_signed else "P"
@@ -167,6 +168,6 @@ def _time(moment: datetime | None) -> str:
 
 
 def _segment(name: str, fields: Mapping[int, str], *, first: int = 1) -> str:
-    """Return a segment of fields by their numbers; those left out are empty, and none stands empty at the end."""
+    """Return a segment, from its fields by their numbers; missing fields are empty, and the last one is not."""
     last = max(number for number, field in fields.items() if field)
     return "|".join([name, *(fields.get(number, "") for number in range(first, last + 1))])

@@ -1,4 +1,4 @@
-"""A slide's result as a list of coded numbers, the way FHIR and HL7 v2 both want it."""
+"""A slide's result as a list of coded numbers, the shape that FHIR and HL7 v2 share."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,18 +11,19 @@ from smearcount.differential.intervals import Interval
 from smearcount.differential.ratios import RangeFlag
 from smearcount.differential.report import DifferentialRow, SlideReport
 
-#: Decimals of what is sent on. 100 to 400 cells give no more than two that mean something, and the raw counts, sent
-#: beside them, give the number exactly.
+#: Decimals of the percentages and of the correction factor. With 100 to 400 cells, further decimals have no meaning, and
+#: the raw counts beside them are exact.
 PERCENT_DIGITS = 2
 FACTOR_DIGITS = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Observation:
-    """One number of a result, rounded as it is sent.
+    """One number of a result, rounded for sending.
 
-    `value` is None if there is none, such as a percentage without any WBC. `before_review` is the same number as
-    called automatically, None if no cell was reviewed. `basis` says in words what was divided by what.
+    `value` is in `unit`; it is None if there is none, for example a percentage without any WBC. `before_review` is the same
+    number by the automatic calls, None if no cell was reviewed. `interval` (95 %) and `reference` are in `unit` too.
+    `basis` says in words what was divided by what.
     """
 
     code: Code
@@ -36,7 +37,7 @@ class Observation:
 
 
 def observations(examination: SlideExamination) -> tuple[Observation, ...]:
-    """Return the numbers of a slide's result: the differential, then the counts it is made of, then the rest."""
+    """Return the numbers of a slide's result: the differential, then the counts behind it, then the others."""
     result = examination.reported
     before = None if examination.reviewed is None else examination.automatic
     return (*_differential(result, before), *_counts(result, before), *_rest(examination, result, before))

@@ -1,12 +1,13 @@
-"""What a printed page says about a slide, in words and short numbers, for whoever draws it: no layout, no images."""
+"""The contents of a slide's printed report, in words and rounded numbers, without layout and images."""
 
 from dataclasses import dataclass
 from datetime import datetime
 
 from smearcount.differential.classes import DISPLAY_NAMES, CellClass
-from smearcount.differential.forms.examination import ExaminationStatus, Export, SlideExamination
+from smearcount.differential.forms.examination import Export, SlideExamination
 from smearcount.differential.forms.wording import RESEARCH_USE, decimals, named, printable
 from smearcount.differential.report import DifferentialRow, SlideReport
+from smearcount.differential.status import Status
 from smearcount.differential.tally import Calls
 from smearcount.differential.times import utc_text
 
@@ -20,7 +21,7 @@ _NOTHING = "–"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PageRow:
-    """One WBC class: as text for the table, rounded to 0.1 %, and as numbers in percent for drawing a range bar."""
+    """One WBC class: texts for the table, rounded to 0.1 %, and numbers in percent for drawing a range bar."""
 
     cell_class: CellClass
     name: str
@@ -38,10 +39,10 @@ class PageRow:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReportPage:
-    """A slide's report on one page; made by `report_page`. All text is printable and nothing in it is markup.
+    """A slide's report on one page; `report_page` makes it. All text is printable and without markup.
 
-    `automatic_text` of the rows is what was called before review, empty if no cell was reviewed. `facts` are the other
-    numbers, each with its heading; `signature` is empty as long as nobody has signed.
+    `automatic_text` of a row has the automatic count; it is empty if no cell was reviewed. `facts` are the other numbers,
+    each with its heading. `signature` is empty while nobody has signed.
     """
 
     title: str
@@ -61,7 +62,7 @@ class ReportPage:
 
 
 def report_page(examination: SlideExamination, export: Export) -> ReportPage:
-    """Return what the page of one slide says."""
+    """Return the contents of one slide's page."""
     result = examination.reported
     reviewed = examination.reviewed is not None
     return ReportPage(
@@ -90,7 +91,7 @@ def _standing(examination: SlideExamination) -> str:
         return "Amended: replaces a report that was signed earlier"
     if examination.is_signed:
         return "Final"
-    if examination.status is ExaminationStatus.COUNTING:
+    if examination.status is Status.COUNTING:
         return "Not signed, still counting: every number may change"
     return "Not signed"
 
@@ -160,7 +161,7 @@ def _percent(number: float | None) -> str:
 
 
 def _moment(moment: datetime | None) -> str:
-    """Return a time to the second, UTC: 2026-03-01 08:30:00 UTC."""
+    """Return a moment to the second, such as 2026-03-01 08:30:00 UTC."""
     if moment is None:
         return _NOTHING
     return utc_text(moment.replace(microsecond=0)).replace("T", " ").replace("Z", " UTC")

@@ -1,4 +1,4 @@
-"""The JSON Schema of an exported slide, for those who read it by program."""
+"""The JSON Schema of an exported examination, for people who read exports by program."""
 
 import json
 from importlib.resources import files
@@ -12,7 +12,7 @@ SCHEMA_FILE = "examination.schema.json"
 def examination_schema() -> dict[str, Any]:
     """Return the schema (JSON Schema, draft 2020-12) of `SlideExamination.as_json`, a new dictionary at each call.
 
-    The schema of the counts is within it, so that nothing needs to be fetched.
+    It contains the schema of the counts, so that a validator has nothing to fetch.
     """
     text = files("smearcount.differential.forms").joinpath(SCHEMA_FILE).read_text(encoding="utf-8")
     schema: dict[str, Any] = json.loads(text)

@@ -1,6 +1,6 @@
-"""Results as CSV, which ends up in a spreadsheet: nothing is rounded, and nothing that anyone named is run.
+"""Results as CSV, for spreadsheets: no number is rounded, and no name is executed as a formula.
 
-Names come from file names, which anyone may choose; a spreadsheet takes a cell that starts with "=" for a formula.
+Names come from file names, which anyone can choose, and a spreadsheet takes a cell that begins with "=" for a formula.
 """
 
 import csv
@@ -58,7 +58,7 @@ SLIDES_COLUMNS = (
     "completed_at",
 )
 
-#: Examinations, one row per slide, calls (automatic or reviewed) and class; what is known of the slide stands in each.
+#: Examinations, one row per slide, calls (automatic or reviewed) and class; each row repeats the facts about the slide.
 EXAMINATION_COLUMNS = (
     "report_id",
     "slide_id",
@@ -85,26 +85,26 @@ EXAMINATION_COLUMNS = (
     "completed_at",
 )
 
-#: What makes a spreadsheet take a cell for a formula (OWASP, "CSV Injection"), full-width forms included.
+#: A spreadsheet takes a cell that begins with one of these for a formula (OWASP, "CSV Injection"); with full-width forms.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
-#: In every count, but not part of the differential: they have a count alone.
+#: These classes are in every count, but not in the differential: they have a count and no percentage.
 _OUTSIDE_THE_DIFFERENTIAL = (CellClass.ERYTHROBLAST, CellClass.PLATELET)
 
 
 def counts_csv(*reports: SlideReport) -> str:
     """Return the counts of one or more slides as CSV, one row per slide and class, all eight classes.
 
-    Erythroblasts and platelets have a count alone: they are not part of the differential.
+    Erythroblasts and platelets have a count alone, since they are not in the differential. Percentages are not rounded.
     """
     rows = ([report.slide, *cells] for report in reports for cells in _class_rows(report))
     return csv_text(COUNTS_COLUMNS, rows)
 
 
 def examinations_csv(*examinations: SlideExamination) -> str:
-    """Return one or more slides as CSV: the eight classes as called automatically and, if reviewed, once more as reviewed.
+    """Return one or more slides as CSV: eight rows with the automatic count and, if reviewed, eight with the reviewed one.
 
-    The columns are EXAMINATION_COLUMNS. To have one result per slide, keep the last `calls` of each.
+    The columns are EXAMINATION_COLUMNS. To get one result per slide, keep the rows with the last `calls` of each.
     """
     return csv_text(EXAMINATION_COLUMNS, (row for examination in examinations for row in _rows(examination)))
 
@@ -121,20 +121,20 @@ def slides_csv(lines: Iterable[SlideLine]) -> str:
 
 
 def rows_csv(rows: "Sequence[Row]", columns: Sequence[str] | None = None) -> str:
-    """Return any list of dataclasses or mappings as CSV; give the columns for a heading even if there is no row."""
+    """Return a list of dataclasses or mappings as CSV; with `columns`, an empty list has a heading too."""
     columns = columns_of(rows, columns)
     return csv_text(columns, ([row[column] for column in columns] for row in map(by_column, rows)))
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
-    """Return a table as CSV with a line of headings: None as an empty cell, moments in UTC, lists joined by spaces."""
+    """Return a table as CSV with a heading line; None is an empty cell, moments are in UTC, lists are joined by spaces."""
     lines = [_csv_line(columns)] if columns else []
     lines += [_csv_line([_csv_cell(value) for value in row]) for row in rows]
     return "".join(lines)
 
 
 def plain(value: object) -> Any:
-    """Return a value as JSON knows it: moments in UTC, enumerations by value, paths as text, rows as objects."""
+    """Return a value as JSON has it: moments as text in UTC, enumerations by value, paths as text, rows as objects."""
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, datetime):
@@ -165,7 +165,7 @@ def columns_of(rows: "Sequence[Row]", columns: Sequence[str] | None) -> Sequence
 
 
 def cell_text(value: object) -> str:
-    """Return text as it is and everything else that is plain as JSON spells it: true, {"a": 1}."""
+    """Return text unchanged, and any other plain value as JSON writes it, such as true or {"a": 1}."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
@@ -216,8 +216,8 @@ def _class_cells(row: DifferentialRow) -> list[object]:
 
 
 def _csv_line(values: Iterable[object]) -> str:
-    # csv quotes what stands in its line ending and nothing else: with "\n" alone, a carriage return in a name would
-    # begin a row of its own.
+    # The csv module quotes the characters of its line end alone: with "\n", a carriage return in a name would begin
+    # another row.
     text = io.StringIO()
     csv.writer(text, lineterminator="\r\n").writerow(values)
     return text.getvalue().removesuffix("\r\n") + "\n"
@@ -230,6 +230,6 @@ def _csv_cell(value: object) -> object:
     if isinstance(simple, int | float) and not isinstance(simple, bool):
         return simple
     cell = " ".join(map(cell_text, simple)) if isinstance(simple, list) else cell_text(simple)
-    # A file name that is no UTF-8 arrives with lone surrogates, which cannot be written as text.
+    # A file name that is not UTF-8 contains lone surrogates, which cannot be encoded.
     cell = cell.encode("utf-8", errors="backslashreplace").decode("utf-8")
     return "'" + cell if cell.startswith(_FORMULA_STARTS) else cell

@@ -1,13 +1,13 @@
-"""Which model was chosen on this machine, by path and SHA-256: one exchanged under the same name is then refused.
+"""The model that was chosen on this machine, by path and SHA-256, so that one exchanged under the same name is refused.
 
-Every command asks for it, so this module loads nothing that takes time.
+Every command reads it, so this module imports nothing that takes long to load.
 """
 
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from smearcount.files.atomic import write_whole
+from smearcount.files.atomic import replace_file
 from smearcount.models.errors import ModelInvalid
 
 #: Name of the file in the folder of the machine's own models.
@@ -24,10 +24,10 @@ class Choice(BaseModel):
 
 
 def chosen(folder: Path) -> Choice | None:
-    """Return the model in use, or None where none was chosen: then it is the shipped one.
+    """Return the model in use; None where none was chosen, so that the shipped one is in use.
 
     Raises:
-        ModelInvalid: the file that says so is damaged.
+        ModelInvalid: the file that names it is damaged.
     """
     path = folder / IN_USE
     try:
@@ -43,6 +43,6 @@ def chosen(folder: Path) -> Choice | None:
 
 
 def keep_choice(choice: Choice, folder: Path) -> None:
-    """Write down which model is in use, for `chosen`."""
+    """Store which model is in use, for `chosen` to read."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / IN_USE, (choice.model_dump_json(indent=2) + "\n").encode())
+    replace_file(folder / IN_USE, (choice.model_dump_json(indent=2) + "\n").encode())

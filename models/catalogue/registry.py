@@ -1,15 +1,15 @@
-"""Which models there are on this machine, and which of them is in use.
+"""The models on this machine.
 
-The shipped models lie in the package. A site's own lie in a folder of its own, beside the file that says which one is in
-use (`models.catalogue.choice`).
+The shipped ones lie in the package. A site's own lie in a folder of its data, beside the file that names the one in use
+(`models.catalogue.choice`).
 """
 
 import hashlib
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from smearcount.models.card import ModelCard, load_card, verified_likeness, verified_weights
+from smearcount.files.atomic import replace_file
+from smearcount.models.card import ModelCard, load_card, verified_ood_file, verified_weights
 from smearcount.models.catalogue.choice import IN_USE, Choice, keep_choice
 from smearcount.models.errors import ModelsError
 from smearcount.models.settings import SHIPPED_MODEL
@@ -17,7 +17,7 @@ from smearcount.models.settings import SHIPPED_MODEL
 
 @dataclass(frozen=True)
 class Registered:
-    """One model: how it is called here, and where its card lies."""
+    """One model: its name on this machine, and where its card lies."""
 
     #: File name of the card without its suffix.
     reference: str
@@ -66,18 +66,18 @@ def choose(model: Registered, folder: Path) -> None:
 
 
 def verify(model: Registered) -> None:
-    """Check that all files of a model are there, whole, and made for this version of smearcount.
+    """Check that all files of a model are there, undamaged, and made for this version of smearcount.
 
     Raises:
-        ModelInvalid: they are not.
+        ModelInvalid: one of them is not.
     """
     verified_weights(model.path, model.card)
-    if model.card.likeness is not None:
-        verified_likeness(model.path, model.card.likeness)
+    if model.card.ood is not None:
+        verified_ood_file(model.path, model.card.ood)
 
 
 def register(model: Registered, folder: Path) -> Registered:
-    """Copy a model's files into `folder` and return it as it is registered there.
+    """Copy a model's files into `folder` and return the model as it is registered there.
 
     Raises:
         ModelInvalid: its files are missing or damaged.
@@ -89,8 +89,8 @@ def register(model: Registered, folder: Path) -> Registered:
     if target.exists() and hashlib.sha256(target.read_bytes()).digest() != hashlib.sha256(content).digest():
         raise ModelsError(f"another model is registered as {model.reference}; give the new one another name or version")
     folder.mkdir(parents=True, exist_ok=True)
-    names = [model.card.file] + ([model.card.likeness.file] if model.card.likeness else [])
+    names = [model.card.file] + ([model.card.ood.file] if model.card.ood else [])
     for name in names:
-        shutil.copyfile(model.path.parent / name, folder / name)
-    target.write_bytes(content)
+        replace_file(folder / name, (model.path.parent / name).read_bytes())
+    replace_file(target, content)  # last: a card whose files are missing would be a damaged model
     return Registered(model.reference, target, model.card)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from smearcount.models.inference.classifier import softmax
+from smearcount.models.inference.classification import softmax
 
 Floats = npt.NDArray[np.float64]
 

@@ -1,6 +1,7 @@
 """Pictures of an evaluation and of a training run, for a report or a validation file.
 
-Matplotlib draws them without pyplot: no window and no state, on a machine without a screen too.
+Matplotlib draws them without pyplot: no window and no state, on a machine without a screen too. It comes with the extra
+`evaluate`, which workers do not install: call `require_matplotlib` before any long work begins.
 """
 
 # ruff: noqa: PLC0415  (Matplotlib takes a second to load and only the figures need it: it is imported where it is used)
@@ -15,9 +16,11 @@ import numpy as np
 
 from smearcount.differential.classes import DISPLAY_NAMES, CellClass
 from smearcount.differential.intervals import clopper_pearson
+from smearcount.files.atomic import replace_file
 from smearcount.models.errors import ModelsError, RuntimeMissing
 from smearcount.models.evaluation.calibration import BINS, reliability, risk_coverage
-from smearcount.models.evaluation.evaluation import Calls, Evaluation
+from smearcount.models.evaluation.calls import Calls
+from smearcount.models.evaluation.evaluation import Evaluation
 from smearcount.models.evaluation.report import percent, report_json, review_text
 from smearcount.models.preprocessing import decode_cell
 
@@ -38,26 +41,39 @@ _CAPTIONS = {**DISPLAY_NAMES, CellClass.IG: "Immature gran.", CellClass.ERYTHROB
 _LOG_COLUMNS = ("epoch", "side", "loss", "seconds")
 
 
-def write_report(evaluation: Evaluation, calls: Calls, folder: Path) -> tuple[Path, ...]:
+def require_matplotlib() -> None:
+    """Check that figures can be drawn.
+
+    Raises:
+        RuntimeMissing: Matplotlib is not installed; says how to install it.
+    """
+    try:
+        import matplotlib.figure  # noqa: F401
+    except ImportError as error:
+        raise RuntimeMissing(
+            f"Matplotlib cannot be loaded ({error}); install it with: pip install 'smearcount[evaluate]'"
+        ) from None
+
+
+def write_report(evaluation: Evaluation, calls: Calls, folder: Path, *, draw: bool = True) -> tuple[Path, ...]:
     """Write evaluation.json and the figures into `folder`, made if needed, and return their paths.
 
-    The contact sheet of mistakes reads the images again.
+    Args:
+        evaluation: the figures.
+        calls: what they were made from; the contact sheet of mistakes reads the images again.
+        folder: where to; files of these names in it are replaced.
+        draw: whether the figures are wanted; without them, Matplotlib is not needed.
 
     Raises:
         ModelsError: the folder cannot be written to.
         ImageRefused: an image has changed since it was classified.
         RuntimeMissing: Matplotlib is not installed.
     """
-    figures = {
-        "confusion.png": _confusion(evaluation),
-        "reliability.png": _reliability(evaluation, calls),
-        "risk_coverage.png": _risk_coverage(evaluation, calls),
-        "mistakes.png": _mistakes(calls),
-    }
+    figures = _figures(evaluation, calls) if draw else {}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         report = folder / "evaluation.json"
-        report.write_text(report_json(evaluation), encoding="utf-8")
+        replace_file(report, report_json(evaluation).encode())
         for name, figure in figures.items():
             _save(figure, folder / name)
     except OSError as error:
@@ -65,8 +81,22 @@ def write_report(evaluation: Evaluation, calls: Calls, folder: Path) -> tuple[Pa
     return (report, *(folder / name for name in figures))
 
 
+def _figures(evaluation: Evaluation, calls: Calls) -> dict[str, Figure]:
+    """Return the figures by the names of their files."""
+    return {
+        "confusion.png": _confusion(evaluation),
+        "reliability.png": _reliability(evaluation, calls),
+        "risk_coverage.png": _risk_coverage(evaluation, calls),
+        "mistakes.png": _mistakes(calls),
+    }
+
+
 def training_curve(log_csv: Path, png: Path) -> None:
-    """Draw loss and validation accuracy over the epochs of a training log, as `models.training.train` writes it.
+    """Draw loss and validation accuracy over the epochs of a training log, as `models.training.checkpoints` writes it.
+
+    Args:
+        log_csv: with the columns epoch, side (px), loss, seconds and, where it was measured, validation_accuracy (0-1).
+        png: the picture, replaced if it is there.
 
     Raises:
         ModelsError: the log cannot be read, or the picture not be written.
@@ -264,12 +294,9 @@ def _model(evaluation: Evaluation) -> str:
 
 def _figure(width: float, height: float) -> Figure:
     """Return an empty figure of so many inches."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise RuntimeMissing(
-            f"Matplotlib cannot be loaded ({error}); install it with: pip install matplotlib"
-        ) from None
+    require_matplotlib()
+    from matplotlib.figure import Figure
+
     return Figure(figsize=(width, height), dpi=_DPI, layout="constrained")
 
 

@@ -1,45 +1,22 @@
-"""An evaluation for people and for programs. Pure: nothing here prints.
-
-Tables fit 100 columns, in plain ASCII beside what rich draws, and round to a tenth of a percent; JSON rounds nothing.
-"""
+"""An evaluation in words and as JSON. Pure functions; their callers print or write what they return."""
 
 import json
-from collections.abc import Iterable
 from dataclasses import asdict
 
-from rich import box
-from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
+from smearcount.models.evaluation.evaluation import Evaluation
 
-from smearcount.differential.classes import DISPLAY_NAMES, SHORT_NAMES, CellClass
-from smearcount.models.evaluation.evaluation import Evaluation, ShareInterval, StrangerScores, ThresholdRow
-
-_NOTHING = "-"
+#: Keys that readers of evaluation.json know, where the field has another name.
+_JSON_KEYS = {"unidentified_by_ood": "unlike", "ood_probes": "strangers"}
 
 
 def report_json(evaluation: Evaluation) -> str:
-    """Return everything as JSON; shares are 0-1."""
-    return json.dumps(asdict(evaluation), indent=2, allow_nan=False) + "\n"
-
-
-def report_table(evaluation: Evaluation) -> Group:
-    """Return the evaluation for a terminal of 100 columns."""
-    return Group(
-        _summary(evaluation),
-        Text(),
-        Text(f" Threshold {evaluation.model.threshold:g}: {review_text(evaluation)}.", style="bold"),
-        *_titled("Per class, in percent, with 95 % intervals", _classes(evaluation)),
-        *_titled("Images by label (rows) and call (columns)", _confusion(evaluation)),
-        *_titled("What a threshold costs and brings, in percent", _thresholds(evaluation)),
-        *_titled("Images of another kind: share left unidentified, in percent", _strangers(evaluation.strangers)),
-        Text(),
-        Text("Intervals cover the chance of drawing these images, not other stains, slides or sites.", style="dim"),
-    )
+    """Return the evaluation as JSON, with shares from 0 to 1 and null where there is none."""
+    fields = {_JSON_KEYS.get(name, name): value for name, value in asdict(evaluation).items()}
+    return json.dumps(fields, indent=2, allow_nan=False) + "\n"
 
 
 def review_text(evaluation: Evaluation) -> str:
-    """Say what the threshold in force costs and brings."""
+    """Return a sentence on what the threshold in force costs and brings."""
     text = f"{percent(evaluation.unidentified)} % of the cells go to review"
     if evaluation.errors_unidentified is None:
         return f"{text}; no call is wrong"
@@ -47,97 +24,5 @@ def review_text(evaluation: Evaluation) -> str:
 
 
 def percent(share: float | None) -> str:
-    """Return a share as a number of percent, without the sign."""
-    return _NOTHING if share is None else f"{share:.1%}".removesuffix("%")
-
-
-def _with_interval(share: float | None, interval: ShareInterval | None) -> str:
-    if interval is None:
-        return percent(share)
-    return f"{percent(share)} ({percent(interval.low)}-{percent(interval.high)})"
-
-
-def _summary(evaluation: Evaluation) -> Table:
-    model, of = evaluation.model, evaluation.intervals
-    facts = {
-        "Model": f"{model.name} {model.version} (SHA-256 {model.sha256[:12]}), {model.preprocessing}",
-        "Images": f"{evaluation.images:,}",
-        "Accuracy": f"{_with_interval(evaluation.accuracy, of.accuracy)} %",
-        "Balanced accuracy (macro recall)": f"{_with_interval(evaluation.macro_recall, of.macro_recall)} %",
-        "Calibration error (ECE)": f"{percent(evaluation.expected_calibration_error)} %",
-    }
-    if evaluation.unlike is not None:
-        facts["Unlike the training images"] = f"{percent(evaluation.unlike)} % of the cells, though confident enough"
-    if evaluation.accuracy_of_identified is not None:
-        facts["Of the cells counted"] = f"{percent(evaluation.accuracy_of_identified)} % are right"
-    if evaluation.refused:
-        facts["Refused"] = ", ".join(f"{count} {code}" for code, count in evaluation.refused.items())
-    facts["Speed"] = (
-        f"decoding {evaluation.decode_per_second:,.0f} images/s, network {evaluation.network_per_second:,.0f} images/s"
-    )
-    summary = Table.grid(padding=(0, 2))
-    summary.add_column(no_wrap=True)
-    summary.add_column(overflow="fold")
-    for name, value in facts.items():
-        # The tables below are indented by one: the edge of their box.
-        summary.add_row(f" {name}", Text(value))
-    return summary
-
-
-def _classes(evaluation: Evaluation) -> Table:
-    table = _table("Class", "Images", "Precision", "Recall", "F1")
-    for label, scores in evaluation.classes.items():
-        of_class = evaluation.intervals.classes[label]
-        table.add_row(
-            DISPLAY_NAMES[label],
-            str(scores.images),
-            _with_interval(scores.precision, of_class.precision),
-            _with_interval(scores.recall, of_class.recall),
-            _with_interval(scores.f1, of_class.f1),
-        )
-    return table
-
-
-def _confusion(evaluation: Evaluation) -> Table:
-    table = _table("Label", *(SHORT_NAMES[label] for label in CellClass))
-    for label, row in zip(CellClass, evaluation.confusion, strict=True):
-        table.add_row(DISPLAY_NAMES[label], *(str(images) if images else "." for images in row))
-    return table
-
-
-def _thresholds(evaluation: Evaluation) -> Table:
-    table = _table("Threshold", "Cells to review", "Errors among them", "Errors among those counted")
-    for row in evaluation.thresholds:
-        table.add_row(*_threshold_cells(row), style="bold" if row.in_force else None)
-    return table
-
-
-def _threshold_cells(row: ThresholdRow) -> Iterable[str]:
-    yield f"{row.threshold:g}" + (" in force" if row.in_force else "")
-    yield percent(row.review)
-    yield f"{percent(row.errors_in_review)} of all"
-    yield _NOTHING if row.errors_counted is None else f"{row.errors_counted:.2%}".removesuffix("%")
-
-
-def _strangers(strangers: Iterable[StrangerScores]) -> Table:
-    table = _table("Kind", "Family", "Images", "Unidentified", "Counted", "Most as", text_columns=(0, 1, 5))
-    for scores in strangers:
-        counted = sum(scores.called.values())
-        most = _NOTHING
-        if scores.called:
-            label, images = next(iter(scores.called.items()))
-            most = f"{DISPLAY_NAMES[label]} ({images})"
-        table.add_row(scores.name, scores.family, str(scores.images), percent(scores.unidentified), str(counted), most)
-    return table
-
-
-def _titled(title: str, table: Table) -> Iterable[RenderableType]:
-    # A title of the table's own would be centred, and broken where the table is narrower.
-    return Text(), Text(f" {title}", style="italic"), table
-
-
-def _table(*headings: str, text_columns: tuple[int, ...] = (0,)) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
-    for number, heading in enumerate(headings):
-        table.add_column(heading, justify="left" if number in text_columns else "right", overflow="fold")
-    return table
+    """Return a share (0-1) in percent with one decimal and no sign, `-` for None."""
+    return "-" if share is None else f"{share:.1%}".removesuffix("%")

@@ -1,4 +1,4 @@
-"""A network in TensorFlow: for a GPU, for any Keras model a site brings, and to hold the other runtime against.
+"""A network in TensorFlow: for GPUs, for Keras models that a site brings, and to compare the other runtime with.
 
 Importing TensorFlow takes seconds and about half a gigabyte per process; on a CPU, LiteRT is the faster runtime.
 """
@@ -17,13 +17,13 @@ import numpy.typing as npt
 from smearcount.models.errors import ModelInvalid, RuntimeMissing
 from smearcount.models.inference.ood import OOD_LAYER
 from smearcount.models.inference.runtime import Reading
-from smearcount.models.inference.stderr_filter import without_chatter
+from smearcount.models.inference.stderr_filter import filtered_stderr
 from smearcount.models.preprocessing import INPUT_SIDE
 
 if TYPE_CHECKING:
     import keras
 
-#: Images per call, always as many, so that TensorFlow traces one function and never another.
+#: Images per call. The number never changes, so that TensorFlow traces one function only.
 _BATCH = 32
 
 
@@ -59,7 +59,7 @@ class KerasNetwork:
             raise ModelInvalid("the network answers with no finite numbers; export the model anew")
 
     def read(self, pixels: npt.NDArray[np.uint8]) -> Reading:
-        """Return logits and features of images of shape (n, 128, 128, 3), values 0-255, for any n >= 0."""
+        """Return logits and features of n >= 0 images: uint8, shape (n, 128, 128, 3), RGB, 0-255."""
         logits = np.empty((len(pixels), self._outputs), np.float32)
         features = np.empty((len(pixels), self._features), np.float32)
         for start in range(0, len(pixels), _BATCH):
@@ -75,19 +75,19 @@ def require_tensorflow(threads: int | None = None) -> Any:
     """Return the module `tensorflow`, ready to compute.
 
     Args:
-        threads: CPU threads, for the whole process; only the first to ask is heard. None: one per core.
+        threads: CPU threads for the whole process; they cannot be changed once TensorFlow has computed. None: one per core.
 
     Raises:
         RuntimeMissing: it is not installed.
     """
     try:
-        with without_chatter():
+        with filtered_stderr():
             import keras  # noqa: F401  (TensorFlow says only later, and less clearly, that it is missing)
             import tensorflow as tf
 
             if threads is not None:
                 _use_threads(tf, threads)
-            tf.constant(0)  # what it has to say of processor and GPU it says here
+            tf.constant(0)  # makes TensorFlow write its notes on processor and GPU now, while they are filtered
     except ImportError:
         raise RuntimeMissing(
             "TensorFlow is not installed; install it with: pip install tensorflow (or make train)"
@@ -96,7 +96,7 @@ def require_tensorflow(threads: int | None = None) -> Any:
 
 
 def load_keras(path: Path) -> keras.Model:
-    """Read a .keras or .h5 file; code in it is never run.
+    """Read a .keras or .h5 file without running any code in it.
 
     Raises:
         ModelInvalid: it cannot be read, or needs code of its own.
@@ -107,7 +107,7 @@ def load_keras(path: Path) -> keras.Model:
 
     try:
         network = keras.saving.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # noqa: BLE001 (whatever its many layers raise comes through, KeyError to BadZipFile)
+    except Exception as error:  # noqa: BLE001 (Keras lets all kinds of exceptions through, from KeyError to BadZipFile)
         first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelInvalid(f"{path} cannot be read as a Keras model ({first_line})") from None
     assert isinstance(network, keras.Model)  # noqa: S101 (for the type checker)
@@ -115,9 +115,10 @@ def load_keras(path: Path) -> keras.Model:
 
 
 def with_features(network: keras.Model) -> keras.Model:
-    """Return the network with two outputs: its logits, and features that tell images of another kind, shape (n, d).
+    """Return the network with two outputs: its logits, shape (n, k), and its features, shape (n, d), for the OOD score.
 
-    The features of our own network are the means over one of its maps, those of another what its last layer works on.
+    The features of our own network are the means over the map of its layer `OOD_LAYER`; the features of any other network
+    are the inputs of its last layer.
 
     Raises:
         ModelInvalid: the last layer is no dense layer on one row of features per image.

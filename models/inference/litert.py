@@ -1,8 +1,9 @@
 """The network in LiteRT (formerly TensorFlow Lite) on the CPU, by its XNNPACK kernels.
 
-Measured on two AVX2 cores: of the two APIs of LiteRT, `Interpreter` is as fast as `CompiledModel`, but that one probes for
-GPU and NPU plugins on every start and reports each on stderr. The number of images in the network's tensor is fixed
-in the weights file (`models.training.export` chooses it); the results are the same to the last bit whatever it is.
+LiteRT has two APIs. Measured on two AVX2 cores, `Interpreter` is as fast as `CompiledModel`; the latter probes for GPU and
+NPU plugins on every start and reports each on stderr, so `Interpreter` it is. The number of images in the network's tensor
+is fixed in the weights file (`models.training.conversion` chooses it); the results are the same to the last bit for any
+number.
 """
 
 from typing import Any
@@ -13,7 +14,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from smearcount.models.errors import ModelInvalid
 from smearcount.models.inference.runtime import Reading
-from smearcount.models.inference.stderr_filter import without_chatter
+from smearcount.models.inference.stderr_filter import filtered_stderr
 from smearcount.models.preprocessing import INPUT_SIDE
 
 
@@ -33,7 +34,7 @@ class LiteRTNetwork:
             ModelInvalid: the bytes are no such network.
         """
         try:
-            with without_chatter():
+            with filtered_stderr():
                 self._interpreter = Interpreter(model_content=weights, num_threads=threads)
                 self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
@@ -44,18 +45,18 @@ class LiteRTNetwork:
         (self._logits,) = (tensor for tensor in answered if tensor["shape"][1] == outputs)
         self._features = next((tensor for tensor in answered if tensor["shape"][1] != outputs), None)
         self._tensor = np.zeros(tuple(given[0]["shape"]), np.float32)
-        # One run now: the first real batch is then as fast as the others, and broken weights show before any result.
+        # Run it once now: then the first real batch is as fast as the others, and broken weights show before any result.
         if not np.isfinite(self.read(np.zeros((1, INPUT_SIDE, INPUT_SIDE, 3), np.uint8)).logits).all():
             raise ModelInvalid("the network answers with no finite numbers; export the model anew")
 
     def read(self, pixels: npt.NDArray[np.uint8]) -> Reading:
-        """Return logits and features of images of shape (n, 128, 128, 3), values 0-255, for any n >= 0."""
+        """Return logits and features of n >= 0 images: uint8, shape (n, 128, 128, 3), RGB, 0-255."""
         logits = np.empty((len(pixels), self._logits["shape"][1]), np.float32)
         features = None if self._features is None else np.empty((len(pixels), self._features["shape"][1]), np.float32)
         size = len(self._tensor)
         for start in range(0, len(pixels), size):
             part = pixels[start : start + size]
-            # The rest of the last tensor keeps earlier images: images do not influence each other.
+            # The rest of the last tensor keeps earlier images, which do not influence these.
             self._tensor[: len(part)] = part
             self._interpreter.set_tensor(self._input, self._tensor)
             self._interpreter.invoke()

@@ -1,7 +1,7 @@
-"""How unlike the training images an image is, so that what the network never learnt is not counted.
+"""Out-of-distribution (OOD) scores: how far an image is from the training images, so that nothing else is counted.
 
 The measure is the Mahalanobis distance from the nearest group of training images (Lee et al., NeurIPS 2018) in the
-network's features, with one covariance for all groups, and each group's distances in units of its own median. Measured on
+network's features, with one covariance for all groups, and the distances from each group in units of its own median. Measured on
 the 8-class network of version 1 (256 features), with 0.5 % of the 2,561 validation cells over the limit: mean share caught,
 in percent, of `models.evaluation.ood_probes` and, among "no cell", of photographs and of real fields of red cells.
 
@@ -47,14 +47,14 @@ from smearcount.models.errors import ModelInvalid, ModelsError
 
 Floats = npt.NDArray[np.floating]
 
-#: The network's layer whose map tells images of another kind: the end of the second stage, which sees colours, textures and
-#: grain, and has not yet thrown away what no class needs.
+#: The network's layer whose map gives the features: the end of the second stage, which sees colours, textures and grain,
+#: and has not yet thrown away what no class needs.
 OOD_LAYER = "stage2"
 
 #: Added to every variance, as a share of their mean: a feature that hardly varied in training must not decide alone.
 _SHRINKAGE = 0.01
 
-#: Fewer images of one group do not tell how far its images usually are from their mean.
+#: Smallest number of images in a group; fewer do not show how far its images usually are from their mean.
 _FEWEST = 10
 
 #: Share of the validation cells that the limit may cost.
@@ -69,26 +69,30 @@ _REMEDY = "restore the file from its release or export the model anew"
 
 
 @dataclass(frozen=True, eq=False)
-class Likeness:
-    """What was learnt from the features of the training images; d is the number of features, g of groups.
+class OodModel:
+    """What the features of the training images are like; d is the number of features, g of groups.
 
-    A group is one output of the network. Every group has its own mean, all share one covariance.
+    A group is the images of one output of the network. Every group has its own mean; all share one covariance.
     """
 
-    #: Turns the roots of features into numbers that vary by 1, independently, within a group: float32, shape (d, d).
+    #: Matrix that turns the square roots of features into numbers that are uncorrelated and have a standard deviation of 1
+    #: within a group: float32, shape (d, d).
     whitening: npt.NDArray[np.float32]
     #: Mean of each group after `whitening`: float32, shape (g, d).
     means: npt.NDArray[np.float32]
     #: Median distance of each group's training images from their mean: float32, shape (g,).
     typical: npt.NDArray[np.float32]
 
-    def unlikeness(self, features: Floats) -> npt.NDArray[np.float64]:
-        """Return the distance from the nearest group in units of its typical distance, for any n >= 0.
+    def scores(self, features: Floats) -> npt.NDArray[np.float64]:
+        """Return the OOD scores of n >= 0 images: the distance from the nearest group in units of its typical distance.
+
+        score(x) = min over groups g of |sqrt(x) W - mean_g| / typical_g, where W is the whitening matrix.
 
         Args:
             features: shape (n, d), as the network returns them; a value under 0 counts as 0.
 
-        Returns: shape (n,); about 1 for an image like the training images, more for one unlike them.
+        Returns:
+            float64, shape (n,), 0 or more, to six decimals; about 1 for an image like the training images.
         """
         points = _roots(features) @ self.whitening
         if not len(points):
@@ -99,14 +103,14 @@ class Likeness:
         return nearest.round(6)
 
     def to_bytes(self) -> bytes:
-        """Return the content of an .npz file; the same likeness always gives the same bytes."""
+        """Return the content of an .npz file; the same model always gives the same bytes."""
         stream = BytesIO()
         np.savez(stream, whitening=self.whitening, means=self.means, typical=self.typical)
         return stream.getvalue()
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Self:
-        """Read what `to_bytes` wrote; nothing in it is ever executed.
+        """Read what `to_bytes` has written, without executing anything in it.
 
         Raises:
             ModelInvalid: the bytes are something else, or damaged.
@@ -125,12 +129,12 @@ class Likeness:
         return cls(**arrays)
 
 
-def fit_likeness(features: Floats, groups: npt.NDArray[np.integer]) -> Likeness:
-    """Learn what the training images are like.
+def fit_ood_model(features: Floats, groups: npt.NDArray[np.integer]) -> OodModel:
+    """Fit the OOD model to the training images.
 
     Args:
-        features: of the training images, not augmented: shape (n, d).
-        groups: the output of the network that each of them belongs to: shape (n,).
+        features: of the training images, not augmented: shape (n, d), finite.
+        groups: the output of the network that each of them belongs to: shape (n,), whole numbers.
 
     Raises:
         ModelsError: the shapes do not fit, a feature is not finite, or a group has fewer than 10 images.
@@ -155,12 +159,17 @@ def fit_likeness(features: Floats, groups: npt.NDArray[np.integer]) -> Likeness:
     typical = np.array([np.median(distances[group == index]) for index in range(len(names))])
     if not typical.all():
         raise ModelsError("the images of a group all have the same features; they cannot be training images")
-    return Likeness(whitening, means, typical.astype(np.float32))
+    return OodModel(whitening, means, typical.astype(np.float32))
 
 
-def choose_limit(unlikeness_of_validation: Floats, share: float = LIMIT_SHARE) -> float:
-    """Return the limit by `LIMIT_RULE`, above which a cell is unidentified, from n >= 1 validation images."""
-    ranked = np.sort(unlikeness_of_validation)[::-1]
+def choose_limit(ood_scores: Floats, share: float = LIMIT_SHARE) -> float:
+    """Return the OOD score above which a cell is unidentified, by `LIMIT_RULE`.
+
+    Args:
+        ood_scores: of n >= 1 validation images: shape (n,).
+        share: of the images that may lie over the limit, 0-1.
+    """
+    ranked = np.sort(ood_scores)[::-1]
     # rounding must not make 0.005 * 1000 a 4
     bearable = int(share * len(ranked) + 1e-9)
     if bearable >= len(ranked):
@@ -170,12 +179,12 @@ def choose_limit(unlikeness_of_validation: Floats, share: float = LIMIT_SHARE) -
 
 
 def _roots(features: Floats) -> npt.NDArray[np.float64]:
-    """Square roots: features are means of what is never negative, and the larger ones vary more."""
+    """Return the square roots, which vary about equally: features are means of what is never negative."""
     return np.sqrt(np.maximum(features, 0.0), dtype=np.float64)
 
 
 def _check(arrays: dict[str, npt.NDArray[np.float32]]) -> None:
-    """Refuse arrays that do not fit each other, or that numbers could not be compared with."""
+    """Refuse arrays that do not fit each other or hold numbers that nothing can be compared with."""
     whitening, means, typical = arrays["whitening"], arrays["means"], arrays["typical"]
     shapes = [array.shape for array in arrays.values()]
     d, g = whitening.shape[:1], typical.shape[:1]

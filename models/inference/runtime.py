@@ -1,4 +1,4 @@
-"""What every runtime of a network offers: pixels in, logits and features out."""
+"""What every runtime of a network offers: it turns pixels into logits and features."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -9,11 +9,12 @@ import numpy.typing as npt
 
 @dataclass(frozen=True)
 class Reading:
-    """What a network says of n images."""
+    """What a network answers for n images."""
 
-    #: One number per output of the network: shape (n, k).
+    #: One number per output of the network: float32, shape (n, k).
     logits: npt.NDArray[np.float32]
-    #: What the outputs were computed from: shape (n, d); None where the network does not tell.
+    #: Means over one of the network's maps, which the OOD score is computed from: float32, shape (n, d); None where the
+    #: weights file does not return them.
     features: npt.NDArray[np.float32] | None
 
 
@@ -21,5 +22,5 @@ class Network(Protocol):
     """A runtime holding one network. Not thread-safe: one object per thread at most."""
 
     def read(self, pixels: npt.NDArray[np.uint8]) -> Reading:
-        """Return logits and features of images of shape (n, 128, 128, 3), values 0-255, for any n >= 0."""
+        """Return logits and features of n >= 0 images: uint8, shape (n, 128, 128, 3), RGB, 0-255."""
         ...

@@ -1,4 +1,4 @@
-"""Keeps what native libraries write to stderr of their own affairs from standing between a command's own lines."""
+"""Keeps the notes that native libraries write to stderr out of a command's own messages."""
 
 import os
 import sys
@@ -6,9 +6,9 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-#: How the lines begin that LiteRT and TensorFlow write on every start and every conversion, with no switch to stop them:
-#: greetings and notes at the levels "info" and "warning" of their loggers.
-_CHATTER = (
+#: Beginnings of lines that LiteRT and TensorFlow write on every start and every conversion, and that no switch turns off:
+#: notes of their loggers at the levels "info" and "warning".
+_NOTES = (
     b"INFO: Created TensorFlow Lite XNNPACK delegate for CPU.",
     b"WARNING: All log messages before absl::InitializeLog() is called are written to STDERR",
     b"WARNING:absl:Please consider providing the trackable_obj argument",
@@ -17,20 +17,20 @@ _CHATTER = (
     b"I0000 00:00:",
     b"W0000 00:00:",
 )
-#: What TensorFlow says, as an error, wherever there is no GPU.
+#: TensorFlow reports this as an error wherever there is no GPU.
 _NO_GPU = b"failed call to cuInit"
 
 
 @contextmanager
-def without_chatter() -> Iterator[None]:
-    """Hold back what is written to file descriptor 2, and pass on afterwards all but the libraries' chatter.
+def filtered_stderr() -> Iterator[None]:
+    """Hold back what is written to file descriptor 2, and pass it on afterwards without the libraries' notes.
 
-    Native code knows no other stderr than the file descriptor, so this is for moments in which nothing else is said: while a
-    library is loaded, while a network is converted.
+    Native code writes to the file descriptor directly, so other threads' lines are held back as well. Use it for short
+    moments only, in which nothing else is reported: while a library is loaded or a network is converted.
     """
     try:
         stderr = os.dup(2)
-    except OSError:  # no stderr at all: nothing to keep clean
+    except OSError:  # there is no stderr, so there is nothing to filter
         yield
         return
     with tempfile.TemporaryFile() as aside:
@@ -43,6 +43,6 @@ def without_chatter() -> Iterator[None]:
             os.dup2(stderr, 2)
             os.close(stderr)
             aside.seek(0)
-            rest = b"".join(line for line in aside if not line.startswith(_CHATTER) and _NO_GPU not in line)
+            rest = b"".join(line for line in aside if not line.startswith(_NOTES) and _NO_GPU not in line)
             if rest:
                 os.write(2, rest)

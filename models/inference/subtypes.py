@@ -46,7 +46,7 @@ CLASS_OF_SUBTYPE: tuple[CellClass, ...] = (
     CellClass.PLATELET,
 )
 
-#: How file names of the data set of Acevedo et al. (2020) begin where they tell the sub-type.
+#: Beginnings of file names in the data set of Acevedo et al. (2020) that tell the sub-type.
 _NAMED_BY_FILE = {
     "BNE": Subtype.BAND_NEUTROPHIL,
     "SNE": Subtype.SEGMENTED_NEUTROPHIL,
@@ -57,9 +57,13 @@ _NAMED_BY_FILE = {
 
 
 def possible_outputs(path: Path, label: CellClass) -> npt.NDArray[np.float32]:
-    """Return which outputs are right for an image: 1 or 0 for each, shape (11,).
+    """Return which outputs are right for an image: float32, shape (11,), 1 for each right one and 0 for the others.
 
-    The one sub-type that the file's name tells, if it belongs to the class; else every sub-type of the class.
+    Right is the one sub-type that the file's name tells, if it belongs to the class, otherwise every sub-type of the class.
+
+    Args:
+        path: of the image file; only its name is looked at.
+        label: the class of the image.
     """
     named = _NAMED_BY_FILE.get(path.name.split("_")[0])
     outputs = list(Subtype)
@@ -71,11 +75,20 @@ def possible_outputs(path: Path, label: CellClass) -> npt.NDArray[np.float32]:
 
 
 def class_logits(logits: npt.NDArray[np.floating], class_of_output: Sequence[CellClass]) -> npt.NDArray[np.float32]:
-    """Return logits per class, shape (n, 8), whose softmax is the sum of the outputs' softmax over each class.
+    """Return logits per class, whose softmax is the sum of the outputs' softmax over each class.
+
+    The logit of a class is log(sum exp(z)) over the logits z of its outputs.
 
     Args:
         logits: of the network's outputs, shape (n, k).
         class_of_output: the class of each of the k outputs; every class occurs.
+
+    Returns:
+        float32, shape (n, 8), in the order of CellClass.
+
+    Raises:
+        ValueError: a class has no output.
+        IndexError: there are not k classes.
     """
     merged = np.empty((len(logits), len(CellClass)), np.float32)
     for position, label in enumerate(CellClass):

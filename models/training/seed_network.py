@@ -12,11 +12,9 @@ shown larger in training than in validation. The network therefore sees a cell 1
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import statistics
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -27,13 +25,13 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from smearcount.differential.classes import CellClass
-from smearcount.files.atomic import write_whole
 from smearcount.models.errors import ModelsError
 from smearcount.models.evaluation.dataset import LabelledFile, label_indices, labelled_files
 from smearcount.models.inference.keras_runtime import require_tensorflow
-from smearcount.models.inference.stderr_filter import without_chatter
-from smearcount.models.training.checkpoints import hold_to_recipe, seed_dropout
-from smearcount.models.training.conversion import litert_bytes
+from smearcount.models.inference.stderr_filter import filtered_stderr
+from smearcount.models.progress import SILENT, Progress
+from smearcount.models.training.checkpoints import Checkpoints, Row, seed_dropout
+from smearcount.models.training.conversion import keras_bytes, litert_bytes
 
 if TYPE_CHECKING:
     import keras
@@ -51,6 +49,8 @@ _PATIENCE = 2
 #: What TensorFlow decodes; it knows no TIFF.
 _FORMATS = ("JPEG", "PNG", "BMP")
 _TIMED_SECONDS = 2.0
+#: File of the result, in the run's folder.
+_RESULT = "result.json"
 
 
 @dataclass(frozen=True)
@@ -96,63 +96,80 @@ def build_seed_network() -> keras.Model:
     )
 
 
-def train_seed(images_dir: Path, run_dir: Path, *, validation_dir: Path, epochs: int = 10) -> SeedResult:
+def train_seed(
+    images_dir: Path, run_dir: Path, *, validation_dir: Path, epochs: int = 10, progress: Progress = SILENT
+) -> SeedResult:
     """Train on the class folders in `images_dir`, validate on those in `validation_dir` and return what came out.
 
-    `run_dir` keeps a checkpoint of the last and of the best epoch, the log (`log.csv`), and at the end the network
-    (`network.keras`, `network.tflite`) and `result.json`. An interrupted run goes on after its last finished epoch; a
-    finished one returns its result at once.
+    A run that was cut off goes on after its last finished epoch; a finished one returns its result at once.
+
+    Args:
+        images_dir: one folder of images per class.
+        run_dir: keeps checkpoints of the last and of the best epoch and the log (see `models.training.checkpoints`), and
+            at the end the network (`network.keras`, `network.tflite`) and `result.json`.
+        validation_dir: one folder of other images per class.
+        epochs: at most so many, at least 1.
+        progress: told after every batch, and in a line after every epoch.
 
     Raises:
-        ModelsError: no images there, one that cannot be read, or `run_dir` holds another run.
+        ModelsError: no images there, one that cannot be read, or `run_dir` holds another run or a damaged one.
         RuntimeMissing: TensorFlow is not installed.
     """
     if epochs < 1:
         raise ModelsError(f"{epochs} epochs train nothing; give at least 1")
-    hold_to_recipe(run_dir, _recipe(epochs))
-    finished = run_dir / "result.json"
-    if finished.exists():
-        return _read_result(finished)
+    run = Checkpoints(run_dir, _recipe(epochs))
+    if run.is_finished:
+        return _read_result(run_dir / _RESULT)
     tf = require_tensorflow()
     files, validation_files = labelled_files(images_dir), labelled_files(validation_dir)
     _check_images([*files, *validation_files])
     try:
-        rows = _train_epochs(run_dir, files, validation_files, epochs)
-        result = _finish(run_dir, rows, validation_files)
+        _train_epochs(run, files, validation_files, epochs, progress)
+        return _finish(run, validation_files)
     except tf.errors.InvalidArgumentError:
         _name_the_damaged([*files, *validation_files])
         raise
-    write_whole(finished, (json.dumps(asdict(result), indent=2) + "\n").encode())
-    return result
 
 
 def _train_epochs(
-    run_dir: Path, files: Sequence[LabelledFile], validation_files: Sequence[LabelledFile], epochs: int
-) -> list[dict[str, float]]:
-    """Train what is left to train and return the whole log, one row per epoch."""
-    import keras
-
-    rows = _read_log(run_dir / "log.csv")
+    run: Checkpoints,
+    files: Sequence[LabelledFile],
+    validation_files: Sequence[LabelledFile],
+    epochs: int,
+    progress: Progress,
+) -> None:
+    """Train what is left to train."""
     validation = _pixels_and_labels(validation_files)
-    network = _start_or_resume(run_dir, len(rows))
-    only_one = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: setattr(network, "stop_training", True))
-    while not _is_over(rows, epochs):
+    network = _start_or_resume(run)
+    while not _is_over(run.rows, epochs):
         started = time.monotonic()
-        seed_dropout(network, _SEED, len(rows))
+        done = len(run.rows)
+        seed_dropout(network, _SEED, done)
         history = network.fit(
-            _pixels_and_labels(_shuffled(files, len(rows))),
+            _pixels_and_labels(
+                _shuffled(files, done)
+            ),  # each epoch has an order of its own, which a resumed run finds again
             validation_data=validation,
-            initial_epoch=len(rows),
-            epochs=epochs,
-            callbacks=[only_one],  # each epoch has an order of its own, which a resumed run must find again
+            initial_epoch=done,
+            epochs=done + 1,
+            callbacks=[_reporting(progress, f"epoch {done + 1}/{epochs}", -(-len(files) // BATCH))],
             shuffle=False,  # Keras cannot shuffle a data set, and warns when asked to
-            verbose=1 if sys.stdout.isatty() else 2,
+            verbose=0,
         ).history
-        row: dict[str, float] = {"epoch": len(rows) + 1}
+        row: Row = {"epoch": done + 1}
         row |= {name: round(history[of_keras][-1], 4) for name, of_keras in _LOGGED.items()}
         row["seconds"] = round(time.monotonic() - started, 1)
-        rows = _keep(network, run_dir, [*rows, row])
-    return rows
+        run.finish_epoch(network, row, keep={_best_epoch([*run.rows, row])})
+        progress.line(" ".join(f"{name} {value}" for name, value in row.items()))
+
+
+def _reporting(progress: Progress, stage: str, steps: int) -> keras.callbacks.Callback:
+    """Return what tells Keras to report every batch."""
+    import keras
+
+    return keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: progress.step(stage, batch + 1, steps, f"loss {logs['loss']:.3f}")
+    )
 
 
 #: Columns of the log between epoch and seconds, and what Keras calls them.
@@ -164,13 +181,12 @@ _LOGGED = {
 }
 
 
-def _start_or_resume(run_dir: Path, epochs_done: int) -> Any:
+def _start_or_resume(run: Checkpoints) -> Any:
     import keras
 
     keras.utils.set_random_seed(_SEED)
-    if epochs_done:
-        # With the optimizer's state, so that the next epoch is the one it would have been.
-        return _load(_checkpoint(run_dir, epochs_done))
+    if run.rows:
+        return run.load(len(run.rows))
     network = build_seed_network()
     network.compile(
         optimizer=keras.optimizers.Adam(),
@@ -181,36 +197,30 @@ def _start_or_resume(run_dir: Path, epochs_done: int) -> Any:
     return network
 
 
-def _keep(network: Any, run_dir: Path, rows: list[dict[str, float]]) -> list[dict[str, float]]:
-    """Write the checkpoint of the last epoch, then the log, which makes it count; drop those no longer needed."""
-    partial = run_dir / "partial.keras"
-    network.save(partial)
-    partial.replace(_checkpoint(run_dir, len(rows)))
-    _write_log(run_dir / "log.csv", rows)
-    needed = {_checkpoint(run_dir, epoch) for epoch in (len(rows), _best_epoch(rows))}
-    for path in set(run_dir.glob("epoch-*.keras")) - needed:
-        path.unlink()
-    return rows
-
-
-def _finish(run_dir: Path, rows: list[dict[str, float]], validation_files: Sequence[LabelledFile]) -> SeedResult:
-    """Score the best epoch's network, convert and time it."""
-    network = _load(_checkpoint(run_dir, _best_epoch(rows)))
+def _finish(run: Checkpoints, validation_files: Sequence[LabelledFile]) -> SeedResult:
+    """Score the best epoch's network, convert and time it, and write the run's results."""
+    network = run.load(_best_epoch(run.rows))
     calls = network.predict(_pixels_and_labels(validation_files), verbose=0).argmax(axis=1)
     labels = label_indices(validation_files)
     recalls = [float((calls[labels == label] == label).mean()) for label in np.unique(labels)]
     weights = litert_bytes(network, (BATCH, SIDE, SIDE, 3))
-    (run_dir / "network.tflite").write_bytes(weights)
-    network.save(run_dir / "network.keras", include_optimizer=False)
-    return SeedResult(
+    result = SeedResult(
         accuracy=round(float((calls == labels).mean()), 4),
         macro_recall=round(statistics.mean(recalls), 4),
         parameters=network.count_params(),
         megabytes=round(len(weights) / 1e6, 2),
         images_per_second=round(_images_per_second(weights), 1),
-        epochs=len(rows),
-        seconds=round(sum(row["seconds"] for row in rows), 1),
+        epochs=len(run.rows),
+        seconds=round(sum(row["seconds"] or 0.0 for row in run.rows), 1),
     )
+    run.finish(
+        {
+            "network.tflite": weights,
+            "network.keras": keras_bytes(network),
+            _RESULT: (json.dumps(asdict(result), indent=2) + "\n").encode(),
+        }
+    )
+    return result
 
 
 def _pixels_and_labels(files: Sequence[LabelledFile]) -> tf.data.Dataset:
@@ -238,7 +248,7 @@ def _shuffled(files: Sequence[LabelledFile], epoch: int) -> list[LabelledFile]:
 def _images_per_second(weights: bytes) -> float:
     from ai_edge_litert.interpreter import Interpreter
 
-    with without_chatter():
+    with filtered_stderr():
         interpreter = Interpreter(model_content=weights, num_threads=os.cpu_count())
         interpreter.allocate_tensors()
     pixels = np.random.default_rng(_SEED).uniform(0, 255, (BATCH, SIDE, SIDE, 3)).astype(np.float32)
@@ -252,26 +262,13 @@ def _images_per_second(weights: bytes) -> float:
     return BATCH / statistics.median(durations)
 
 
-def _is_over(rows: Sequence[dict[str, float]], epochs: int) -> bool:
+def _is_over(rows: Sequence[Row], epochs: int) -> bool:
     return len(rows) >= epochs or len(rows) - _best_epoch(rows) >= _PATIENCE
 
 
-def _best_epoch(rows: Sequence[dict[str, float]]) -> int:
+def _best_epoch(rows: Sequence[Row]) -> int:
     """Number of the first epoch with the highest validation accuracy, from 1; 0 before the first."""
-    return max(range(1, len(rows) + 1), key=lambda epoch: rows[epoch - 1]["validation_accuracy"], default=0)
-
-
-def _checkpoint(run_dir: Path, epoch: int) -> Path:
-    return run_dir / f"epoch-{epoch:02}.keras"
-
-
-def _load(path: Path) -> Any:
-    import keras
-
-    try:
-        return keras.saving.load_model(path)
-    except (OSError, ValueError) as error:
-        raise ModelsError(f"{path} cannot be read ({error}); delete its folder and train anew") from None
+    return max(range(1, len(rows) + 1), key=lambda epoch: rows[epoch - 1]["validation_accuracy"] or 0.0, default=0)
 
 
 def _check_images(files: Sequence[LabelledFile]) -> None:
@@ -301,8 +298,8 @@ def _name_the_damaged(files: Sequence[LabelledFile]) -> None:
             raise ModelsError(f"{file.path} is damaged: it cannot be decoded; take it out of the folder") from None
 
 
-def _recipe(epochs: int) -> str:
-    return json.dumps({"network": "seed", "seed": _SEED, "batch": BATCH, "epochs": epochs, "patience": _PATIENCE})
+def _recipe(epochs: int) -> dict[str, object]:
+    return {"network": "seed", "seed": _SEED, "batch": BATCH, "epochs": epochs, "patience": _PATIENCE}
 
 
 def _read_result(path: Path) -> SeedResult:
@@ -310,20 +307,3 @@ def _read_result(path: Path) -> SeedResult:
         return SeedResult(**json.loads(path.read_text()))
     except (ValueError, TypeError) as error:
         raise ModelsError(f"{path} is damaged ({error}); delete it, and the run states its result anew") from None
-
-
-def _read_log(path: Path) -> list[dict[str, float]]:
-    if not path.exists():
-        return []
-    with path.open(newline="") as file:
-        rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
-    return [row | {"epoch": int(row["epoch"])} for row in rows]
-
-
-def _write_log(path: Path, rows: Sequence[dict[str, float]]) -> None:
-    partial = path.with_name(path.name + ".part")
-    with partial.open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
-    partial.replace(path)

@@ -8,28 +8,23 @@ scales, shifts and stains. The first epochs run on smaller images, where an epoc
 
 from __future__ import annotations
 
-import csv
-import json
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from smearcount.models.evaluation.dataset import labelled_files, load_pixels
 from smearcount.models.inference.keras_runtime import require_tensorflow
 from smearcount.models.inference.subtypes import CLASS_OF_SUBTYPE, class_logits, possible_outputs
 from smearcount.models.preprocessing import INPUT_SIDE, Pixels, central_square, decode_cell, decode_half_size
-from smearcount.models.training.checkpoints import hold_to_recipe, seed_dropout
+from smearcount.models.progress import SILENT, Progress
+from smearcount.models.training.checkpoints import Checkpoints, Row, seed_dropout
+from smearcount.models.training.conversion import keras_bytes
 from smearcount.models.training.weight_averaging import use_mean_weights
-
-if TYPE_CHECKING:
-    import keras
 
 #: Side of the pictures kept in memory: the network's field and the margin that `train/` still has around it.
 MARGIN_SIDE = 156
@@ -72,47 +67,54 @@ class Recipe:
         return float(self.learning_rate * 0.5 * (1 + np.cos(np.pi * min(share, 1.0))))
 
 
-def train(images_dir: Path, run_dir: Path, recipe: Recipe, *, validation_dir: Path | None = None) -> Path:
+def train(
+    images_dir: Path, run_dir: Path, recipe: Recipe, *, validation_dir: Path | None = None, progress: Progress = SILENT
+) -> Path:
     """Train on the class folders in `images_dir` and return the path of the finished weights (a .keras file).
 
-    `run_dir` keeps the checkpoint, the log (`log.csv`) and the recipe; a run that was interrupted goes on from its last
-    finished epoch and gives the same batches as an uninterrupted one.
+    A run that was cut off goes on from its last finished epoch and gives the same batches as an uninterrupted one.
+
+    Args:
+        images_dir: one folder of images per class.
+        run_dir: keeps recipe, checkpoints and log (see `models.training.checkpoints`), and at the end `network.keras`.
+        recipe: how to train.
+        validation_dir: one folder of other images per class, to measure the accuracy on.
+        progress: told after every batch, and in a line after every epoch.
 
     Raises:
-        ModelsError: no images there, or `run_dir` holds a run of another recipe.
+        ModelsError: no images there, or `run_dir` holds a run of another recipe or a damaged one.
+        ImageRefused: one of the images cannot be used; the message names it.
+        RuntimeMissing: TensorFlow is not installed.
     """
     tensorflow = require_tensorflow()
     import keras
 
-    hold_to_recipe(run_dir, json.dumps(asdict(recipe), indent=2))
+    run = Checkpoints(run_dir, {"network": "smearcount", **asdict(recipe)})
     finished = run_dir / "network.keras"
-    if finished.exists():
+    if run.is_finished:
         return finished
     files = labelled_files(images_dir)
     images, _ = load_pixels(files, _decode_with_margin)
     targets = np.stack([possible_outputs(file.path, file.label) for file in files])
     keras.utils.set_random_seed(recipe.seed)
-    network, first_epoch = _start_or_resume(run_dir, recipe)
+    network = _start_or_resume(run, recipe)
     validation = None
     if validation_dir is not None:
         validation = load_pixels(labelled_files(validation_dir), decode_cell)
     gpus = tensorflow.config.list_physical_devices("GPU")
-    print(
-        f"training on {len(images):,} images with {'a GPU' if gpus else 'the CPU'}, {recipe.epochs} epochs", flush=True
-    )
-    for epoch in range(first_epoch, recipe.epochs):
+    progress.line(f"training on {len(images):,} images with {'a GPU' if gpus else 'the CPU'}, {recipe.epochs} epochs")
+    for epoch in range(len(run.rows), recipe.epochs):
         started = time.monotonic()
-        loss = _train_epoch(network, images, targets, recipe, epoch)
-        row: dict[str, float | None] = {"epoch": epoch + 1, "side": recipe.side_of(epoch), "loss": round(loss, 4)}
+        loss = _train_epoch(network, images, targets, recipe, epoch, progress)
+        row: Row = {"epoch": epoch + 1, "side": recipe.side_of(epoch), "loss": round(loss, 4)}
         if validation is not None:
             due = (epoch + 1) % recipe.validate_every == 0 or epoch + 1 == recipe.epochs
             row["validation_accuracy"] = round(_accuracy(network, images, *validation, recipe), 4) if due else None
         row["seconds"] = round(time.monotonic() - started, 1)
-        _save_checkpoint(network, run_dir, epoch)
-        _log(run_dir / "log.csv", row)
-        print(" ".join(f"{key} {value}" for key, value in row.items() if value is not None), flush=True)
+        run.finish_epoch(network, row)
+        progress.line(" ".join(f"{key} {value}" for key, value in row.items() if value is not None))
     use_mean_weights(network, _central(images), seed=recipe.seed)
-    network.save(finished)
+    run.finish({finished.name: keras_bytes(network)})
     return finished
 
 
@@ -120,18 +122,14 @@ def _decode_with_margin(data: bytes) -> Pixels:
     return central_square(decode_half_size(data), MARGIN_SIDE)
 
 
-def _start_or_resume(run_dir: Path, recipe: Recipe) -> tuple[Any, int]:
+def _start_or_resume(run: Checkpoints, recipe: Recipe) -> Any:
     import keras
 
     from smearcount.models.training.loss import LOSS_NAME, set_crossentropy
     from smearcount.models.training.network import build_network
 
-    checkpoint = run_dir / "checkpoint.keras"
-    if checkpoint.exists():
-        network = keras.saving.load_model(
-            checkpoint, custom_objects={LOSS_NAME: set_crossentropy(recipe.label_smoothing)}
-        )
-        return network, int((run_dir / "epochs_done").read_text())
+    if run.rows:
+        return run.load(len(run.rows), {LOSS_NAME: set_crossentropy(recipe.label_smoothing)})
     network = build_network()
     network.compile(
         optimizer=keras.optimizers.AdamW(
@@ -143,12 +141,18 @@ def _start_or_resume(run_dir: Path, recipe: Recipe) -> tuple[Any, int]:
         loss=set_crossentropy(recipe.label_smoothing),
         jit_compile=False,  # XLA on a CPU takes ten times as long for this network (measured)
     )
-    return network, 0
+    return network
 
 
 def _train_epoch(
-    network: Any, images: npt.NDArray[np.uint8], targets: npt.NDArray[np.float32], recipe: Recipe, epoch: int
+    network: Any,
+    images: npt.NDArray[np.uint8],
+    targets: npt.NDArray[np.float32],
+    recipe: Recipe,
+    epoch: int,
+    progress: Progress,
 ) -> float:
+    """Train one epoch (from 0) and return the mean loss of its batches."""
     import tensorflow as tf
 
     side = recipe.side_of(epoch)
@@ -157,14 +161,12 @@ def _train_epoch(
     losses = []
     seed_dropout(network, recipe.seed, epoch)
     batches = _augmented_batches(images, order, recipe, epoch, side)
-    with _progress() as bar:
-        task = bar.add_task(f"epoch {epoch + 1}/{recipe.epochs} at {side} px", total=steps, loss="")
-        for step, (indices, pictures) in enumerate(batches):
-            network.optimizer.learning_rate = recipe.rate_at(epoch + step / steps)
-            losses.append(float(network.train_on_batch(pictures, tf.constant(targets[indices]))))
-            # train_on_batch reports a running mean; start it anew each step
-            network.reset_metrics()
-            bar.update(task, advance=1, loss=f"loss {np.mean(losses[-50:]):.3f}")
+    stage = f"epoch {epoch + 1}/{recipe.epochs} at {side} px"
+    for step, (indices, pictures) in enumerate(batches):
+        network.optimizer.learning_rate = recipe.rate_at(epoch + step / steps)
+        losses.append(float(network.train_on_batch(pictures, tf.constant(targets[indices]))))
+        network.reset_metrics()  # train_on_batch reports a running mean: start it anew each step
+        progress.step(stage, step + 1, steps, f"loss {np.mean(losses[-50:]):.3f}")
     return float(np.mean(losses))
 
 
@@ -206,32 +208,3 @@ def _central(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """The part of training images that the network sees in use: shape (n, INPUT_SIDE, INPUT_SIDE, 3)."""
     margin = (images.shape[1] - INPUT_SIDE) // 2
     return images[:, margin : margin + INPUT_SIDE, margin : margin + INPUT_SIDE]
-
-
-def _save_checkpoint(network: keras.Model, run_dir: Path, epoch: int) -> None:
-    """Write the weights and the optimizer's state, so that an interruption at any moment leaves a whole checkpoint."""
-    partial = run_dir / "partial.keras"
-    network.save(partial)
-    partial.replace(run_dir / "checkpoint.keras")
-    (run_dir / "epochs_done").write_text(str(epoch + 1))
-
-
-def _log(path: Path, row: dict[str, Any]) -> None:
-    new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, row)
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[loss]}"),
-        TimeRemainingColumn(),
-        transient=True,
-        disable=not sys.stderr.isatty(),
-    )

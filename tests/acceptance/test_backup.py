@@ -13,7 +13,7 @@ import pytest
 from support.backing import empty_beside, programs_first_in_path
 from support.exports import drop, exports
 from support.running import Smearcount
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 
 SLIDES, CELLS = 8, 60
 
@@ -22,7 +22,7 @@ def counted_by(smearcount: Smearcount, inbox: Path, images: int) -> dict[str, di
     """Let watcher and worker count everything, end them, and return the cells of each slide."""
     smearcount.start("watch", inbox)
     smearcount.start("worker", "--workers", 1)
-    wait_until(lambda: smearcount.is_counted(images), 100, what="all images")
+    wait_until(lambda: smearcount.is_counted(images), what="all images")
     smearcount.end()
     smearcount.started.clear()
     return smearcount.cells()
@@ -38,13 +38,13 @@ def test_a_backup_taken_while_counting_goes_on_elsewhere(
     file = tmp_path / "backup"
     smearcount.start("watch", inbox)
     smearcount.start("worker", "--workers", 1)
-    wait_until(lambda: smearcount.images("done") > CELLS, 60, what="the first images")
+    wait_until(lambda: smearcount.images("done") > CELLS, what="the first images")
 
     done = smearcount.run("backup", file)
 
     assert done.returncode == 0, done.stderr
     assert "at schema" in done.stderr
-    wait_until(lambda: smearcount.is_counted(len(files)), 100, what="all images")
+    wait_until(lambda: smearcount.is_counted(len(files)), what="all images")
     in_use = smearcount.run("restore", file, "--replace")
     assert in_use.returncode == 1
     assert "is in use" in in_use.stderr
@@ -75,17 +75,17 @@ def test_what_is_interrupted_or_killed_leaves_all_as_it_was(
     folder.mkdir()
     for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 130)):
         backup = smearcount.start("backup", folder / "b")
-        wait_until(lambda: any(one.stat().st_size for one in folder.iterdir()), 60, what="the backup's first pages")
+        wait_until(lambda: any(one.stat().st_size for one in folder.iterdir()), what="the backup's first pages")
         backup.send_signal(number)
-        said, _ = backup.communicate(timeout=60)
+        said, _ = backup.communicate(timeout=PATIENCE)
         assert backup.returncode == code, said
         assert said.strip() == "interrupted"
         assert list(folder.iterdir()) == []
 
     backup = smearcount.start("backup", folder / "b")
-    wait_until(lambda: any(one.stat().st_size for one in folder.iterdir()), 60, what="the backup's first pages")
+    wait_until(lambda: any(one.stat().st_size for one in folder.iterdir()), what="the backup's first pages")
     backup.kill()
-    backup.communicate(timeout=60)
+    backup.communicate(timeout=PATIENCE)
     assert not (folder / "b").exists()
 
     assert smearcount.run("backup", folder / "b").returncode == 0
@@ -100,9 +100,9 @@ def test_what_is_interrupted_or_killed_leaves_all_as_it_was(
     assert newer != slides
     journal = smearcount.data / "smearcount.db-journal"
     restore = smearcount.start("restore", folder / "b", "--replace")
-    wait_until(lambda: journal.exists() and journal.stat().st_size > 1_000_000, 60, what="the restore's first pages")
+    wait_until(lambda: journal.exists() and journal.stat().st_size > 1_000_000, what="the restore's first pages")
     restore.kill()
-    restore.communicate(timeout=60)
+    restore.communicate(timeout=PATIENCE)
     assert smearcount.cells() == newer, "as it was before"
 
 
@@ -165,13 +165,13 @@ def test_parts_that_run_go_on_while_another_host_upgrades_the_database(
     drop(inbox, exports(slides=1, cells=10))
     smearcount.start("watch", inbox)
     smearcount.start("worker", "--workers", 1)
-    wait_until(lambda: smearcount.is_counted(10), 60, what="the first images")
+    wait_until(lambda: smearcount.is_counted(10), what="the first images")
 
     _make_newer(sqlite_url)
 
     files = exports(slides=3, cells=30)
     drop(inbox, files)
-    wait_until(lambda: smearcount.is_counted(len(files)), 60, what="the images that came after the upgrade")
+    wait_until(lambda: smearcount.is_counted(len(files)), what="the images that came after the upgrade")
     assert all(sum(cells.values()) == 30 for cells in smearcount.cells().values())
 
 

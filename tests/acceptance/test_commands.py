@@ -13,7 +13,7 @@ from smearcount.cli.local.broker import EmbeddedBroker
 
 from support.exports import cell_bytes, drop, exports
 from support.running import Smearcount
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 
 COMMANDS = (
     "up",
@@ -85,11 +85,11 @@ def test_ctrl_c_ends_every_process_and_loses_nothing(smearcount: Smearcount, inb
     files = exports(slides=4, cells=100)
     drop(inbox, files)
     up = smearcount.start("up", inbox)
-    wait_until(lambda: smearcount.images("done") > 0, 40, what="the first images")
+    wait_until(lambda: smearcount.images("done") > 0, what="the first images")
     family = psutil.Process(up.pid).children(recursive=True)
     assert len(family) >= 4
     up.send_signal(signal.SIGINT)
-    output, _ = up.communicate(timeout=60)
+    output, _ = up.communicate(timeout=PATIENCE)
     assert up.returncode == 130, output
     assert "Traceback" not in output
     assert not [process for process in family if process.is_running()]
@@ -108,16 +108,16 @@ def test_a_terminals_ctrl_c_reaches_only_up(smearcount: Smearcount, inbox: Path)
         text=True,
     )
     smearcount.started.append(up)
-    wait_until(lambda: len(psutil.Process(up.pid).children(recursive=True)) >= 4, 40, what="all processes")
+    wait_until(lambda: len(psutil.Process(up.pid).children(recursive=True)) >= 4, what="all processes")
     os.killpg(up.pid, signal.SIGINT)
-    output, _ = up.communicate(timeout=60)
+    output, _ = up.communicate(timeout=PATIENCE)
     assert up.returncode == 130
     assert "Traceback" not in output
 
 
 def test_a_second_up_says_so_and_stops(smearcount: Smearcount, inbox: Path, tmp_path: Path) -> None:
     smearcount.start("up", inbox)
-    wait_until(smearcount.is_watching, 40, what="the start")
+    wait_until(smearcount.is_watching, what="the start")
     second = smearcount.run("up", tmp_path, "--once")
     assert second.returncode == 1
     assert "already runs" in second.stderr
@@ -125,7 +125,7 @@ def test_a_second_up_says_so_and_stops(smearcount: Smearcount, inbox: Path, tmp_
 
 def test_a_second_watcher_says_so_and_stops(smearcount: Smearcount, inbox: Path) -> None:
     smearcount.start("up", inbox)
-    wait_until(smearcount.is_watching, 40, what="the watcher")
+    wait_until(smearcount.is_watching, what="the watcher")
     second = smearcount.run("watch", inbox)
     assert second.returncode == 1
     assert "another watcher" in second.stderr
@@ -136,14 +136,14 @@ def test_config_names_every_setting_and_its_source_and_hides_secrets(smearcount:
     lines = {line["setting"]: line for line in smearcount.json("config")}
     assert lines["SMEARCOUNT_DATABASE_URL"]["source"] == "environment"
     assert "hunter2" not in str(lines)
-    assert lines["SMEARCOUNT_BATCH_IMAGES"] == lines["SMEARCOUNT_BATCH_IMAGES"] | {"source": "default", "value": "64"}
+    assert lines["SMEARCOUNT_QUEUE_IMAGES"] == lines["SMEARCOUNT_QUEUE_IMAGES"] | {"source": "default", "value": "8192"}
     given = smearcount.json("config", "--data", "elsewhere")
     assert next(line for line in given if line["setting"] == "SMEARCOUNT_DATA")["source"] == "option"
 
 
 def test_doctor_finds_all_well_while_up_runs(smearcount: Smearcount, inbox: Path) -> None:
     smearcount.start("up", inbox)
-    wait_until(smearcount.is_watching, 40, what="the watcher")
+    wait_until(smearcount.is_watching, what="the watcher")
     findings = smearcount.json("doctor", inbox)
     assert {finding["state"] for finding in findings} == {"well"}, findings
     assert list(inbox.iterdir()) == []
@@ -163,7 +163,7 @@ def test_parts_as_separate_processes_count_as_one(smearcount: Smearcount, inbox:
     drop(inbox, files)
     smearcount.start("worker", "--workers", 1)
     smearcount.start("watch", inbox)
-    wait_until(lambda: smearcount.is_counted(len(files)), 60, what="all images")
+    wait_until(lambda: smearcount.is_counted(len(files)), what="all images")
 
 
 def test_a_broker_that_is_down_at_first_delays_but_loses_nothing(
@@ -175,17 +175,17 @@ def test_a_broker_that_is_down_at_first_delays_but_loses_nothing(
     drop(inbox, files)
     watcher = smearcount.start("watch", inbox)
     worker = smearcount.start("worker", "--workers", 1)
-    wait_until(lambda: smearcount.images("pending") == 30, 40, what="the journal")
+    wait_until(lambda: smearcount.images("pending") == 30, what="the journal")
     (inbox / "S00" / "late.jpg").write_bytes(cell_bytes(77))
-    wait_until(lambda: smearcount.images("pending") == 31, 40, what="the journal")
+    wait_until(lambda: smearcount.images("pending") == 31, what="the journal")
     try:
         broker.start()
-        wait_until(lambda: smearcount.is_counted(31), 90, what="all images")
+        wait_until(lambda: smearcount.is_counted(31), what="all images")
     finally:
         for process in (watcher, worker):
             process.terminate()
-        watcher_said, _ = watcher.communicate(timeout=40)
-        worker.communicate(timeout=40)
+        watcher_said, _ = watcher.communicate(timeout=PATIENCE)
+        worker.communicate(timeout=PATIENCE)
         broker.stop()
     assert "the broker does not answer" in watcher_said
     assert "late.jpg" not in watcher_said

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ import check_build
 from support.exports import drop, exports
 from support.running import QUICK, Smearcount, _obey_permissions
 from support.servers import PostgresqlServer, free_port
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -108,7 +109,7 @@ class Host:
         """A word of a command, or the value of a variable, with the places of this machine."""
         word = re.sub(r"^/run/secrets\b", str(self.secrets_of(service)), interpolated(word))
         word = re.sub(r"^/data$", str(self.data_of(service)), word)
-        word = re.sub(r"^/opt/smearcount\b", str(ROOT), word)
+        word = re.sub(r"^/opt/weights\b", str(ROOT / "models" / "weights"), word)
         return {"/inbox": str(self.inbox), "0.0.0.0": "127.0.0.1"}.get(word, word)  # noqa: S104 (only compared)
 
     def environment(self, service: str) -> dict[str, str]:
@@ -247,15 +248,15 @@ def test_the_services_count_together(host: Host) -> None:
             host.start_valkey()
         elif name == "migrate":
             migrate = host.start(name)
-            said, _ = migrate.communicate(timeout=60)
+            said, _ = migrate.communicate(timeout=PATIENCE)
             assert migrate.returncode == 0, said
         else:
             host.start(name)
     host.start("worker")  # --scale worker=2
 
-    wait_until(lambda: host.smearcount.is_counted(len(files)), 100, what="all images")
+    wait_until(lambda: host.smearcount.is_counted(len(files)), what="all images")
     for name in ("watcher", "worker", "web"):
-        wait_until(lambda name=name: host.is_well(name), 60, what=f"the health check of {name}")
+        wait_until(partial(host.is_well, name), what=f"the health check of {name}")
         assert host.bytes_used(name) < limit_of(name) * 0.6, f"the memory limit of {name} does not fit"
     assert host.bytes_used("valkey") < limit_of("valkey") * 0.6
     _ask_the_pages(host)
@@ -265,7 +266,7 @@ def test_the_services_count_together(host: Host) -> None:
     for name, code in (("watcher", 0), ("worker", 0), ("web", 130)):
         for process in host.running[name]:
             process.send_signal(signal.SIGTERM)
-            said, _ = process.communicate(timeout=60)
+            said, _ = process.communicate(timeout=PATIENCE)
             assert process.returncode == code, said
             assert not re.search(r"cell-\d|Traceback", said)
 
@@ -303,7 +304,7 @@ def test_the_pages_are_refused_to_the_network_without_secrets(host: Host) -> Non
 
     done = subprocess.run(
         [sys.executable, "-m", "smearcount.cli.main", *COMPOSE["services"]["web"]["command"]],
-        env=environment, check=False, capture_output=True, text=True, timeout=60,
+        env=environment, check=False, capture_output=True, text=True, timeout=PATIENCE,
     )  # fmt: skip
 
     assert done.returncode == 1

@@ -37,7 +37,7 @@ def test_dropped_slowly_in_bursts_by_rename_and_over_each_other(
     smearcount: Smearcount, inbox: Path, tmp_path: Path, at_once: dict[str, dict[str, int]]
 ) -> None:
     smearcount.start("up", inbox)
-    wait_until(smearcount.is_watching, 30, what="the start")
+    wait_until(smearcount.is_watching, what="the start")
     elsewhere = tmp_path / "elsewhere"
 
     slide = {path: data for path, data in FILES.items() if path.startswith("S00")}
@@ -51,12 +51,12 @@ def test_dropped_slowly_in_bursts_by_rename_and_over_each_other(
     # First other cells under the same names, then, when those are counted, the right ones over them.
     slide = {path: data for path, data in FILES.items() if path.startswith("S02")}
     drop(inbox, {path: cell_bytes(90_000 + number) for number, path in enumerate(slide)})
-    wait_until(lambda: smearcount.is_counted(len(FILES)), 60, what="the first versions")
+    wait_until(lambda: smearcount.is_counted(len(FILES)), what="the first versions")
     for path, data in slide.items():
         partial = (inbox / path).with_suffix(".part")
         partial.write_bytes(data)
         partial.replace(inbox / path)
-    wait_until(lambda: smearcount.cells() == at_once and smearcount.is_counted(len(FILES)), 60, what="the same counts")
+    wait_until(lambda: smearcount.cells() == at_once and smearcount.is_counted(len(FILES)), what="the same counts")
     superseded = smearcount.json("images", "S02", "--state", "superseded")
     assert len(superseded) == len(slide)
 
@@ -73,7 +73,7 @@ def test_dropped_while_nothing_runs(smearcount: Smearcount, inbox: Path, at_once
 def test_found_by_polling_alone(smearcount: Smearcount, inbox: Path, at_once: dict[str, dict[str, int]]) -> None:
     smearcount.environment["SMEARCOUNT_POLL_SECONDS"] = "0.5"
     smearcount.start("up", inbox, "--poll")
-    wait_until(smearcount.is_watching, 30, what="the start")
+    wait_until(smearcount.is_watching, what="the start")
     drop(inbox, FILES)
-    wait_until(lambda: smearcount.is_counted(len(FILES)), 60, what="all images")
+    wait_until(lambda: smearcount.is_counted(len(FILES)), what="all images")
     assert smearcount.cells() == at_once

@@ -17,13 +17,14 @@ import pytest
 from sqlalchemy import select, update
 
 from smearcount.db.engine.database import Database
-from smearcount.db.ingest import journal
+from smearcount.db.ingest import inbox_registry, journal
 from smearcount.db.migration import migrate
+from smearcount.db.records import SeenFile
 from smearcount.db.schema import Image, Inbox, Work
 
 from support.exports import cell_bytes, drop, exports
 from support.running import Smearcount
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 
 CELLS = 30
 #: What lies so far ahead does not grow old while a test runs.
@@ -47,7 +48,7 @@ def logging_to(log: Path, smearcount: Smearcount, *arguments: object) -> Iterato
         try:
             yield
             process.terminate()
-            process.wait(40)
+            process.wait(PATIENCE)
         finally:
             process.kill()
             process.wait()
@@ -64,7 +65,7 @@ def test_a_trace_leads_from_the_watcher_to_the_row_and_nothing_names_a_patient(
         logging_to(logs[0], smearcount, "worker", "--workers", 1),
         logging_to(logs[1], smearcount, "watch", inbox),
     ):
-        wait_until(lambda: smearcount.is_counted(2 * CELLS + 1), 60, what="all images")
+        wait_until(lambda: smearcount.is_counted(2 * CELLS + 1), what="all images")
     said = "".join(log.read_text() for log in logs)
     assert "Doe" not in said
     assert str(inbox) not in said
@@ -114,14 +115,35 @@ def test_a_form_that_does_not_exist_is_refused(smearcount: Smearcount) -> None:
     assert done.stderr.startswith("error: SMEARCOUNT_LOG cannot be 'xml'")
 
 
+def test_up_warns_of_settings_once_and_what_it_starts_does_not_repeat_it(smearcount: Smearcount, inbox: Path) -> None:
+    smearcount.environment |= {"SMEARCOUNT_WARNED": "", "SMEARCOUNT_WORKER": "1", "SMEARCOUNT_WEB_LISTENERS": "7"}
+    drop(inbox, exports(slides=1, cells=3))
+    done = smearcount.run("up", inbox, "--once")
+    assert done.returncode == 0, done.stderr
+    warnings = [line for line in done.stderr.splitlines() if line.startswith("warning: ")]
+    assert len(warnings) == len(set(warnings))
+    assert "warning: SMEARCOUNT_WORKER is no setting; did you mean SMEARCOUNT_WORKERS?" in warnings
+    assert {line.split()[1] for line in warnings if " is deprecated" in line} == {
+        "SMEARCOUNT_WEB_LISTENERS",
+        # Among the times that all these tests shorten.
+        "SMEARCOUNT_EMPTY_SECONDS",
+        "SMEARCOUNT_REDELIVERY_SECONDS",
+        "SMEARCOUNT_RESCAN_SECONDS",
+    }
+    logs = list((smearcount.data / "logs").glob("*.log"))
+    assert len(logs) >= 3
+    for log in logs:
+        assert "warning: " not in log.read_text()
+
+
 def journal_some(database: Database, inbox: Path, *, watched: timedelta, came: timedelta) -> None:
     """Journal an image that waits; the watcher lived, and the image came, so long ago."""
     now = datetime.now(UTC)
-    inbox_id = journal.register_inbox(database, str(inbox), str(inbox))
+    inbox_id = inbox_registry.register_inbox(database, str(inbox), str(inbox))
     with database.writing() as connection:
         connection.execute(update(Inbox).values(watched_at=now - watched))
     drop(inbox, {"S1/1.jpg": cell_bytes(1)})
-    journal.record(database, inbox_id, [journal.SeenFile("S1", "1.jpg", 1, 1, "S1")])
+    journal.record(database, inbox_id, [SeenFile("S1", "1.jpg", 1, 1, "S1")])
     with database.writing() as connection:
         connection.execute(update(Image).values(seen_at=now - came))
 
@@ -163,7 +185,7 @@ def test_watching_prints_a_block_for_each_change_and_ends_by_ctrl_c(
         changed = next(values)
         assert (changed[pending], changed[columns.index("quarantined")]) == ("0", "1")
         watching.send_signal(signal.SIGINT)
-        said, _ = watching.communicate(timeout=40)
+        said, _ = watching.communicate(timeout=PATIENCE)
     assert watching.returncode == 130
     assert said.strip() == "interrupted", "nothing is printed while nothing changes"
 
@@ -186,7 +208,7 @@ def test_on_a_terminal_what_is_shown_follows_what_is_there(smearcount: Smearcoun
             _read_until(ours, r"quarantined +1\b")
             watching.send_signal(signal.SIGINT)
             said = _read_until(ours, "interrupted")
-            assert watching.wait(20) == 130
+            assert watching.wait(PATIENCE) == 130
             assert "Traceback" not in said
         finally:
             watching.kill()

@@ -14,18 +14,19 @@ from typing import Any
 
 import httpx2
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import APIResponse, Route, expect
 from sqlalchemy import insert
 
 from smearcount.cli.simulation.export import write_exports
 from smearcount.db.engine.database import Database
 from smearcount.db.queries.cells import cell, cells
-from smearcount.db.queries.slides import SlideFilter, SlideSummary, Status, slide, slide_page
-from smearcount.db.review.reviews import history
+from smearcount.db.queries.slides import SlideFilter, SlideSummary, slide, slide_page
+from smearcount.db.review.history import history
 from smearcount.db.schema import Classification, Image, ImageState, Slide
 from smearcount.differential.classes import CellClass, ReviewClass
 from smearcount.differential.flags import slide_flags
 from smearcount.differential.settings import CountSettings
+from smearcount.differential.status import Status
 from smearcount.web.auth.users import Role, Users
 from smearcount.web.settings import USERS_FILE
 
@@ -67,7 +68,7 @@ def counted(smearcount: Smearcount, inbox: Path) -> str:
     write_exports(inbox, slides=1, cells=60, seed=11, source=None, composition=None)
     drop(inbox, {"slide-001/broken.jpg": b"\xff\xd8\xff not much of an image"})
     smearcount.start("up", inbox, "--workers", "1")
-    wait_until(lambda: smearcount.is_counted(61), 60, what="the first slide")
+    wait_until(lambda: smearcount.is_counted(61), what="the first slide")
     return serve(smearcount)
 
 
@@ -200,6 +201,148 @@ def test_two_people_who_call_the_same_cell_both_see_what_happened(browser: Chrom
         ("Anna", ReviewClass.NEUTROPHIL, ReviewClass.LYMPHOCYTE),
         ("Berta", ReviewClass.LYMPHOCYTE, ReviewClass.MONOCYTE),
     ]
+
+
+def reclassify(address: str, cell_id: int, cell_class: str) -> int:
+    """Reclassify a cell as Berta at another machine, and return the id of the review."""
+    change = {"changes": [{"cell": cell_id, "class": cell_class}]}
+    answer = httpx2.post(f"{address.rstrip('/')}/api/v1/reviews", json=change, headers={"X-Reviewer": "Berta"})
+    assert answer.status_code == 201, answer.text
+    return int(answer.json()["reviews"][0]["id"])
+
+
+def shown_in(visitor: Visitor, cell_class: str, cell_id: int) -> None:
+    """Wait until a page shows a cell in a class."""
+    visitor.page.wait_for_selector(f'.group[data-class="{cell_class}"] #cell-{cell_id}')
+
+
+def test_a_call_takes_one_request_and_its_own_event_none(browser: Chromium, lab: Lab, address: str) -> None:
+    ids = lab.add_slide("S1")
+    with browser.visitor(address) as anna:
+        anna.go_live("/slides/1")
+        anna.select(ids[0])
+        anna.press("2")
+        anna.introduce("Anna")
+        shown_in(anna, "lymphocyte", ids[0])
+        anna.wait_for_event(1, last_review=1)
+        with anna.requests() as made:
+            anna.select(ids[1])
+            anna.press("3")
+            shown_in(anna, "monocyte", ids[1])
+            anna.page.wait_for_selector('#headline[data-last-review="2"]')
+            assert (anna.count("monocyte"), anna.count("lymphocyte")) == (2, 4)
+            anna.wait_for_event(1, last_review=2)
+            anna.press("z")
+            shown_in(anna, "neutrophil", ids[1])
+            anna.wait_for_event(1, last_review=3)
+            # The pages handle events one after the other: with Berta's call shown, those of Anna's own are dealt with.
+            reclassify(address, ids[2], "basophil")
+            shown_in(anna, "basophil", ids[2])
+            anna.page.get_by_text("Berta: 1 cell: Neutrophil → Basophil").wait_for()
+            anna.page.wait_for_selector('#headline[data-last-review="4"]')
+            assert anna.count("basophil") == 1
+        assert made == ["POST /slides/1/reviews", "POST /slides/1/undo", "GET /slides/1/news"]
+        browser.keep(anna, "slide-one-request-light-small")
+
+
+def test_a_comment_and_a_signature_take_one_request_each(browser: Chromium, lab: Lab, address: str) -> None:
+    ids = lab.add_slide("S1")
+    with browser.visitor(address) as anna:
+        anna.go_live("/slides/1")
+        with anna.requests() as made:
+            anna.page.fill("#comment-text", "well stained")
+            anna.press("Enter")
+            anna.introduce("Anna")
+            anna.page.get_by_text("well stained").wait_for()
+            anna.page.keyboard.press("Tab")
+            anna.select(ids[0])
+            anna.press("s")
+            anna.page.wait_for_selector("#sign-dialog[open]")
+            anna.press("Enter")
+            anna.page.wait_for_selector('#headline[data-status="signed"]')
+            anna.page.wait_for_function("() => liveEvents.some(({ reviewed }) => reviewed[0]?.last_event === 2)")
+            sent = httpx2.post(
+                f"{address.rstrip('/')}/api/v1/slides/1/comments",
+                json={"text": "seen"},
+                headers={"X-Reviewer": "Berta"},
+            )
+            assert sent.status_code == 201
+            anna.page.locator("#events").get_by_text("seen").wait_for()
+        assert made == ["POST /slides/1/comments", "POST /slides/1/sign-off", "GET /slides/1/news"]
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_another_ones_change_at_the_same_moment_is_not_lost(
+    browser: Chromium, lab: Lab, address: str, *, is_first: bool
+) -> None:
+    """Berta's call is stored just before or just after Anna's, whose answer comes after the events of both."""
+    ids = lab.add_slide("S1")
+    held: list[tuple[Route, APIResponse]] = []
+
+    def hold(route: Route) -> None:
+        if is_first:
+            reclassify(address, ids[1], "basophil")
+        held.append((route, route.fetch()))
+        if not is_first:
+            reclassify(address, ids[1], "basophil")
+
+    with browser.visitor(address) as anna:
+        anna.go_live("/slides/1")
+        anna.page.evaluate("localStorage.setItem('smearcount-reviewer', 'Anna')")
+        anna.page.route("**/slides/1/reviews?*", hold)
+        with anna.requests() as made:
+            anna.select(ids[0])
+            anna.press("3")
+            anna.wait_for_event(1, last_review=2)
+            assert made == ["POST /slides/1/reviews"], "events wait for the answer to the page's own change"
+            ((route, answer),) = held
+            route.fulfill(response=answer)
+            shown_in(anna, "monocyte", ids[0])
+            shown_in(anna, "basophil", ids[1])
+            anna.page.get_by_text("Berta: 1 cell: Neutrophil → Basophil").wait_for()
+            anna.page.wait_for_selector('#headline[data-last-review="2"]')
+            assert (anna.count("monocyte"), anna.count("basophil")) == (2, 1)
+            # One more change from elsewhere: when it is shown, the page has dealt with all that came before.
+            reclassify(address, ids[2], "basophil")
+            shown_in(anna, "basophil", ids[2])
+        # What was stored before Anna's call stands in the answer to it; what was stored after it is asked for.
+        later = [] if is_first else ["GET /slides/1/news"]
+        assert made == ["POST /slides/1/reviews", *later, "GET /slides/1/news"]
+
+
+def test_an_answer_that_another_one_overtook_does_not_hide_a_change(browser: Chromium, lab: Lab, address: str) -> None:
+    """What the page reads after Berta's call comes late: Anna's own change is answered before it."""
+    ids = lab.add_slide("S1")
+    held: list[tuple[Route, APIResponse]] = []
+
+    def hold_first(route: Route) -> None:
+        if held:
+            route.continue_()
+            return
+        held.append((route, route.fetch()))
+        anna.page.evaluate("window.isHeld = true")
+
+    with browser.visitor(address) as anna:
+        anna.go_live("/slides/1")
+        anna.page.evaluate("localStorage.setItem('smearcount-reviewer', 'Anna')")
+        anna.page.route("**/slides/1/news?*", hold_first)
+        reclassify(address, ids[1], "basophil")
+        anna.page.wait_for_function("() => window.isHeld")
+        anna.select(ids[0])
+        anna.press("3")
+        anna.page.wait_for_selector('#headline[data-last-review="2"]')
+        anna.wait_for_event(1, last_review=2)
+        assert (anna.count("monocyte"), anna.count("basophil")) == (2, 1)
+        with anna.requests() as made:
+            ((route, answer),) = held
+            # The page does not show the older state, but reads the slide once more.
+            with anna.page.expect_request("**/slides/1/news?*"):
+                route.fulfill(response=answer)
+            assert (anna.count("monocyte"), anna.count("basophil")) == (2, 1)
+            last = reclassify(address, ids[2], "basophil")
+            anna.page.wait_for_selector(f'#headline[data-last-review="{last}"]')
+        assert set(made) == {"GET /slides/1/news"}
+        assert (anna.count("monocyte"), anna.count("basophil")) == (2, 2)
 
 
 def test_a_signed_slide_is_reopened_with_a_reason(browser: Chromium, lab: Lab, address: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from support.exports import drop, exports
 from support.running import Smearcount
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 
 
 def address_of(up: subprocess.Popen[str]) -> str:
@@ -26,7 +26,7 @@ def address_of(up: subprocess.Popen[str]) -> str:
 def answers(address: str, path: str = "readyz") -> httpx2.Response | None:
     """What the server there says, if it serves already."""
     try:
-        return httpx2.get(address + path)
+        return httpx2.get(address + path, timeout=PATIENCE)
     except httpx2.TransportError:
         return None
 
@@ -47,7 +47,7 @@ def test_what_is_dropped_is_served_until_the_end(smearcount: Smearcount, inbox: 
 
     assert [slide["slide"] for slide in slides["slides"]] == ["S00"]
     up.send_signal(signal.SIGINT)
-    assert up.wait(40) == 130
+    assert up.wait(PATIENCE) == 130
     assert answers(address) is None, "it ends with up"
 
 

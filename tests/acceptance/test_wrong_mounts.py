@@ -27,13 +27,11 @@ def test_a_machine_counts_as_soon_as_its_own_mount_point_shows_the_inbox(
     drop(inbox, files)
     smearcount.environment |= {"SMEARCOUNT_BROKER_URL": broker_url, "SMEARCOUNT_HASH_FILES": "true"}
     smearcount.start("watch", inbox)
-    wait_until(lambda: smearcount.images("queued") == len(files), 60, what="all images to be queued")
+    wait_until(lambda: smearcount.images("queued") == len(files), what="all images to be queued")
     smearcount.environment["SMEARCOUNT_MOUNTS"] = str(share)
 
     smearcount.start("worker")
-    wait_until(
-        lambda: "not-here" in smearcount.run("images", "--format", "csv").stdout, 60, what="the worker to say so"
-    )
+    wait_until(lambda: "not-here" in smearcount.run("images", "--format", "csv").stdout, what="the worker to say so")
     assert smearcount.images("finished") == 0
     (mounts,) = findings(smearcount, "mounts")
     (seen,) = findings(smearcount, "inbox")
@@ -43,7 +41,7 @@ def test_a_machine_counts_as_soon_as_its_own_mount_point_shows_the_inbox(
 
     shutil.copytree(inbox, share, dirs_exist_ok=True)
 
-    wait_until(lambda: smearcount.is_counted(len(files)), 100, what="all images")
+    wait_until(lambda: smearcount.is_counted(len(files)), what="all images")
     assert smearcount.images("done") == len(files)
     assert findings(smearcount, "inbox")[0]["state"] == "well"
 

@@ -34,7 +34,7 @@ from smearcount.differential.errors import SmearcountError
 from smearcount.worker.settings import usable_cores
 
 from benchmarks import bounds, breakdown, cells, floor, footprint, latency, peer, pipeline, queries, scaling, script
-from support.hosts import Network, why_unavailable
+from support.network.hosts import Network, why_unavailable
 from support.servers import PostgresqlServer, ServerCannotStart, ValkeyServer, free_port
 
 _ROUNDS = 3

@@ -56,7 +56,7 @@ def _ratio(figures: Figures, one: str, other: str, part: str = "speed") -> float
     if "unavailable" in figures[part]:
         raise Unavailable(figures[part]["unavailable"])
     rounds = figures[part]["rounds"]
-    return statistics.median(a / b for a, b in zip(rounds[one], rounds[other], strict=True))
+    return float(statistics.median(a / b for a, b in zip(rounds[one], rounds[other], strict=True)))
 
 
 BOUNDS = (

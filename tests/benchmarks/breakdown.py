@@ -10,17 +10,18 @@ from typing import ParamSpec, TypeVar
 import numpy as np
 
 from smearcount.db.engine.database import Database
-from smearcount.db.ingest import journal, results
+from smearcount.db.ingest import inbox_registry, journal, queueing, results
 from smearcount.db.migration import migrate
-from smearcount.db.records import Classified, ModelUsed
+from smearcount.db.records import Classified
+from smearcount.inbox.reading import OpenFolders
 from smearcount.models.inference.classifier import load_classifier
-from smearcount.models.preprocessing import central_square, decode_half_size
+from smearcount.models.preprocessing import Pixels, central_square, decode_half_size
 from smearcount.models.settings import ModelSettings
 from smearcount.watcher.assignment import seen_file
 from smearcount.watcher.layout import Layout
 from smearcount.watcher.scan import unknown_files
 from smearcount.watcher.settings import WatcherSettings
-from smearcount.worker.reading import RealFolders, read_image
+from smearcount.worker.reading import read_image
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -51,22 +52,21 @@ def microseconds_per_image(inbox: Path, images: int, scratch: Path) -> dict[str,
     layout = Layout(settings.pattern)
     classifier = load_classifier(ModelSettings(), threads=1)
     identity = classifier.identity
-    model = ModelUsed(identity.name, identity.version, identity.sha256, identity.preprocessing, identity.threshold)
     with Database(f"sqlite:///{scratch / 'breakdown.db'}") as database:
         migrate(database)
-        inbox_id = journal.register_inbox(database, "breakdown", str(inbox))
-        sightings = stages.timed("watcher: scan", _scan, inbox)
-        files = stages.timed("watcher: assign", lambda: [seen_file(one, layout) for one in sightings])
+        inbox_id = inbox_registry.register_inbox(database, "breakdown", str(inbox))
+        probed = stages.timed("watcher: scan", _scan, inbox)
+        files = stages.timed("watcher: assign", lambda: [seen_file(one, layout) for one in probed])
         for start in range(0, len(files), 2000):
             stages.timed("watcher: journal", journal.record, database, inbox_id, files[start : start + 2000])
         while batches := stages.timed(
-            "watcher: take batches", journal.take_batches, database, inbox_id,
+            "watcher: take batches", queueing.take_batches, database, inbox_id,
             at_most=settings.queue_images, batch_size=settings.batch_images,
         ):  # fmt: skip
             for batch in batches:
                 begun, _ = stages.timed("database: begin", results.begin_fresh, database, batch.image_ids)
-                folders: RealFolders = {}
-                read = [(item, stages.timed("read and check", read_image, item, folders)) for item in begun]
+                with OpenFolders() as folders:
+                    read = [(item, stages.timed("read and check", read_image, item, folders)) for item in begun]
                 content = [(item, data) for item, data in read if isinstance(data, bytes)]
                 hashes = [stages.timed("hash", _sha256, data) for _, data in content]
                 halves = [stages.timed("decode", decode_half_size, data) for _, data in content]
@@ -75,22 +75,22 @@ def microseconds_per_image(inbox: Path, images: int, scratch: Path) -> dict[str,
                 outcomes = [
                     Classified(
                         item.image_id, sha256, call.cell_class, call.confidence, call.probabilities, call.identified,
-                        call.unlikeness,
+                        call.ood_score,
                     )
                     for (item, _), sha256, call in zip(content, hashes, calls, strict=True)
                 ]  # fmt: skip
-                stages.timed("database: store", results.store, database, model, "breakdown", outcomes)
+                stages.timed("database: store", results.store, database, identity, "breakdown", outcomes)
     return {stage: seconds / images * 1e6 for stage, seconds in stages.seconds.items()}
 
 
 def _scan(inbox: Path) -> list:  # type: ignore[type-arg]
     found = unknown_files(str(inbox), "", lambda _: {}, lambda _: None, set())
-    return [sighting for sighting in found if sighting is not None]
+    return [probed for probed in found if probed is not None]
 
 
 def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _stacked(halves: Sequence[np.ndarray]) -> np.ndarray:  # type: ignore[type-arg]
+def _stacked(halves: Sequence[Pixels]) -> Pixels:
     return np.stack([central_square(half, 128) for half in halves])

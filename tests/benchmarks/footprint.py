@@ -10,9 +10,9 @@ import psutil
 from sqlalchemy import create_engine, text
 
 from smearcount.db.engine.database import Database
-from smearcount.db.ingest import journal
+from smearcount.db.ingest import inbox_registry, journal
 from smearcount.db.migration import migrate
-from smearcount.db.queries.counts import progress
+from smearcount.db.queries.inboxes import progress
 from smearcount.watcher.assignment import seen_file
 from smearcount.watcher.dispatch import Dispatch
 from smearcount.watcher.layout import Layout
@@ -60,7 +60,7 @@ def worker_footprint(inbox: Path, scratch: Path, broker_url: str, *, workers: in
     environment = _environment(scratch, url, broker_url)
     with Database(url) as database:
         migrate(database)
-        inbox_id = journal.register_inbox(database, "footprint", str(inbox))
+        inbox_id = inbox_registry.register_inbox(database, "footprint", str(inbox))
         layout = Layout(WatcherSettings().pattern)
         found = unknown_files(str(inbox), "", lambda _: {}, lambda _: None, set())
         journal.record(database, inbox_id, [seen_file(one, layout) for one in found if one is not None])
@@ -93,12 +93,12 @@ def watcher_footprint(inbox: Path, scratch: Path, broker_url: str, *, files: int
                 time.sleep(0.2)
             first_scan = time.monotonic() - start
             largest = peak_bytes(process.pid)
-        inbox_id = journal.register_inbox(database, str(inbox), str(inbox))
+        inbox_id = inbox_registry.register_inbox(database, str(inbox), str(inbox))
         start = time.monotonic()
         unknown = unknown_files(
             str(inbox), "", lambda folder: journal.known_in_folder(database, inbox_id, folder), lambda _: None, set()
         )
-        if any(sighting is not None for sighting in unknown):
+        if any(probed is not None for probed in unknown):
             raise BenchmarkFailed("the watcher did not journal every file")
         rescan = time.monotonic() - start
     return WatcherFootprint(files, largest / _MEGABYTE, first_scan, rescan)
@@ -114,9 +114,9 @@ def _environment(scratch: Path, database_url: str, broker_url: str) -> dict[str,
 
 def _look(process: subprocess.Popen[bytes], since: datetime | None) -> None:
     if process.poll() is not None:
-        raise BenchmarkFailed(f"{process.args} ended with code {process.returncode}")
+        raise BenchmarkFailed(f"{process.args!r} ended with code {process.returncode}")
     if since is not None and (datetime.now(UTC) - since).total_seconds() > _PATIENCE_SECONDS:
-        raise BenchmarkFailed(f"{process.args} did not end its work in {_PATIENCE_SECONDS:.0f} s")
+        raise BenchmarkFailed(f"{process.args!r} did not end its work in {_PATIENCE_SECONDS:.0f} s")
     time.sleep(_LOOK_SECONDS)
 
 

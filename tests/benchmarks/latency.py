@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from sqlalchemy import create_engine, text
@@ -54,7 +55,7 @@ class _Up:
                 raise BenchmarkFailed("up did not count what was dropped")
             time.sleep(_LOOK_SECONDS)
 
-    def ask(self, query: str) -> Sequence[tuple[object, ...]]:
+    def ask(self, query: str) -> list[tuple[Any, ...]]:
         """Return what the database answers; nothing counted before there is one."""
         if not self._database.exists():
             return [(0,)]
@@ -92,13 +93,13 @@ def latencies(
             up.wait("state = 'done'", number + 1)
         make_inbox(inbox / "backlog", cells, backlog)
         up.wait("state = 'queued'", 1)
-        busy = {}
+        busy: dict[str, float] = {}
         for number in range(1, files + 1):
             name = f"busy-{number:04}.jpg"
             busy[name] = _drop(cells[files + number], inbox / "single" / name)
             time.sleep(0.02)
         up.wait("state = 'done'", 1 + 2 * files + backlog)
-        rows = dict(up.ask("SELECT filename, finished_at FROM images WHERE folder = 'single'"))
+        rows = dict[str, str](up.ask("SELECT filename, finished_at FROM images WHERE folder = 'single'"))
     finally:
         up.end()
     return _latency(alone, rows), _latency(busy, rows)
@@ -109,7 +110,7 @@ def _drop(cell: Path, path: Path) -> float:
     return time.time()
 
 
-def _latency(dropped: dict[str, float], rows: dict[object, object]) -> Latency:
+def _latency(dropped: dict[str, float], rows: dict[str, str]) -> Latency:
     seconds = [
         datetime.fromisoformat(str(rows[name])).replace(tzinfo=UTC).timestamp() - at - SETTLE_SECONDS
         for name, at in dropped.items()

@@ -38,7 +38,7 @@ from smearcount.differential.classes import CellClass
 from smearcount.differential.errors import SmearcountError
 from smearcount.models.card import load_card, verified_weights
 from smearcount.models.inference.keras_runtime import require_tensorflow
-from smearcount.models.inference.stderr_filter import without_chatter
+from smearcount.models.inference.stderr_filter import filtered_stderr
 from smearcount.models.settings import SHIPPED_MODEL
 from smearcount.models.training.conversion import litert_bytes
 from smearcount.models.training.seed_network import build_seed_network
@@ -165,7 +165,7 @@ def _take_barrier(barrier: Barrier) -> None:
 
 
 def _time_in_process(file: Path, images: int, threads: int, seconds: float) -> float:
-    with without_chatter():
+    with filtered_stderr():
         interpreter = Interpreter(model_content=file.read_bytes(), num_threads=threads)
         given = interpreter.get_input_details()[0]
         shape = (images, *given["shape"][1:])

@@ -61,8 +61,7 @@ def _network() -> Any:
     return _loaded["network"]
 
 
-@application.task(name="peer.classify")
-def classify(path: str) -> None:
+def _classify(path: str) -> None:
     """Classify one image and store the result."""
     import numpy as np
 
@@ -81,6 +80,9 @@ def classify(path: str) -> None:
             )
         )
         session.commit()
+
+
+classify = application.task(_classify, name="peer.classify")
 
 
 def images_per_second(cells: Sequence[Path], *, broker_url: str, scratch: Path, workers: int, warm_up: int) -> float:

@@ -17,7 +17,7 @@ from sqlalchemy import create_engine, text
 
 if TYPE_CHECKING:
     # Some import this as a program of its own, for which the folder above is no place to look in.
-    from support.hosts import Host
+    from support.network.hosts import Host
 
 #: How often the processes' use of the cores is looked at, in seconds; what the last look missed is lost.
 _LOOK_SECONDS = 0.2

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -74,9 +75,9 @@ def answers(database: Database, *, slides: int, calls: int = 300) -> dict[str, A
         cursors.append(further)
     pages = [dice.choice(cursors) for _ in range(calls)]
     return {
-        "one slide's differential": _answer([lambda name=name: slide_tally(database, name) for name in names]),
+        "one slide's differential": _answer([partial(slide_tally, database, name) for name in names]),
         "a page of slides": _answer(
-            [lambda after=after: slide_page(database, SlideFilter(), after=after, limit=PAGE) for after in pages]
+            [partial(slide_page, database, SlideFilter(), after=after, limit=PAGE) for after in pages]
         ),
     }
 
@@ -141,4 +142,4 @@ def _call_columns(series: CTE) -> dict[str, Any]:
 
 def _constant(column: Any, value: object) -> Any:
     kind: Column[Any] = column.type
-    return literal(value, kind)  # type: ignore[arg-type]
+    return literal(value, kind)

@@ -16,7 +16,7 @@ import psutil
 import psycopg
 
 from benchmarks.pipeline import BenchmarkFailed, Run, counting_seconds, running
-from support.hosts import Host, Network
+from support.network.hosts import Host, Network
 from support.servers import PostgresqlServer, ValkeyServer
 
 _PATIENCE_SECONDS = 600.0

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 
 from faults.patience import until
-from support.hosts import Host
+from support.network.hosts import Host
 from support.servers import PostgresqlServer, ValkeyServer, free_port
 
 
@@ -148,7 +148,7 @@ def kill(processes: Sequence[psutil.Process]) -> None:
     for process in processes:
         with suppress(psutil.NoSuchProcess):
             process.send_signal(signal.SIGKILL)
-    until(lambda: not any(map(_is_alive, processes)), 20, what="killed processes to be gone")
+    until(lambda: not any(map(_is_alive, processes)), 300, what="killed processes to be gone")
 
 
 def _is_alive(process: psutil.Process) -> bool:

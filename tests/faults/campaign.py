@@ -19,8 +19,10 @@ from support.servers import ServerCannotStart
 #: Images per second: a run of 5,000 takes half a minute, and a small machine has time to spare between two faults.
 IMAGES_PER_SECOND = 200
 #: How long a run may take after the last image has come, in seconds.
-PATIENCE_SECONDS = 180.0
-_FIRST_RESULT_SECONDS = 60.0
+PATIENCE_SECONDS = 300.0
+_FIRST_RESULT_SECONDS = 300.0
+#: Images that are dropped at once, before the stream.
+_FIRST_IMAGES = 20
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,11 @@ class _Run:
         with Stage(self.folder, self._fault.wiring, seed=self._seed) as stage, Pulse(stage.database_url) as pulse:
             self._pulse = pulse
             began_at = time.monotonic()
-            with Dropping(self._files, stage.inbox, per_second=IMAGES_PER_SECOND) as dropping:
+            # The stream begins when everything works: on a busy machine it would be over before there is anything to disturb.
+            for file in self._files[:_FIRST_IMAGES]:
+                file.drop(stage.inbox)
+            until(lambda: any(beat.last_result for beat in pulse.beats), _FIRST_RESULT_SECONDS, what="the first result")
+            with Dropping(self._files[_FIRST_IMAGES:], stage.inbox, per_second=IMAGES_PER_SECOND) as dropping:
                 self._disturb(stage, pulse, dropping)
                 until(dropping.is_done, dropping.seconds + _FIRST_RESULT_SECONDS, what="all images to be dropped")
             self._poison = frozenset(stage.poison)
@@ -108,7 +114,6 @@ class _Run:
         )
 
     def _disturb(self, stage: Stage, pulse: Pulse, dropping: Dropping) -> None:
-        until(lambda: any(beat.last_result for beat in pulse.beats), _FIRST_RESULT_SECONDS, what="the first result")
         began_at = time.monotonic()
         for moment in self._moments(dropping.seconds):
             stage.hold(max(began_at + moment - time.monotonic(), 0.2))
@@ -119,7 +124,7 @@ class _Run:
             self._injections.append(Injection(ended_at, pulse.now()))
 
     def _moments(self, seconds: float) -> Iterator[float]:
-        """Yield when to inject, in seconds from the first result on: at random, but neither all at once nor at the very end."""
+        """Yield when to inject, in seconds from the beginning of the stream on: at random, but neither all at once nor at the very end."""
         times = self._fault.times
         for number in range(times):
             yield (number + self._chance.random()) / times * seconds * 0.85

@@ -20,9 +20,9 @@ from faults import clock
 from faults.backends import frozen, kill
 from faults.patience import Trouble, until
 from faults.stage import Part, Stage, Wiring
-from support import hosts
 from support.exports import cell_bytes
-from support.hosts import Host
+from support.network import hosts
+from support.network.hosts import Host
 from support.worker_process import HANGS, KILLS
 
 #: How long a part may take to be there again, in seconds.

@@ -25,14 +25,14 @@ from faults.backends import Disk, Postgresql, Valkey, family, kill
 from faults.clock import Clock
 from faults.patience import Trouble, until
 from faults.proxy import Proxy
-from support import hosts
-from support.hosts import Host, Network
+from support.network import hosts
+from support.network.hosts import Host, Network
 from support.running import QUICK
 
 #: A part that ended is started again after so long, as a service manager does it.
 RESTART_SECONDS = 1.0
 #: How long the parts may take to be ready, and to end when told to.
-_READY_SECONDS, _END_SECONDS = 60.0, 60.0
+_READY_SECONDS, _END_SECONDS = 300.0, 300.0
 #: Of the database's disk and of the broker's.
 _DATABASE_MEGABYTES, _BROKER_MEGABYTES = 256, 32
 
@@ -346,7 +346,7 @@ class Stage:
             Trouble: one did, and was killed.
         """
         try:
-            until(lambda: not self._left(), 20, what="processes of the parts to be gone")
+            until(lambda: not self._left(), _END_SECONDS, what="processes of the parts to be gone")
         finally:
             kill(self._left())
 

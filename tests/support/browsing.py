@@ -11,14 +11,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
+from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, Request, sync_playwright
 from playwright.sync_api import Error as BrowserError
 from playwright.sync_api import TimeoutError as BrowserWaitedInVain
 
-from support.interfaces import unchanged
+from support.network.interfaces import unchanged
 from support.running import Smearcount
+from support.waiting import PATIENCE
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 
@@ -38,6 +40,17 @@ _OPTIONS = (
 _TELL_VIOLATIONS = """
 addEventListener("securitypolicyviolation",
   (event) => console.error(`policy violated: ${event.violatedDirective} by ${event.blockedURI}`));
+"""
+
+#: Keeps the data of every live event. Its listener is added first, so an event that is kept has reached the page's own.
+_KEEP_EVENTS = """
+window.liveEvents = [];
+window.EventSource = class extends EventSource {
+  constructor(...given) {
+    super(...given);
+    this.addEventListener("slides", (event) => window.liveEvents.push(JSON.parse(event.data)));
+  }
+};
 """
 
 _MISSING_PICTURES = """
@@ -78,6 +91,7 @@ class Visitor:
 
     def __post_init__(self) -> None:
         self.page.add_init_script(_TELL_VIOLATIONS)
+        self.page.add_init_script(_KEEP_EVENTS)
         self.page.on("console", self._note)
         self.page.on("pageerror", lambda error: self.complaints.append(f"page error: {error}"))
 
@@ -118,6 +132,28 @@ class Visitor:
         )
         return list(found)
 
+    def wait_for_event(self, slide_id: int, last_review: int) -> None:
+        """Wait until a live event has told the page of a slide's reviews up to one."""
+        self.page.wait_for_function(
+            """([slide, review]) => liveEvents.some(({ reviewed }) =>
+              reviewed.some((change) => change.slide === slide && change.last_review >= review))""",
+            arg=[slide_id, last_review],
+        )
+
+    @contextmanager
+    def requests(self) -> Iterator[list[str]]:
+        """Yield a list to which every request of the page is added, as method and path."""
+        made: list[str] = []
+
+        def note(request: Request) -> None:
+            made.append(f"{request.method} {urlsplit(request.url).path}")
+
+        self.page.on("request", note)
+        try:
+            yield made
+        finally:
+            self.page.remove_listener("request", note)
+
     def select(self, cell_id: int) -> None:
         """Select a cell by a click."""
         self.page.click(f"#cell-{cell_id}")
@@ -149,7 +185,7 @@ class Chromium:
             locale="en-GB",
             timezone_id="Europe/Berlin",
         )
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(PATIENCE * 1000)
         try:
             one = Visitor(context.new_page(), address.rstrip("/"))
             yield one

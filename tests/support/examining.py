@@ -7,8 +7,10 @@ from hypothesis import strategies as st
 
 from smearcount.differential.classes import WBC_CLASSES, CellClass
 from smearcount.differential.forms.examination import Export, Review, SlideExamination, examination
+from smearcount.differential.model import ModelIdentity
 from smearcount.differential.settings import ADULT_REFERENCE_RANGES, CountSettings
-from smearcount.differential.tally import ModelIdentity, SlideStatus, SlideTally
+from smearcount.differential.status import SlideStatus
+from smearcount.differential.tally import SlideTally
 
 # Given in full: the environment of whoever runs the tests has no say.
 DEFAULTS = CountSettings(reference_ranges=ADULT_REFERENCE_RANGES, minimum_wbc=100, nrbc_correction_at=5.0)
@@ -88,7 +90,8 @@ def examined(
 
 def signed(**changes: Any) -> SlideExamination:
     """Return the ordinary examination, reviewed and signed, with what is given of it changed."""
-    return examined(**({"reviewed": reviewed_tally(), "signed_by": "M. Müller", "signed_at": SIGNED_AT} | changes))
+    ordinary: dict[str, Any] = {"reviewed": reviewed_tally(), "signed_by": "M. Müller", "signed_at": SIGNED_AT}
+    return examined(**(ordinary | changes))
 
 
 names = st.text(st.characters(exclude_categories=()), max_size=30) | st.sampled_from(HOSTILE_NAMES)

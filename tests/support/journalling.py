@@ -4,9 +4,10 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 
 from smearcount.db.engine.database import Database
-from smearcount.db.ingest import journal, results
-from smearcount.db.records import Batch, Classified, ModelUsed, Refusal, SeenFile, WorkItem
+from smearcount.db.ingest import inbox_registry, journal, queueing, results
+from smearcount.db.records import Batch, Classified, Refusal, SeenFile, WorkItem
 from smearcount.differential.classes import CellClass
+from smearcount.differential.model import ModelUsed
 
 MODEL = ModelUsed("test-cnn", "1.0", "a" * 64, "crop128-v1", 0.5)
 NEWER_MODEL = ModelUsed("test-cnn", "2.0", "b" * 64, "crop128-v1", 0.5)
@@ -35,12 +36,12 @@ def seen(
 
 def new_inbox(database: Database, name: str = "/inbox") -> int:
     """Register an inbox."""
-    return journal.register_inbox(database, name, name)
+    return inbox_registry.register_inbox(database, name, name)
 
 
 def take(database: Database, inbox_id: int, *, at_most: int = 10_000, batch_size: int = 64) -> list[Batch]:
     """Take what is pending, as the dispatch does."""
-    return journal.take_batches(database, inbox_id, at_most=at_most, batch_size=batch_size)
+    return queueing.take_batches(database, inbox_id, at_most=at_most, batch_size=batch_size)
 
 
 def classified(

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from smearcount.db.engine.database import Database
-from smearcount.db.ingest import journal
+from smearcount.db.ingest import completion
 from smearcount.db.queries.cells import cell
 from smearcount.db.queries.slides import SlideFilter, slide_page
-from smearcount.db.review.reviews import Change, Review, reclassify
+from smearcount.db.review.records import Change, Review
+from smearcount.db.review.reviews import reclassify
 from smearcount.differential.classes import CellClass, ReviewClass
 
 from support.journalling import count_cells, new_inbox
@@ -35,7 +36,7 @@ class Bench:
 
     def complete(self) -> None:
         """Complete the slides of which nothing is open."""
-        journal.complete_slides(self.database, self.inbox, quiet=timedelta(0))
+        completion.complete_slides(self.database, self.inbox, quiet=timedelta(0))
 
     def slide_id(self, name: str) -> int:
         """Return the id of a slide."""

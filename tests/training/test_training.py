@@ -3,6 +3,7 @@
 import csv
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -10,17 +11,31 @@ from PIL import Image
 from smearcount.differential.classes import CellClass
 from smearcount.models.errors import ModelsError
 from smearcount.models.evaluation.figures import training_curve
-from smearcount.models.training import train as training
-from smearcount.models.training.loss import set_crossentropy
+from smearcount.models.training import network as networks
+from smearcount.models.training.loss import LOSS_NAME, set_crossentropy
 from smearcount.models.training.train import Recipe, train
 
-keras = pytest.importorskip("keras", reason="TensorFlow is not installed: training is not tested")
-pytest.importorskip("tensorflow", reason="TensorFlow is not installed: training is not tested")
+from support.crashing import crash_at_every_rename
 
 # TensorFlow and Keras warn of their own affairs
-pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.filterwarnings("ignore")
 
 RECIPE = Recipe(batch=8, phases=((2, 32),), warmup_epochs=0.5, validate_every=2)
+LOSS = {LOSS_NAME: set_crossentropy(RECIPE.label_smoothing)}
+
+
+class Lines:
+    """Keeps the lines that a training run reports."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def step(self, stage: str, done: int, total: int, note: str = "") -> None:
+        """Show nothing."""
+
+    def line(self, text: str) -> None:
+        """Keep a line."""
+        self.lines.append(text)
 
 
 @pytest.fixture(scope="module")
@@ -41,25 +56,66 @@ def weights_of(path: Path) -> list[np.ndarray]:
     return weights
 
 
-def test_an_interrupted_run_goes_on_as_if_nothing_had_been(
-    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def log_of(run: Path) -> list[dict[str, str]]:
+    with (run / "log.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def assert_alike(one: Path, other: Path) -> None:
+    for ours, theirs in zip(weights_of(one), weights_of(other), strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-3, abs=1e-4)
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network of all kinds of layers that costs next to nothing."""
+    monkeypatch.setattr(networks, "STAGES", ((8, 1), (8, 1)))
+
+
+@pytest.mark.usefixtures("small")
+def test_a_run_that_is_cut_off_again_and_again_trains_no_epoch_twice(images: Path, tmp_path: Path) -> None:
+    """At every rename, before and after it; `test_checkpoints` cuts off a toy at all other steps as well."""
+    whole = train(images, tmp_path / "whole", RECIPE, validation_dir=images)
+    folder, trained = tmp_path / "cut", Lines()
+    cut, crashes = crash_at_every_rename(
+        lambda: train(images, folder, RECIPE, validation_dir=images, progress=trained),
+        tmp_path,
+        folder / "progress.json",
+    )
+    assert crashes >= 12
+    assert_alike(whole, cut)
+    # Each step of the optimizer moves the weights, so their number tells of every batch that went into them.
+    steps = RECIPE.epochs * (2 * len(CellClass) // RECIPE.batch)
+    assert int(keras.saving.load_model(cut, custom_objects=LOSS).optimizer.iterations) == steps
+    assert [row["epoch"] for row in log_of(folder)] == ["1", "2"]
+    for ours, theirs in zip(log_of(folder), log_of(tmp_path / "whole"), strict=True):
+        assert float(ours["loss"]) == pytest.approx(float(theirs["loss"]), rel=1e-3)
+    assert [path.name for path in folder.glob(".*")] == []
+    assert [path.name for path in folder.glob("epoch-*")] == ["epoch-02.keras"]
+    reported = [line.split()[1] for line in trained.lines if line.startswith("epoch")]
+    assert len(set(reported)) == len(reported), "an epoch that counts is not trained again"
+
+
+def test_an_interrupted_run_goes_on_as_if_nothing_had_been(images: Path, tmp_path: Path) -> None:
     whole = train(images, tmp_path / "whole", RECIPE, validation_dir=images)
 
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
+    class Impatient(Lines):
+        """Presses Ctrl-C in the second epoch."""
 
-    with monkeypatch.context() as patched:
-        patched.setattr(training, "_log", interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            train(images, tmp_path / "cut", RECIPE, validation_dir=images)
-    assert (tmp_path / "cut" / "epochs_done").read_text() == "1"
+        def step(self, stage: str, done: int, total: int, note: str = "") -> None:
+            assert (done, total) in {(1, 2), (2, 2)}
+            assert note.startswith("loss ")
+            if stage == "epoch 2/2 at 32 px":
+                raise KeyboardInterrupt
+
+    reports = Impatient()
+    with pytest.raises(KeyboardInterrupt):
+        train(images, tmp_path / "cut", RECIPE, validation_dir=images, progress=reports)
+    assert [line.split()[:2] for line in reports.lines] == [["training", "on"], ["epoch", "1"]]
     cut = train(images, tmp_path / "cut", RECIPE, validation_dir=images)
-    for one, other in zip(weights_of(whole), weights_of(cut), strict=True):
-        assert one == pytest.approx(other, rel=1e-3, abs=1e-4)
+    assert_alike(whole, cut)
 
-    with (tmp_path / "whole" / "log.csv").open() as file:
-        rows = list(csv.DictReader(file))
+    rows = log_of(tmp_path / "whole")
     assert [row["side"] for row in rows] == ["32", "32"]
     assert [bool(row["validation_accuracy"]) for row in rows] == [False, True]
     training_curve(tmp_path / "whole" / "log.csv", tmp_path / "curve.png")

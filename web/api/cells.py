@@ -5,8 +5,9 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from starlette.status import HTTP_304_NOT_MODIFIED
 
-from smearcount.db.queries.cells import cell, image_file
-from smearcount.db.review.reviews import history
+from smearcount.db.queries.cells import cell
+from smearcount.db.queries.images import image_file
+from smearcount.db.review.history import history
 from smearcount.web.dependencies import TheDatabase, TheMounts, TheThumbnails, person
 from smearcount.web.media.pictures import Picture, read_picture
 from smearcount.web.media.thumbnails import Side, ThumbnailKey

@@ -12,11 +12,11 @@ from fastapi import APIRouter, Depends, Query, Response
 from smearcount.differential.forms import fhir, hl7
 from smearcount.differential.forms.examination import Export, SlideExamination
 from smearcount.differential.forms.spreadsheet import examinations_csv
-from smearcount.web.api.examinations import examinations
 from smearcount.web.api.slides import SlideId
-from smearcount.web.dependencies import TheFacilities, person
+from smearcount.web.dependencies import TheServices, person
 from smearcount.web.problems import described
-from smearcount.web.services import Facilities
+from smearcount.web.queries.examinations import examinations
+from smearcount.web.services import Services
 
 router = APIRouter(tags=["export"], dependencies=[Depends(person)])
 
@@ -65,9 +65,9 @@ def _also(*types: str) -> dict[int | str, dict[str, Any]]:
         **described("unknown-slide"),
     },
 )
-def export_slide(slide_id: SlideId, given: TheFacilities, form: WhichForm = Form.JSON) -> Response:
+def export_slide(slide_id: SlideId, services: TheServices, form: WhichForm = Form.JSON) -> Response:
     """Return a slide's result with both counts, the review and the signature."""
-    found, export = _found(given, [slide_id])
+    found, export = _found(services, [slide_id])
     media_type, _, ending = _TYPES[form]
     return _file(_one(found[0], export, form), media_type, f"slide-{slide_id}.{ending}")
 
@@ -82,7 +82,7 @@ def export_slide(slide_id: SlideId, given: TheFacilities, form: WhichForm = Form
     },
 )
 def export_slides(
-    given: TheFacilities,
+    services: TheServices,
     slides: Annotated[
         str,
         Query(
@@ -94,14 +94,14 @@ def export_slides(
     form: WhichForm = Form.JSON,
 ) -> Response:
     """Return several slides' results: a CSV table, a JSON array, a FHIR Bundle per line, or one HL7 batch."""
-    found, export = _found(given, [int(one) for one in slides.split(",")])
+    found, export = _found(services, [int(one) for one in slides.split(",")])
     _, media_type, ending = _TYPES[form]
     return _file(_many(found, export, form), media_type, f"slides.{ending.replace('fhir.json', 'fhir.ndjson')}")
 
 
-def _found(given: Facilities, slide_ids: Sequence[int]) -> tuple[list[SlideExamination], Export]:
-    export = Export(key=uuid.uuid4().hex, at=datetime.now(UTC), version=given.version)
-    return examinations(given.database, slide_ids, given.counts), export
+def _found(services: Services, slide_ids: Sequence[int]) -> tuple[list[SlideExamination], Export]:
+    export = Export(key=uuid.uuid4().hex, at=datetime.now(UTC), version=services.version)
+    return examinations(services.database, slide_ids, services.counts), export
 
 
 def _one(slide: SlideExamination, export: Export, form: Form) -> str:

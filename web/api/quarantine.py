@@ -5,8 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from smearcount.db.ingest.retry import retry
-from smearcount.db.queries.cells import quarantined
-from smearcount.db.queries.slides import slide
+from smearcount.db.queries.quarantine import quarantined
 from smearcount.differential.forms.spreadsheet import csv_text
 from smearcount.web.dependencies import TheDatabase, TheReviewer, person
 from smearcount.web.problems import described
@@ -50,7 +49,4 @@ def retry_quarantined(question: RetryQuestion, _: TheReviewer, database: TheData
 
     Files of which no slide could be told stay: the watcher looks at them again whenever it starts.
     """
-    if question.slide_id is None:
-        return Retried(images=retry(database))
-    one = slide(database, question.slide_id)
-    return Retried(images=retry(database, slide=one.name, inbox=one.inbox))
+    return Retried(images=retry(database, slide_id=question.slide_id))

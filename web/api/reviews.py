@@ -6,7 +6,8 @@ from fastapi import APIRouter, status
 
 from smearcount.db.engine.database import Database
 from smearcount.db.queries.slides import SlideFilter, slide, slide_page
-from smearcount.db.review.reviews import Review, reclassify, undo
+from smearcount.db.review.records import Review
+from smearcount.db.review.reviews import reclassify, undo
 from smearcount.db.review.sign_off import comment, reopen, sign, slide_events
 from smearcount.differential.settings import CountSettings
 from smearcount.web.api.slides import SlideId

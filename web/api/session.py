@@ -5,7 +5,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from smearcount.web.auth.access import SESSION_COOKIE, Person
 from smearcount.web.auth.users import LONGEST_NAME, LONGEST_PASSWORD, Role
-from smearcount.web.dependencies import TheAccess, TheFacilities, ThePerson, TheVisitor
+from smearcount.web.dependencies import OptionalPerson, TheAccess, ThePerson, TheServices
 from smearcount.web.problems import Problem, described
 
 router = APIRouter(prefix="/session", tags=["session"])
@@ -36,9 +36,9 @@ class WhoIsAsking(BaseModel):
 
 
 @router.get("", summary="Who am I?")
-def who(known: TheVisitor, rule: TheAccess, given: TheFacilities) -> WhoIsAsking:
+def who(person: OptionalPerson, access: TheAccess, services: TheServices) -> WhoIsAsking:
     """Return who is asking, or that nobody has logged in yet; needs no login."""
-    return _who(known, is_open=rule.is_open, reviewers=given.settings.web_reviewers if rule.is_open else ())
+    return _who(person, is_open=access.is_open, reviewers=services.settings.web_reviewers if access.is_open else ())
 
 
 @router.post(
@@ -47,19 +47,19 @@ def who(known: TheVisitor, rule: TheAccess, given: TheFacilities) -> WhoIsAsking
     status_code=status.HTTP_201_CREATED,
     responses=described("wrong-login", "bad-name", "too-many-logins", "not-allowed"),
 )
-def log_in(login: Login, request: Request, response: Response, rule: TheAccess) -> WhoIsAsking:
+def log_in(login: Login, request: Request, response: Response, access: TheAccess) -> WhoIsAsking:
     """Open a session, kept in a cookie that no script can read; changes then need the `csrf_token` in a header.
 
     Programs do not log in: they send `Authorization: Bearer` with a token each time.
     """
-    if rule.is_open:
+    if access.is_open:
         raise Problem("not-allowed", "nobody logs in at this server; say your name in the header X-Reviewer")
     client = request.client.host if request.client is not None else ""
     if login.token is not None:
-        session_id, session = rule.log_in_with_token(login.name, login.token.get_secret_value(), client=client)
+        session_id, session = access.log_in_with_token(login.name, login.token.get_secret_value(), client=client)
     else:
         password = login.password.get_secret_value() if login.password is not None else ""
-        session_id, session = rule.log_in(login.name, password, client=client)
+        session_id, session = access.log_in(login.name, password, client=client)
     response.set_cookie(
         SESSION_COOKIE, session_id, httponly=True, samesite="strict", path="/", secure=request.url.scheme == "https"
     )
@@ -69,19 +69,19 @@ def log_in(login: Login, request: Request, response: Response, rule: TheAccess) 
 @router.delete(
     "", summary="Log out", status_code=status.HTTP_204_NO_CONTENT, responses=described("login-needed", "csrf")
 )
-def log_out(_: ThePerson, request: Request, rule: TheAccess) -> Response:
+def log_out(_: ThePerson, request: Request, access: TheAccess) -> Response:
     """End the session and take the cookie back."""
-    rule.log_out(request)
+    access.log_out(request)
     response = Response(status_code=status.HTTP_204_NO_CONTENT)
     response.delete_cookie(SESSION_COOKIE, path="/", httponly=True, samesite="strict")
     return response
 
 
-def _who(known: Person | None, *, is_open: bool, reviewers: tuple[str, ...] = ()) -> WhoIsAsking:
+def _who(person: Person | None, *, is_open: bool, reviewers: tuple[str, ...] = ()) -> WhoIsAsking:
     return WhoIsAsking(
-        name=known.name if known is not None else None,
-        role=known.role if known is not None else None,
-        csrf_token=known.csrf_token if known is not None else None,
+        name=person.name if person is not None else None,
+        role=person.role if person is not None else None,
+        csrf_token=person.csrf_token if person is not None else None,
         login=not is_open,
         reviewers=list(reviewers),
     )

@@ -6,15 +6,16 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import AfterValidator, Field
 
 from smearcount.db.queries.cells import cells
-from smearcount.db.queries.slides import SlideFilter, SlideSort, Status, slide
+from smearcount.db.queries.slides import SlideFilter, SlideSort, slide
 from smearcount.db.review.sign_off import slide_events
 from smearcount.db.schema import ImageState
 from smearcount.differential.classes import ReviewClass
 from smearcount.differential.forms.spreadsheet import csv_text, examinations_csv, rows_csv
-from smearcount.web.api.examinations import examinations
-from smearcount.web.api.listing import FLAG_CODES, Listing, listed
-from smearcount.web.dependencies import TheCountSettings, TheDatabase, TheFacilities, person
+from smearcount.differential.status import Status
+from smearcount.web.dependencies import TheCountSettings, TheDatabase, TheServices, person
 from smearcount.web.problems import described
+from smearcount.web.queries.examinations import examinations
+from smearcount.web.queries.slide_search import FLAG_CODES, SlideSearch, search_slides
 from smearcount.web.schemas.base import LARGEST_ID
 from smearcount.web.schemas.cells import CELL_COLUMNS, CellAnswer, CellList, cell_rows
 from smearcount.web.schemas.days import Day, end_of, start_of
@@ -59,7 +60,7 @@ class SlidesQuery(PageQuery):
     limit: int = Field(default=50, ge=1, le=LARGEST_PAGE, description="Most slides on the page.")
 
     @property
-    def listing(self) -> Listing:
+    def search(self) -> SlideSearch:
         """What is asked for."""
         where = SlideFilter(
             status=self.status,
@@ -68,7 +69,7 @@ class SlidesQuery(PageQuery):
             text=self.text,
             inbox=self.inbox,
         )
-        return Listing(where, self.sort, self.flag)
+        return SlideSearch(where, self.sort, self.flag)
 
 
 class CellsQuery(PageQuery):
@@ -98,7 +99,7 @@ def list_slides(
     query: Annotated[SlidesQuery, Query()],
 ) -> SlideList | Response:
     """List slides with their reviewed numbers, newest first unless asked otherwise; follow `next` for more."""
-    page = listed(database, query.listing, settings, after=query.after, limit=query.limit)
+    page = search_slides(database, query.search, settings, after=query.after, limit=query.limit)
     if query.format is Format.CSV:
         answer = csv_answer(rows_csv(slide_rows(page.slides, settings), SLIDE_COLUMNS), name="slides")
         link_next(request, answer, page.next)
@@ -120,16 +121,16 @@ def get_slide(slide_id: SlideId, database: TheDatabase, settings: TheCountSettin
     response_model=DifferentialAnswer,
 )
 def get_differential(
-    slide_id: SlideId, given: TheFacilities, query: Annotated[FormatQuery, Query()]
+    slide_id: SlideId, services: TheServices, query: Annotated[FormatQuery, Query()]
 ) -> DifferentialAnswer | Response:
     """Return the automatic and the reviewed differential side by side, with exact 95 % intervals.
 
     As CSV, a row per class: the automatic count, and once more the reviewed one where a person has called a cell.
     """
     if query.format is Format.CSV:
-        table = examinations_csv(*examinations(given.database, [slide_id], given.counts))
+        table = examinations_csv(*examinations(services.database, [slide_id], services.counts))
         return csv_answer(table, name=f"slide-{slide_id}-differential")
-    return DifferentialAnswer.of(slide(given.database, slide_id), given.counts)
+    return DifferentialAnswer.of(slide(services.database, slide_id), services.counts)
 
 
 @router.get(

@@ -4,41 +4,41 @@ from datetime import UTC, datetime
 
 from fastapi import APIRouter, Depends
 
-from smearcount.db.queries.counts import inbox_lines, progress
+from smearcount.db.queries.inboxes import inbox_lines, progress
 from smearcount.differential.errors import SmearcountError
-from smearcount.web.dependencies import TheCheckup, TheFacilities, person
+from smearcount.web.dependencies import TheDiagnostics, TheServices, person
 from smearcount.web.schemas.system import CheckAnswer, Checks, InboxAnswer, ModelInUse, QueueAnswer, SystemAnswer
-from smearcount.web.services import Facilities
+from smearcount.web.services import Services
 
 router = APIRouter(prefix="/system", tags=["system"], dependencies=[Depends(person)])
 
 
 @router.get("", summary="How the installation is doing")
-def get_system(given: TheFacilities) -> SystemAnswer:
+def get_system(services: TheServices) -> SystemAnswer:
     """Return where the images of each inbox are, how full the queue is, and which model classifies."""
     now = datetime.now(UTC)
-    database, model = given.database, given.model()
+    database, model = services.database, services.model()
     return SystemAnswer(
-        version=given.version,
+        version=services.version,
         inboxes=[InboxAnswer.of(inbox, progress(database, inbox=inbox.name), now) for inbox in inbox_lines(database)],
-        queue=_queue(given),
+        queue=_queue(services),
         model=None if model is None else ModelInUse.of(model),
     )
 
 
 @router.get("/checks", summary="Is everything well?")
-def get_checks(checkup: TheCheckup) -> Checks:
+def get_checks(diagnostics: TheDiagnostics) -> Checks:
     """Look at database, broker, model and inboxes, as `smearcount doctor` does; takes seconds.
 
     To see whether file events arrive, a hidden file is made in each inbox and removed again.
     """
-    found = checkup.latest()
+    found = diagnostics.latest()
     return Checks(checks=[CheckAnswer.of(check) for check in found.checks], checked_at=found.at)
 
 
-def _queue(given: Facilities) -> QueueAnswer | None:
+def _queue(services: Services) -> QueueAnswer | None:
     try:
-        queue = given.queue()
+        queue = services.queue()
     except SmearcountError:
         return None
     return QueueAnswer(waiting=queue.waiting, held=queue.held)

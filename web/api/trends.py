@@ -8,7 +8,7 @@ from pydantic import Field
 
 from smearcount.db.queries.trends import per_day
 from smearcount.differential.forms.spreadsheet import rows_csv
-from smearcount.web.dependencies import TheFacilities, person
+from smearcount.web.dependencies import TheServices, person
 from smearcount.web.schemas.days import Day, end_of, start_of
 from smearcount.web.schemas.system import DAY_COLUMNS, ColourAnswer, DayAnswer, Trends, day_rows
 from smearcount.web.schemas.tables import ALSO_CSV, Format, FormatQuery, csv_answer
@@ -24,14 +24,14 @@ class TrendsQuery(FormatQuery):
 
 
 @router.get("/trends", summary="The cells of each day", responses=ALSO_CSV, response_model=Trends)
-def get_trends(given: TheFacilities, query: Annotated[TrendsQuery, Query()]) -> Trends | Response:
+def get_trends(services: TheServices, query: Annotated[TrendsQuery, Query()]) -> Trends | Response:
     """Return per day: files, cells, unidentified ones, mean confidence and mean colour of the cells."""
     last = query.until or datetime.now(UTC).date()
     first = date.fromordinal(max(last.toordinal() - query.days + 1, 1))
-    lines = per_day(given.database, start_of(first), end_of(last))
+    lines = per_day(services.database, start_of(first), end_of(last))
     if query.format is Format.CSV:
         return csv_answer(rows_csv(day_rows(lines), DAY_COLUMNS), name="trends")
-    model = given.model()
+    model = services.model()
     colour = model.training_colour if model is not None else None
     return Trends(
         days=[DayAnswer.of(line) for line in lines],

@@ -1,8 +1,8 @@
 """Who is asking, and what they may do.
 
-On loopback, without users or tokens, everyone at the machine may do everything and says their name with each change.
+On loopback, without users and tokens, everybody at the machine may do everything and gives their name with each change.
 Otherwise a person logs in with name and password and gets a session in a cookie, and a program sends a bearer token.
-Sessions live in this process alone: a restart logs everybody out, which is safe and needs no key to keep.
+Sessions are kept in this process alone. A restart therefore logs everybody out, which is safe and needs no stored key.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from urllib.parse import unquote
 
 from starlette.requests import HTTPConnection
 
-from smearcount.web.auth.login_throttle import Attempts
+from smearcount.web.auth.login_throttle import LoginThrottle
 from smearcount.web.auth.users import Role, User, Users, check_name
 from smearcount.web.errors import AccessOpen, UsersInvalid
 from smearcount.web.problems import Problem
@@ -28,21 +28,21 @@ SESSION_COOKIE: Final = "smearcount_session"
 REVIEWER_HEADER: Final = "X-Reviewer"
 CSRF_HEADER: Final = "X-CSRF-Token"
 
-#: Methods that change nothing, so that a foreign page that sends one gains nothing.
+#: Methods that change nothing: another site's page gains nothing by sending one.
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
-#: A laboratory has tens of people; more sessions than this are not theirs.
+#: Most sessions that are kept, the newest ones; a laboratory has tens of people.
 _MOST_SESSIONS = 1_000
 
 
 @dataclass(frozen=True)
 class Person:
-    """Who is asking."""
+    """The person or program that asks."""
 
-    #: None for a program, or at an open server, that did not say for whom it asks.
+    #: None if a program, or a browser at an open server, did not say for whom it asks.
     name: str | None
     role: Role
-    #: Set where the person is known by a session; changes need it in the header X-CSRF-Token.
+    #: Set if the person has a session; changes then need this token in the header X-CSRF-Token.
     csrf_token: str | None = None
 
     @property
@@ -57,21 +57,22 @@ class Session:
 
     name: str
     role: Role
-    #: The hash of the password that opened it; another one ends it. None where a token did.
+    #: Hash of the password that opened the session, which ends when the user gets another one. None if a token opened it.
     password: str | None
     csrf_token: str = field(default_factory=lambda: secrets.token_urlsafe(32))
+    #: Monotonic time of the last request, in seconds.
     used_at: float = field(default_factory=time.monotonic)
 
 
 class Access:
-    """The rule of who may ask, for one server."""
+    """The access rules of one server, and its sessions."""
 
     def __init__(self, settings: WebSettings, data: Path) -> None:
-        """Prepare; `data` is the data folder.
+        """Read the users file; `data` is the data folder.
 
         Raises:
-            AccessOpen: the server would be reachable from the network without anyone having to log in.
-            UsersInvalid: the users file cannot be read, or the one configured does not exist.
+            AccessOpen: the server would be reachable from the network without a login.
+            UsersInvalid: the users file cannot be read, or the configured one does not exist.
         """
         self._settings = settings
         self.users = Users(settings.users_file(data))
@@ -86,8 +87,8 @@ class Access:
             if token.get_secret_value()
         }
         self.has_users = bool(self.users.all())
-        #: Whether nobody has to say who they are before reading. Fixed at the start: a users file that goes missing
-        #: later must not open a server that was closed.
+        #: Whether everybody may use the server without a login. Fixed at the start: a users file that is lost later must
+        #: not open a server that was closed.
         self.is_open = not self._tokens and not self.has_users
         if self.is_open and settings.is_reachable_from_outside:
             raise AccessOpen(
@@ -96,13 +97,13 @@ class Access:
             )
         self._sessions: OrderedDict[str, Session] = OrderedDict()
         self._lock = threading.Lock()
-        self._attempts = Attempts()
+        self._throttle = LoginThrottle()
 
     def person(self, connection: HTTPConnection) -> Person | None:
-        """Return who is asking, or None if they have to log in first.
+        """Return the person who asks; None if they have to log in first.
 
         Raises:
-            Problem: the name in X-Reviewer is none.
+            Problem: the header X-Reviewer does not hold a possible name.
         """
         if self.is_open:
             return Person(_named(connection), Role.REVIEWER)
@@ -118,31 +119,31 @@ class Access:
         """Open a session for a user; return its id, which is secret, and the session.
 
         Raises:
-            Problem: name or password are wrong, or were too often.
+            Problem: name or password are wrong, or were wrong too often.
         """
-        self._attempts.allow(name, client)
+        self._throttle.allow(name, client)
         user = self.users.verified(name, password)
         if user is None:
-            self._attempts.failed(name, client)
+            self._throttle.failed(name, client)
             raise Problem("wrong-login", "no user has this name and password")
-        self._attempts.succeeded(name, client)
+        self._throttle.succeeded(name, client)
         return self._open(Session(name, user.role, user.password))
 
     def log_in_with_token(self, name: str, token: str, *, client: str) -> tuple[str, Session]:
-        """Open a session for somebody who knows a token and says their name, for a browser, which sends no tokens.
+        """Open a session for a person who knows a token and gives their name, because a browser cannot send the token itself.
 
         Raises:
-            Problem: the token is wrong, or was too often; the name is none.
+            Problem: the token is wrong, or was wrong too often, or the name is not a possible one.
         """
-        self._attempts.allow("", client)
+        self._throttle.allow("", client)
         role = self._role(token)
         if role is None:
-            self._attempts.failed("", client)
+            self._throttle.failed("", client)
             raise Problem("wrong-login", "no such token is set")
         return self._open(Session(_checked(name), role, None))
 
     def log_out(self, connection: HTTPConnection) -> None:
-        """End the session of whoever is asking, if there is one."""
+        """End the session of the person who asks, if they have one."""
         with self._lock:
             self._sessions.pop(_key(connection.cookies.get(SESSION_COOKIE, "")), None)
 
@@ -178,7 +179,7 @@ class Access:
 
     def _role(self, token: str) -> Role | None:
         given, found = token.encode("utf-8", "surrogatepass"), None
-        # All are compared, in constant time: how long it takes tells nothing about a token.
+        # Compare with every token, in constant time: the duration tells nothing about a token.
         for known, role in self._tokens.items():
             if hmac.compare_digest(given, known.encode()):
                 found = role
@@ -194,7 +195,7 @@ def _still_theirs(session: Session, user: User | None) -> bool:
 
 def _named(connection: HTTPConnection) -> str | None:
     given = connection.headers.get(REVIEWER_HEADER)
-    # Percent-encoded, since a header holds no letters beyond Latin-1.
+    # The name is percent-encoded, because a header can hold only the letters of Latin-1.
     return _checked(unquote(given, errors="replace")) if given is not None else None
 
 
@@ -206,5 +207,5 @@ def _checked(name: str) -> str:
 
 
 def _key(session_id: str) -> str:
-    # The ids themselves are nowhere kept: a dump of the memory's dictionary is no set of keys.
+    # Keep only digests: a dump of the sessions must not hold ids that open them.
     return hashlib.sha256(session_id.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,4 +1,4 @@
-"""Failed logins, counted so that nobody can try passwords at will."""
+"""Limits failed logins, so that nobody can try one password after the other."""
 
 import threading
 import time
@@ -7,30 +7,31 @@ from collections.abc import Callable
 
 from smearcount.web.problems import Problem
 
+#: Failures count for this long.
 WINDOW_SECONDS = 300.0
 
-#: Failures within the window for one name from one address, and for one address whatever the name. A name alone is not
-#: limited: anyone could lock a colleague out.
+#: Most failures within the window for one name from one address, and for all names from one address. A name by itself
+#: has no limit: with one, anybody could lock a colleague out.
 PER_NAME, PER_ADDRESS = 5, 30
 
-#: Beyond so many keys the oldest are forgotten.
+#: Most keys that are kept; beyond this number the oldest are dropped.
 _MOST_KEYS = 10_000
 
 
-class Attempts:
-    """Failed logins of the last minutes."""
+class LoginThrottle:
+    """Counts the failed logins of the last minutes, by address and name."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """Start with none."""
+        """Start without any failure; `clock` returns seconds."""
         self._clock = clock
         self._lock = threading.Lock()
         self._failures: OrderedDict[tuple[str, str | None], deque[float]] = OrderedDict()
 
     def allow(self, name: str, client: str) -> None:
-        """Let a login be tried.
+        """Return if a login may be tried.
 
         Raises:
-            Problem: too many have failed.
+            Problem: too many logins have failed.
         """
         with self._lock:
             for key, most in self._limits(name, client):
@@ -52,7 +53,7 @@ class Attempts:
                 self._failures.popitem(last=False)
 
     def succeeded(self, name: str, client: str) -> None:
-        """Forget the failures of this name from there: they were slips."""
+        """Drop the failures of this name from this address: they were mistyped."""
         with self._lock:
             self._failures.pop((client, name), None)
 

@@ -1,8 +1,7 @@
-"""The people who may log in: a JSON file of names, roles and hashed passwords, kept by the command `web-user`."""
+"""The users file: names, roles and hashed passwords as JSON, which the command `web-user` writes."""
 
 import json
 import os
-import tempfile
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,30 +14,32 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from smearcount.files.atomic import replace_file
 from smearcount.web.errors import UsersInvalid
 
-#: NIST SP 800-63B asks for 8 at least, and to allow 64 or more; longer ones than this only cost time.
+#: NIST SP 800-63B asks for at least 8 characters and for at least 64 to be allowed; very long ones only cost time.
 SHORTEST_PASSWORD, LONGEST_PASSWORD = 8, 256
+#: Most characters of a name.
 LONGEST_NAME = 80
 
-#: A hash takes 64 MiB and two or more cores: without a limit, many logins at once would bring the machine down.
+#: Lets two passwords be hashed at a time: each takes 64 MiB and several cores, and many at once would exhaust the machine.
 _AT_ONCE = threading.BoundedSemaphore(2)
 
 
 class Role(StrEnum):
     """What a person may do."""
 
-    VIEWER = "viewer"  # see everything
-    REVIEWER = "reviewer"  # and correct, comment and sign
+    VIEWER = "viewer"  # may read everything
+    REVIEWER = "reviewer"  # may also correct, comment and sign
 
 
 class User(BaseModel):
-    """One line of the file."""
+    """A user as the file holds them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     role: Role
-    #: Argon2id in its usual text form, salt and cost included.
+    #: Argon2id hash in its usual text form, with salt and cost.
     password: Annotated[str, Field(pattern=r"^\$argon2id\$")]
 
 
@@ -53,16 +54,16 @@ class _Version:
 
 
 class Users:
-    """The users in a file; read again whenever the file has changed, so that a change needs no restart."""
+    """The users in a file, which is read again whenever it has changed, so that a change needs no restart."""
 
     def __init__(self, path: Path) -> None:
-        """Prepare for the file; it need not be there."""
+        """Keep the path; the file need not exist."""
         self.path = path
         self._lock = threading.Lock()
         self._read: tuple[_Version | None, Mapping[str, User]] = (None, {})
 
     def all(self) -> Mapping[str, User]:
-        """Return the users by name; none where there is no file.
+        """Return the users by name; none if there is no file.
 
         Raises:
             UsersInvalid: the file cannot be read or is damaged.
@@ -76,7 +77,7 @@ class Users:
             return self._read[1]
 
     def verified(self, name: str, password: str) -> User | None:
-        """Return the user of this name if the password is theirs; takes as long for a name that nobody has.
+        """Return the user of this name if the password is right; an unknown name takes as long as a known one.
 
         Raises:
             UsersInvalid: the file cannot be read or is damaged.
@@ -87,10 +88,10 @@ class Users:
         return user if is_right else None
 
     def set(self, name: str, role: Role, password: str) -> None:
-        """Add a user, or give an existing one another role and password.
+        """Add a user, or replace role and password of an existing one.
 
         Raises:
-            UsersInvalid: name or password are unsuitable, or the file cannot be read or written.
+            UsersInvalid: name or password are not possible, or the file cannot be read or written.
         """
         check_name(name)
         if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
@@ -122,17 +123,7 @@ class Users:
         text = json.dumps({name: user.model_dump(mode="json") for name, user in sorted(users.items())}, indent=2)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            # mkstemp makes a file that only its owner may read; a reader sees the old file or the new one, never half.
-            descriptor, temporary = tempfile.mkstemp(dir=self.path.parent, prefix=".users-", suffix=".tmp")
-            try:
-                with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                    file.write(text + "\n")
-                    file.flush()
-                    os.fsync(file.fileno())
-                Path(temporary).replace(self.path)
-            except OSError:
-                Path(temporary).unlink(missing_ok=True)
-                raise
+            replace_file(self.path, f"{text}\n".encode(), private=True, durable=True)
         except OSError as error:
             raise UsersInvalid(f"the users file {self.path} cannot be written: {error.strerror}") from None
 
@@ -148,7 +139,7 @@ def read_users(path: Path) -> dict[str, User]:
     except OSError as error:
         raise UsersInvalid(f"the users file {path} cannot be read: {error.strerror}") from None
     except ValidationError as error:
-        # Where it is damaged, never what stands there.
+        # The message says where the file is damaged, but never repeats its content.
         where = ".".join(str(part) for part in error.errors()[0]["loc"]) or "the file"
         raise UsersInvalid(
             f"the users file {path} is damaged at {where}; restore it, or remove it and add the users anew with web-user"
@@ -156,10 +147,10 @@ def read_users(path: Path) -> dict[str, User]:
 
 
 def check_name(name: str) -> str:
-    """Return the name of a person as it is kept, if it can be one.
+    """Return a person's name if it is a possible one.
 
     Raises:
-        UsersInvalid: it is empty, too long or holds what no name holds.
+        UsersInvalid: the name is empty, too long, or holds characters that no name holds.
     """
     if not name or name != name.strip() or len(name) > LONGEST_NAME or not name.isprintable():
         raise UsersInvalid(f"a person's name has 1 to {LONGEST_NAME} printable characters, no space at either end")

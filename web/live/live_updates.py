@@ -1,57 +1,30 @@
-"""The live changes: one look at the database per moment for all pages together, however many are open."""
+"""Looks for changes in the database and tells every open page: one look per moment, however many pages are open."""
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
 
 from starlette.concurrency import run_in_threadpool
 
 from smearcount.db.engine.database import Database
 from smearcount.db.errors import DatabaseError
-from smearcount.db.queries.changes import Marker, changed_slides, latest
+from smearcount.db.queries.changes import Marker, SlideChange, changed_slides, latest
+from smearcount.web.live.listeners import Listener
 from smearcount.web.problems import Problem
 
 _log = logging.getLogger("smearcount.web")
 
-#: Time between two looks, in seconds: short enough to seem live, long enough to cost nothing.
+#: Seconds between two looks: short enough to seem live, long enough to cost nothing.
 LOOK_SECONDS = 0.7
 
 
-class Listener:
-    """One page that follows: the slides that changed since it was last told gather here, each once."""
+class LiveUpdates:
+    """Looks at the database as long as there are listeners, and notifies them all.
 
-    def __init__(self) -> None:
-        """Start with nothing to tell."""
-        self._slides: set[int] = set()
-        self._wake = asyncio.Event()
-        self._is_closed = False
-
-    def tell(self, slides: list[int]) -> None:
-        """Note slides that changed."""
-        self._slides.update(slides)
-        self._wake.set()
-
-    def close(self) -> None:
-        """End the stream."""
-        self._is_closed = True
-        self._wake.set()
-
-    async def changes(self) -> AsyncIterator[list[int]]:
-        """Yield the ids of changed slides as they change, until closed."""
-        while True:
-            await self._wake.wait()
-            if self._is_closed:
-                return
-            self._wake.clear()
-            told, self._slides = sorted(self._slides), set()
-            yield told
-
-
-class ChangeFeed:
-    """Looks at the database as long as anyone listens, and tells all who do. Lives in one event loop."""
+    An instance belongs to one event loop.
+    """
 
     def __init__(self, database: Database, *, most_listeners: int) -> None:
-        """Prepare; nothing is looked at before somebody listens."""
+        """Keep the database; the first look happens when the first listener joins."""
         self._database = database
         self._most_listeners = most_listeners
         self._listeners: set[Listener] = set()
@@ -60,14 +33,14 @@ class ChangeFeed:
 
     @property
     def listeners(self) -> int:
-        """How many listen now."""
+        """The number of listeners."""
         return len(self._listeners)
 
     def join(self) -> Listener:
         """Add a listener.
 
         Raises:
-            Problem: there are too many, or the server is ending.
+            Problem: there are too many listeners, or the server is ending.
         """
         if self._is_closed or len(self._listeners) >= self._most_listeners:
             raise Problem(
@@ -82,36 +55,36 @@ class ChangeFeed:
         return listener
 
     def leave(self, listener: Listener) -> None:
-        """Remove a listener; the last one ends the looking."""
+        """Remove a listener; without any listener, the looking ends."""
         self._listeners.discard(listener)
         if not self._listeners and self._looking is not None:
             self._looking.cancel()
             self._looking = None
 
     def close(self) -> None:
-        """End all streams; a server that ends would wait for them for ever."""
+        """End all streams; otherwise a server that ends would wait for them for ever."""
         self._is_closed = True
         for listener in list(self._listeners):
             listener.close()
 
     async def _look(self) -> None:
         marker: Marker | None = None
-        is_troubled = False
+        is_failing = False
         while True:
+            changes: list[SlideChange] = []
             try:
                 if marker is None:
                     marker = await run_in_threadpool(latest, self._database)
-                    slides: list[int] = []
                 else:
-                    marker, slides = await run_in_threadpool(changed_slides, self._database, marker)
+                    marker, changes = await run_in_threadpool(changed_slides, self._database, marker)
             except DatabaseError as error:
-                # Every page would show old numbers as if nothing had happened: the log says so once, and it goes on.
-                if not is_troubled:
+                # Every page would show old numbers as if nothing had happened, so the log says it, once.
+                if not is_failing:
                     _log.warning("the live changes wait for the database: %s", type(error).__name__)
-                is_troubled = True
+                is_failing = True
             else:
-                is_troubled = False
-                if slides:
+                is_failing = False
+                if changes:
                     for listener in self._listeners:
-                        listener.tell(slides)
+                        listener.notify(changes)
             await asyncio.sleep(LOOK_SECONDS)

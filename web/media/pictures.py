@@ -1,34 +1,36 @@
-"""Cell images for the browser: the very file that was counted, read from inside its inbox and from nowhere else.
+"""Cell images for the browser: exactly the file that was counted.
 
-A file is asked for by the id of its row. What the file is called decides nothing: its type is told from its bytes.
+The browser asks for a file by the id of its row. The bytes of the file, not its name, decide about its type.
 """
 
 import errno
 import hashlib
 import io
-import os
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from PIL import Image
 
-from smearcount.db.queries.cells import ImageFile
+from smearcount.db.queries.images import ImageFile
 from smearcount.inbox.paths import from_text
+from smearcount.inbox.reading import (
+    ANY_TIME,
+    LARGEST_FILE,
+    SHARED_TIME_PRECISION_NS,
+    LeavesInbox,
+    NotAFile,
+    OtherVersion,
+    TooLarge,
+    read_version,
+)
+from smearcount.inbox.versions import FileVersion
 from smearcount.web.problems import Problem
 
-#: The workers refuse larger ones; of those, nothing is shown either.
-LARGEST_FILE = 8 * 1024 * 1024
-
-#: Pixels on a side; a cell has 360, a file made to fill the memory has more.
+#: In pixels. A cell image has sides of 360; an image made to exhaust the memory has longer ones.
 _LONGEST_SIDE = 4096
 
-#: File systems keep times to a nanosecond or to two seconds, and one share may show another precision per machine.
-_TIME_PRECISION_NS = 2_000_000_000
-
-#: How a file begins that a browser can show, and one that it cannot.
+#: The first bytes of files that a browser can show, and of those that it cannot.
 _BEGINNINGS = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png", b"BM": "image/bmp"}
 _TIFF = (b"II*\x00", b"MM\x00*")
 
@@ -37,11 +39,11 @@ _FORMATS = ("JPEG", "PNG", "BMP", "TIFF")
 
 @dataclass(frozen=True)
 class Picture:
-    """An image as it is sent."""
+    """An image in the form in which it is sent."""
 
     content: bytes
     media_type: str
-    #: Tells one content from another; the SHA-256 of the file.
+    #: SHA-256 of the file.
     sha256: str
 
 
@@ -49,7 +51,7 @@ def read_picture(file: ImageFile) -> Picture:
     """Return the image of a row, in a form that a browser can show.
 
     Raises:
-        Problem: the file is gone, is another one now, leads out of the inbox, or is no image that can be shown.
+        Problem: the file is gone, was overwritten, leads out of the inbox, or is no image that can be shown.
     """
     content = _read(file)
     sha256 = hashlib.sha256(content).hexdigest()
@@ -66,10 +68,14 @@ def read_picture(file: ImageFile) -> Picture:
 
 @contextmanager
 def decoded(content: bytes, *, at_least: tuple[int, int] | None = None) -> Iterator[Image.Image]:
-    """Open an image; with `at_least`, a JPEG may be decoded smaller, but no smaller than this width and height.
+    """Open and decode an image.
+
+    Args:
+        content: the bytes of the file.
+        at_least: a JPEG may be decoded smaller than it is, but not smaller than this width and height in pixels.
 
     Raises:
-        Problem: it is damaged, of an unknown kind, or too large to be a cell.
+        Problem: the image is damaged, of an unknown kind, or too large to be a cell.
     """
     try:
         with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
@@ -84,56 +90,32 @@ def decoded(content: bytes, *, at_least: tuple[int, int] | None = None) -> Itera
 
 
 def encoded(image: Image.Image, kind: str, **options: int) -> bytes:
-    """Return an image as a file's bytes."""
+    """Return an image as the bytes of a file of this kind, with the options of Pillow's `save`."""
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()
 
 
 def _read(file: ImageFile) -> bytes:
-    root = os.path.realpath(from_text(file.root))
+    # A file that was read once is recognised by its SHA-256, whatever its time is here.
+    precision = SHARED_TIME_PRECISION_NS if file.sha256 is None else ANY_TIME
+    version = FileVersion(file.size, file.mtime_ns)
     try:
-        real = os.path.realpath(Path(root) / from_text(file.path))
-        if not Path(real).is_relative_to(root):
-            raise Problem("image-gone", "a link in its place leads out of the inbox")
-        descriptor = _open_beneath(root, os.path.relpath(real, root))
+        return read_version(from_text(file.root), from_text(file.path), version, time_precision_ns=precision)
+    except LeavesInbox:
+        raise Problem("image-gone", "a link in its place leads out of the inbox") from None
+    except NotAFile:
+        raise Problem("image-gone", "something else than a file is in its place") from None
+    except TooLarge:
+        raise _too_large() from None
+    except OtherVersion as other:
+        raise (_too_large() if other.size > LARGEST_FILE else _changed()) from None
     except OSError as error:
         raise _gone(error) from None
-    try:
-        return _read_whole(descriptor, file)
-    except OSError as error:
-        raise _gone(error) from None
-    finally:
-        os.close(descriptor)
 
 
-def _open_beneath(root: str, path: str) -> int:
-    """Open a file below `root` without following any link: the path has been resolved, so one there now is a trick."""
-    folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    *folders, name = Path(path).parts
-    try:
-        for part in folders:
-            within = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
-            os.close(folder)
-            folder = within
-        # Non-blocking: a pipe in the file's place must not hold a thread up.
-        return os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
-    finally:
-        os.close(folder)
-
-
-def _read_whole(descriptor: int, file: ImageFile) -> bytes:
-    status = os.fstat(descriptor)
-    if not stat.S_ISREG(status.st_mode):
-        raise Problem("image-gone", "something else than a file is in its place")
-    if status.st_size > LARGEST_FILE:
-        raise Problem("no-image", f"the file is larger than {LARGEST_FILE:,} bytes, so it is no cell image")
-    with os.fdopen(descriptor, "rb", closefd=False) as opened:
-        content = opened.read(LARGEST_FILE + 1)
-    is_same_age = abs(status.st_mtime_ns - file.mtime_ns) <= _TIME_PRECISION_NS
-    if len(content) != file.size or (file.sha256 is None and not is_same_age):
-        raise _changed()
-    return content
+def _too_large() -> Problem:
+    return Problem("no-image", f"the file is larger than {LARGEST_FILE:,} bytes, so it is no cell image")
 
 
 def _changed() -> Problem:

@@ -7,7 +7,7 @@ from enum import IntEnum
 
 from PIL import Image
 
-from smearcount.db.queries.cells import ImageFile
+from smearcount.db.queries.images import ImageFile
 from smearcount.web.media.pictures import Picture, decoded, encoded, read_picture
 
 #: Share of an image's side that the cell and its surroundings fill: the workers look at as much (256 of 360 px).

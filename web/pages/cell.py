@@ -4,12 +4,12 @@ from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse
 
 from smearcount.db.queries.cells import cell
-from smearcount.db.review.reviews import history
+from smearcount.db.review.history import history
 from smearcount.db.schema import ImageState
 from smearcount.differential.classes import CellClass, ReviewClass
 from smearcount.web.api.cells import CellId
 from smearcount.web.dependencies import TheDatabase
-from smearcount.web.pages.page_auth import TheViewer
+from smearcount.web.pages.page_auth import LoggedInPerson
 from smearcount.web.pages.parts.labels import CLASSES
 from smearcount.web.pages.rendering import page
 
@@ -19,7 +19,7 @@ _WITH_PICTURE = (ImageState.DONE, ImageState.DUPLICATE)
 
 
 @router.get("/cells/{cell_id}")
-def show_cell(request: Request, cell_id: CellId, viewer: TheViewer, database: TheDatabase) -> HTMLResponse:
+def show_cell(request: Request, cell_id: CellId, person: LoggedInPerson, database: TheDatabase) -> HTMLResponse:
     """Show a cell; the slide's page shows the same in a window of its own."""
     found = cell(database, cell_id)
     call = found.automatic
@@ -28,7 +28,7 @@ def show_cell(request: Request, cell_id: CellId, viewer: TheViewer, database: Th
     return page(
         request,
         "cell.html",
-        viewer,
+        person,
         cell=found,
         probabilities=[(CLASSES[_code(cell_class)], probability) for cell_class, probability in likely],
         reviews=history(database, cell_id),

@@ -5,19 +5,19 @@ from starlette.responses import HTMLResponse
 
 from smearcount.differential.flags import FLAG_MEANINGS
 from smearcount.differential.forms.report_page import LIMITS
-from smearcount.web.pages.page_auth import TheViewer
+from smearcount.web.pages.page_auth import LoggedInPerson
 from smearcount.web.pages.rendering import page
 
 router = APIRouter(include_in_schema=False)
 
 
 @router.get("/help")
-def show_help(request: Request, viewer: TheViewer) -> HTMLResponse:
+def show_help(request: Request, person: LoggedInPerson) -> HTMLResponse:
     """Show it."""
     return page(
         request,
         "help.html",
-        viewer,
+        person,
         flags=FLAG_MEANINGS,
         limits=LIMITS,
         address=str(request.base_url).rstrip("/"),

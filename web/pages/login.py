@@ -3,15 +3,15 @@
 from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
-from smearcount.web.dependencies import TheAccess, TheVisitor
+from smearcount.web.dependencies import OptionalPerson, TheAccess
 from smearcount.web.pages.rendering import page
 
 router = APIRouter(include_in_schema=False)
 
 
 @router.get("/login")
-def show_login(request: Request, known: TheVisitor, rule: TheAccess) -> Response:
+def show_login(request: Request, person: OptionalPerson, access: TheAccess) -> Response:
     """Ask for name and password, or for a name and a token where there are no users."""
-    if rule.is_open:
+    if access.is_open:
         return RedirectResponse("/", status_code=303)
-    return page(request, "login.html", known, has_users=rule.has_users)
+    return page(request, "login.html", person, has_users=access.has_users)

@@ -8,19 +8,19 @@ from starlette.exceptions import HTTPException
 from starlette.status import HTTP_303_SEE_OTHER
 
 from smearcount.web.auth.access import Person
-from smearcount.web.dependencies import TheVisitor
+from smearcount.web.dependencies import OptionalPerson
 
 
-def viewer(request: Request, known: TheVisitor) -> Person:
+def logged_in_person(request: Request, person: OptionalPerson) -> Person:
     """Return who is asking; they may see everything.
 
     Raises:
         HTTPException: they have to log in first, at the page that it redirects to.
     """
-    if known is None:
+    if person is None:
         wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         raise HTTPException(HTTP_303_SEE_OTHER, headers={"Location": f"/login?next={quote(wanted, safe='/')}"})
-    return known
+    return person
 
 
-TheViewer = Annotated[Person, Depends(viewer)]
+LoggedInPerson = Annotated[Person, Depends(logged_in_person)]

@@ -11,7 +11,7 @@ from smearcount.differential.forms.wording import RESEARCH_USE
 from smearcount.web.auth.access import Access, Person
 from smearcount.web.pages import assets
 from smearcount.web.pages.parts import labels
-from smearcount.web.services import Facilities
+from smearcount.web.services import Services
 
 #: The pages that the navigation names: their path and what they are called.
 NAVIGATION: Final = (("/", "Slides"), ("/trends", "Trends"), ("/system", "System"), ("/help", "Help"))
@@ -35,7 +35,7 @@ def _environment() -> Environment:
         "navigation": NAVIGATION,
         "research_use": RESEARCH_USE,
         "classes": labels.CLASSES,
-        "status_words": labels.STATUS_WORDS,
+        "status_labels": labels.STATUS_LABELS,
     }
     return environment
 
@@ -57,14 +57,14 @@ def fill(template: str, **values: Any) -> str:
 def page(request: Request, template: str, person: Person | None, *, status: int = 200, **values: Any) -> HTMLResponse:
     """Return a whole page for who is asking; None if they have not logged in."""
     state = request.app.state
-    given, rule = state.facilities, state.access
-    assert isinstance(given, Facilities)  # noqa: S101 (for the type checker: make_application sets it)
-    assert isinstance(rule, Access)  # noqa: S101 (for the type checker: make_application sets it)
+    services, access = state.services, state.access
+    assert isinstance(services, Services)  # noqa: S101 (for the type checker: make_application sets it)
+    assert isinstance(access, Access)  # noqa: S101 (for the type checker: make_application sets it)
     common = {
         "path": request.url.path,
         "person": person,
-        "is_open": rule.is_open,
-        "reviewers": given.settings.web_reviewers if rule.is_open else (),
-        "version": given.version,
+        "is_open": access.is_open,
+        "reviewers": services.settings.web_reviewers if access.is_open else (),
+        "version": services.version,
     }
     return HTMLResponse(fill(template, **(common | values)), status_code=status)

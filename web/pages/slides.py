@@ -8,18 +8,19 @@ from fastapi import APIRouter, Query, Request
 from pydantic import Field, model_validator
 from starlette.responses import HTMLResponse
 
-from smearcount.db.queries.slides import SlideSort, SlideSummary, Status
+from smearcount.db.queries.slides import SlideSort, SlideSummary
 from smearcount.differential.classes import WBC_CLASSES, ReviewClass
 from smearcount.differential.flags import Flag, slide_flags
 from smearcount.differential.settings import CountSettings
-from smearcount.web.api.listing import FLAG_CODES, listed
+from smearcount.differential.status import Status
 from smearcount.web.api.slides import SlidesQuery
 from smearcount.web.dependencies import TheCountSettings, TheDatabase
-from smearcount.web.pages.page_auth import TheViewer
+from smearcount.web.pages.page_auth import LoggedInPerson
 from smearcount.web.pages.parts.bars import StackedBar, stacked_bar
 from smearcount.web.pages.parts.labels import CLASSES
 from smearcount.web.pages.parts.summary import progress
 from smearcount.web.pages.rendering import page
+from smearcount.web.queries.slide_search import FLAG_CODES, search_slides
 
 router = APIRouter(include_in_schema=False)
 
@@ -72,17 +73,17 @@ class SlideLine:
 @router.get("/")
 def show_slides(
     request: Request,
-    viewer: TheViewer,
+    person: LoggedInPerson,
     database: TheDatabase,
     settings: TheCountSettings,
     query: Annotated[SlidesPageQuery, Query()],
 ) -> HTMLResponse:
     """Show the slides, newest first unless asked otherwise."""
-    found = listed(database, query.listing, settings, after=query.after, limit=query.limit)
+    found = search_slides(database, query.search, settings, after=query.after, limit=query.limit)
     return page(
         request,
         "slides.html",
-        viewer,
+        person,
         query=query,
         lines=[SlideLine.of(slide, settings) for slide in found.slides],
         older=None if found.next is None else query.address(found.next),

@@ -6,11 +6,11 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import HTMLResponse
 
-from smearcount.db.queries.cells import quarantined
+from smearcount.db.queries.quarantine import quarantined
 from smearcount.db.queries.usage import cells_per_model
 from smearcount.web.api.system import get_system
-from smearcount.web.dependencies import TheCheckup, TheFacilities
-from smearcount.web.pages.page_auth import TheViewer
+from smearcount.web.dependencies import TheDiagnostics, TheServices
+from smearcount.web.pages.page_auth import LoggedInPerson
 from smearcount.web.pages.rendering import page
 
 router = APIRouter(prefix="/system", include_in_schema=False)
@@ -21,24 +21,24 @@ _FILES = 100
 @router.get("")
 def show_system(
     request: Request,
-    viewer: TheViewer,
-    given: TheFacilities,
+    person: LoggedInPerson,
+    services: TheServices,
     after: Annotated[str | None, Query(max_length=1000)] = None,
 ) -> HTMLResponse:
     """Show what the command `status` shows, and the quarantined files of all slides."""
     return page(
         request,
         "system.html",
-        viewer,
-        system=get_system(given),
-        models=cells_per_model(given.database),
-        files=quarantined(given.database, after=after, limit=_FILES),
+        person,
+        system=get_system(services),
+        models=cells_per_model(services.database),
+        files=quarantined(services.database, after=after, limit=_FILES),
         is_first=after is None,
         now=datetime.now(UTC),
     )
 
 
 @router.get("/checks")
-def show_checks(request: Request, viewer: TheViewer, checkup: TheCheckup) -> HTMLResponse:
+def show_checks(request: Request, person: LoggedInPerson, diagnostics: TheDiagnostics) -> HTMLResponse:
     """Look at everything that a count depends on, as the command `doctor` does, and show it; takes seconds."""
-    return page(request, "checks.html", viewer, findings=checkup.latest())
+    return page(request, "checks.html", person, findings=diagnostics.latest())

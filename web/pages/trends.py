@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict
 from starlette.responses import HTMLResponse
 
 from smearcount.db.queries.trends import DayLine, per_day
-from smearcount.web.dependencies import TheFacilities
-from smearcount.web.pages.page_auth import TheViewer
+from smearcount.web.dependencies import TheServices
+from smearcount.web.pages.page_auth import LoggedInPerson
 from smearcount.web.pages.parts.charts import BOTTOM, HEIGHT, LEFT, RIGHT, WIDTH, Chart, Within, chart
 from smearcount.web.pages.rendering import page
 from smearcount.web.schemas.days import end_of, start_of
@@ -32,18 +32,18 @@ class TrendsPageQuery(BaseModel):
 
 @router.get("/trends")
 def show_trends(
-    request: Request, viewer: TheViewer, given: TheFacilities, query: Annotated[TrendsPageQuery, Query()]
+    request: Request, person: LoggedInPerson, services: TheServices, query: Annotated[TrendsPageQuery, Query()]
 ) -> HTMLResponse:
     """Show one chart for each thing that changes when stain, scanner or workload do, and the numbers below."""
     last = datetime.now(UTC).date()
     first = date.fromordinal(last.toordinal() - min(max(query.days, 2), _SPANS[-1]) + 1)
-    lines = per_day(given.database, start_of(first), end_of(last))
-    model = given.model()
+    lines = per_day(services.database, start_of(first), end_of(last))
+    model = services.model()
     colour = model.training_colour if model is not None else None
     return page(
         request,
         "trends.html",
-        viewer,
+        person,
         charts=charts(lines, (first, last), colour),
         lines=lines[::-1],
         colour=colour,

@@ -5,7 +5,8 @@ from typing import Final, Self
 
 from pydantic import Field
 
-from smearcount.db.queries.cells import AutomaticCall, Cell, QuarantinedFile
+from smearcount.db.queries.cells import AutomaticCall, Cell
+from smearcount.db.queries.quarantine import QuarantinedFile
 from smearcount.db.schema import ImageState
 from smearcount.differential.classes import CellClass, ReviewClass
 from smearcount.web.schemas.base import Answer, Moment
@@ -35,8 +36,9 @@ class AutomaticAnswer(Answer):
     confidence: float = Field(description="Calibrated probability of that class, 0 to 1.", examples=[0.987])
     probabilities: dict[CellClass, float] = Field(description="Of all eight classes; they sum up to 1.")
     identified: bool = Field(description="False where the model was not sure: the cell is in no class.")
-    unlikeness: float | None = Field(
-        description="How unlike the images that the model knows, about 1 for one of them; null where it cannot tell."
+    ood_score: float | None = Field(
+        serialization_alias="unlikeness",
+        description="How unlike the images that the model knows, about 1 for one of them; null where it cannot tell.",
     )
     threshold: float = Field(description="Confidence under which the model leaves a cell unidentified.")
     model: ModelAnswer
@@ -49,9 +51,9 @@ class AutomaticAnswer(Answer):
             confidence=call.confidence,
             probabilities=call.probabilities,
             identified=call.identified,
-            unlikeness=call.unlikeness,
-            threshold=call.threshold,
-            model=ModelAnswer(name=call.model_name, version=call.model_version, sha256=call.model_sha256),
+            ood_score=call.ood_score,
+            threshold=call.model.threshold,
+            model=ModelAnswer.of(call.model),
         )
 
 
@@ -166,9 +168,9 @@ def cell_rows(cells: Iterable[Cell]) -> Iterable[list[object]]:
             [None] * _AUTOMATIC_COLUMNS
             if call is None
             else [
-                call.cell_class, call.confidence, call.identified, call.unlikeness,
+                call.cell_class, call.confidence, call.identified, call.ood_score,
                 *(call.probabilities[cell_class] for cell_class in CellClass),
-                call.threshold, call.model_name, call.model_version, call.model_sha256,
+                call.model.threshold, call.model.name, call.model.version, call.model.sha256,
             ]
         )  # fmt: skip
         yield [

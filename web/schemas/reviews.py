@@ -4,7 +4,8 @@ from typing import Annotated, Self
 
 from pydantic import Field
 
-from smearcount.db.review.reviews import LONGEST_TEXT, Change, Conflict, Review
+from smearcount.db.review.checks import LONGEST_TEXT
+from smearcount.db.review.records import Change, Conflict, Review
 from smearcount.differential.classes import ReviewClass
 from smearcount.web.schemas.base import Answer, Id, IdOrNone, Moment, Question
 from smearcount.web.schemas.slides import DifferentialAnswer

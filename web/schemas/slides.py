@@ -5,17 +5,18 @@ from typing import Any, Final, Self
 
 from pydantic import Field
 
-from smearcount.db.queries.slides import SlideSummary, Status
+from smearcount.db.queries.slides import SlideSummary
 from smearcount.db.review.sign_off import SlideEvent
 from smearcount.db.schema import SlideEventKind
 from smearcount.differential.classes import CellClass
 from smearcount.differential.flags import Flag, slide_flags
 from smearcount.differential.forms.spreadsheet import SLIDES_COLUMNS
 from smearcount.differential.line import line
+from smearcount.differential.model import ModelIdentity
 from smearcount.differential.ratios import RangeFlag
 from smearcount.differential.report import SlideReport, report
 from smearcount.differential.settings import CountSettings
-from smearcount.differential.tally import SlideStatus
+from smearcount.differential.status import SlideStatus, Status
 from smearcount.web.schemas.base import Answer, Moment
 
 #: The columns of the command `slides`, and what an id and a review add to them.
@@ -106,6 +107,11 @@ class ModelAnswer(Answer):
     name: str = Field(examples=["smearcount"])
     version: str = Field(examples=["2.0.0"])
     sha256: str = Field(description="Of its weights, in hex.")
+
+    @classmethod
+    def of(cls, model: ModelIdentity) -> Self:
+        """Show a model."""
+        return cls(name=model.name, version=model.version, sha256=model.sha256)
 
 
 class CountsAnswer(Answer):

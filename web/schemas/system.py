@@ -7,8 +7,9 @@ from typing import Final, Literal, Self
 
 from pydantic import Field
 
+from smearcount.db.liveness import watcher_lives
 from smearcount.db.queries.trends import DayLine
-from smearcount.db.records import InboxLine, Progress, watcher_lives
+from smearcount.db.records import InboxLine, Progress
 from smearcount.web.schemas.base import Answer, Moment
 from smearcount.web.services import Check, Colour, ModelFacts
 
@@ -87,12 +88,12 @@ class ModelInUse(Answer):
     @classmethod
     def of(cls, model: ModelFacts) -> Self:
         """Show a model."""
-        colour = model.training_colour
+        identity, colour = model.identity, model.training_colour
         return cls(
-            name=model.name,
-            version=model.version,
-            sha256=model.sha256,
-            threshold=model.threshold,
+            name=identity.name,
+            version=identity.version,
+            sha256=identity.sha256,
+            threshold=identity.threshold,
             training_colour=None if colour is None else ColourAnswer.of(colour),
         )
 

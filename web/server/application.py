@@ -1,11 +1,10 @@
-"""The web application: the API, health and metrics, and the pages, behind what protects them all."""
+"""The web application: API, health, metrics and pages, behind the middleware that protects them all."""
 
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from starlette.middleware import Middleware
 
-from smearcount.web import problems
 from smearcount.web.api import (
     cells,
     changes,
@@ -19,63 +18,65 @@ from smearcount.web.api import (
     system,
     trends,
 )
-from smearcount.web.api.description import description
+from smearcount.web.api.openapi import description
 from smearcount.web.auth.access import Access
-from smearcount.web.live.diagnostics_cache import Checkup
-from smearcount.web.live.live_updates import ChangeFeed
-from smearcount.web.live.metrics import make_registry
+from smearcount.web.live.live_updates import LiveUpdates
 from smearcount.web.media.thumbnails import Thumbnails
-from smearcount.web.pages.installation import install as install_pages
-from smearcount.web.server.error_handlers import TRANSLATIONS
+from smearcount.web.monitoring.diagnostics_cache import DiagnosticsCache
+from smearcount.web.monitoring.metrics import make_registry
+from smearcount.web.pages.routes import install as install_pages
+from smearcount.web.problems import described as described_problems
+from smearcount.web.server import error_handlers
 from smearcount.web.server.security import BodyLimit, KnownCallers, SecurityHeaders
-from smearcount.web.services import Facilities
+from smearcount.web.services import Services
 
 PREFIX = "/api/v1"
 
 _ROUTERS = (slides, cells, reviews, exports, quarantine, changes, trends, system, session)
 
 
-def make_application(facilities: Facilities) -> FastAPI:
+def make_application(services: Services) -> FastAPI:
     """Build the application.
 
     Raises:
-        AccessOpen: it would be reachable from the network without anyone having to log in.
+        AccessOpen: the server would be reachable from the network without a login.
         UsersInvalid: the users file cannot be read.
     """
-    settings = facilities.settings
-    rule = Access(settings, facilities.data)
-    feed = ChangeFeed(facilities.database, most_listeners=settings.web_listeners)
+    settings = services.settings
+    access = Access(settings, services.data)
+    live_updates = LiveUpdates(services.database, most_listeners=settings.web_listeners)
 
     application = FastAPI(
         title="smearcount",
-        version=facilities.version,
-        # Swagger's page comes from elsewhere and needs inline scripts; a laboratory has neither.
+        version=services.version,
+        # Swagger's page loads files from the internet and needs inline scripts: a laboratory may lack the one and our
+        # policy forbids the other.
         docs_url=None,
         redoc_url=None,
-        # What is sent holds names; none of it leaves for a collector.
+        # Requests hold names, so nothing about them goes to a collector.
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
         middleware=[
             Middleware(SecurityHeaders),
-            Middleware(problems.Unexpected),
+            Middleware(error_handlers.UnexpectedErrors),
             Middleware(
                 KnownCallers,
                 hosts=settings.web_hosts,
-                is_open=rule.is_open,
+                is_open=access.is_open,
                 is_on_loopback=not settings.is_reachable_from_outside,
             ),
             Middleware(BodyLimit),
         ],
     )
-    application.state.facilities = facilities
-    application.state.access = rule
-    application.state.feed = feed
-    application.state.registry = make_registry(facilities, feed)
+    application.state.services = services
+    application.state.access = access
+    application.state.live_updates = live_updates
+    application.state.registry = make_registry(services, live_updates)
     application.state.thumbnails = Thumbnails()
-    application.state.checkup = Checkup(facilities.examine)
-    problems.install(application, TRANSLATIONS)
+    application.state.diagnostics = DiagnosticsCache(services.diagnose)
+    error_handlers.install(application)
     application.include_router(health.router)
     application.include_router(problem_kinds.router)
-    api = APIRouter(prefix=PREFIX, responses=problems.described("invalid"))
+    api = APIRouter(prefix=PREFIX, responses=described_problems("invalid"))
     for module in _ROUTERS:
         api.include_router(module.router)
     application.include_router(api)
@@ -83,7 +84,7 @@ def make_application(facilities: Facilities) -> FastAPI:
 
     def described() -> dict[str, Any]:
         if application.openapi_schema is None:
-            application.openapi_schema = description(application, is_open=rule.is_open)
+            application.openapi_schema = description(application, is_open=access.is_open)
         return application.openapi_schema
 
     application.openapi = described  # type: ignore[method-assign]

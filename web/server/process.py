@@ -1,4 +1,4 @@
-"""The web server as a process: takes the port, says where it is, serves until told to stop, and ends cleanly."""
+"""The web server as a process: it takes the port, reports its address, serves until a signal comes, and ends cleanly."""
 
 import logging
 import signal
@@ -9,34 +9,34 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
-from smearcount.web.live.live_updates import ChangeFeed
+from smearcount.web.live.live_updates import LiveUpdates
 from smearcount.web.server.sockets import address_of, listen
 
-#: How long requests under way may take to end, in seconds.
+#: Seconds that requests under way have to finish when the server ends.
 _END_SECONDS = 10
 
 
 class _Server(uvicorn.Server):
-    """Ends the endless answers first: a shutdown would wait for them."""
+    """Ends the live streams before it shuts down, because a shutdown would wait for them."""
 
-    def __init__(self, config: uvicorn.Config, feed: ChangeFeed) -> None:
+    def __init__(self, config: uvicorn.Config, live_updates: LiveUpdates) -> None:
         super().__init__(config)
-        self._feed = feed
+        self._live_updates = live_updates
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._feed.close()
+        self._live_updates.close()
         await super().shutdown(sockets)
 
 
 def serve(application: FastAPI, *, host: str, port: int, is_open: bool, say: Callable[[str], None]) -> None:
-    """Serve until SIGINT or SIGTERM; `say` is told the address once it answers there.
+    """Serve until SIGINT or SIGTERM.
 
     Args:
         application: made by `make_application`.
         host: name or address to listen on.
-        port: 0 takes any free one.
-        is_open: nobody logs in, so no proxy is believed.
-        say: called with the URL.
+        port: port to listen on; 0 takes any free one.
+        is_open: nobody logs in, so headers of a proxy are ignored.
+        say: is called with the URL as soon as the server can be reached there.
 
     Raises:
         WebError: the address cannot be listened on.
@@ -49,7 +49,7 @@ def serve(application: FastAPI, *, host: str, port: int, is_open: bool, say: Cal
         ws="none",
         lifespan="off",
         log_config=None,
-        # A line per request would hold what was searched for.
+        # A line per request would contain what was searched for.
         access_log=False,
         server_header=False,
         proxy_headers=not is_open,
@@ -57,12 +57,12 @@ def serve(application: FastAPI, *, host: str, port: int, is_open: bool, say: Cal
         timeout_graceful_shutdown=_END_SECONDS,
     )
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    server = _Server(config, application.state.feed)
+    server = _Server(config, application.state.live_updates)
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         server.should_exit = True
 
-    # uvicorn has handlers of its own while it serves, and raises the signals again when it has ended.
+    # uvicorn sets handlers of its own while it serves, and raises the signals again when it has ended.
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         say(address_of(listener, host))

@@ -1,4 +1,4 @@
-"""What protects a browser and the server whatever the route: headers, the name asked for, the origin, the body's size."""
+"""Middleware that protects browser and server on every route: headers, host name, origin, and size of the body."""
 
 import re
 from typing import Final
@@ -13,12 +13,12 @@ from smearcount.web.auth.access import SAFE_METHODS
 from smearcount.web.problems import Problem, respond
 from smearcount.web.settings import LOOPBACK_NAMES, is_loopback
 
-#: The largest body of any request, in bytes: two thousand reclassified cells fit twice.
+#: Most bytes of a request's body: two thousand reclassified cells fit twice.
 LARGEST_BODY: Final = 256 * 1024
 
 _TOO_LARGE: Final = f"a request's body has at most {LARGEST_BODY:,} bytes"
 
-#: Everything comes from this server, nothing is inline, and no other page may frame ours.
+#: Everything comes from this server, nothing is inline, and no other site may show a page in a frame.
 CONTENT_SECURITY_POLICY: Final = "; ".join((
     "default-src 'none'",
     "script-src 'self'",
@@ -30,6 +30,7 @@ CONTENT_SECURITY_POLICY: Final = "; ".join((
     "frame-ancestors 'none'",
 ))  # fmt: skip
 
+#: Headers of every answer, unless the route sets them itself.
 HEADERS: Final = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
@@ -38,13 +39,13 @@ HEADERS: Final = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
-    # Counts of patients; a route may allow more.
+    # Answers hold patients' counts.
     "Cache-Control": "no-store",
 }
 
 _HOST = re.compile(r"(?:\[(?P<address>[0-9A-Fa-f:.]+)\]|(?P<name>[^\[\]:]+))(?::[0-9]*)?")
 
-#: What a proxy adds.
+#: Headers that a proxy adds.
 _FORWARDED: Final = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via")
 
 
@@ -69,19 +70,27 @@ class SecurityHeaders:
 
 
 class KnownCallers:
-    """Middleware: refuses what a page of another site makes a browser ask for.
+    """Middleware: refuses requests that a page of another site makes a browser send.
 
-    A server on loopback trusts whoever can reach it, so it answers only to this machine's own names: a foreign page
-    whose name is made to lead to 127.0.0.1 (DNS rebinding) still asks by its own name. A proxy that forwards to it
-    would hand that trust to everyone, so such requests are refused as well.
+    A server on loopback trusts everybody who can reach it. It therefore answers only to this machine's own names: with DNS
+    rebinding, another site's name can lead to 127.0.0.1, but the browser still asks by that name. A proxy in front would
+    extend the trust to everybody on the network, so forwarded requests are refused as well.
     """
 
     def __init__(self, app: ASGIApp, *, hosts: tuple[str, ...], is_open: bool, is_on_loopback: bool) -> None:
-        """Wrap an application; `hosts` are further names, `is_open` means that nobody logs in."""
+        """Wrap an application.
+
+        Args:
+            app: the application.
+            hosts: further names of the server.
+            is_open: nobody has to log in.
+            is_on_loopback: the server is reachable from this machine alone.
+        """
         self._app = app
         self._hosts = frozenset(hosts)
         self._is_open = is_open
-        #: None where any name will do: without a session of that very name, asking by it gains nothing.
+        #: None if any name is allowed: a browser sends the session's cookie only to the name that set it, so another name
+        #: gains nothing.
         self._names = None if not is_on_loopback and not hosts else LOOPBACK_NAMES | self._hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -104,7 +113,7 @@ class KnownCallers:
 
 
 class BodyLimit:
-    """Middleware: refuses a body of more than LARGEST_BODY bytes, whether its length is told or not."""
+    """Middleware: refuses a body of more than LARGEST_BODY bytes, with or without a Content-Length."""
 
     def __init__(self, app: ASGIApp) -> None:
         """Wrap an application."""
@@ -135,9 +144,9 @@ class BodyLimit:
 
 
 def _is_foreign(method: str, headers: Headers) -> bool:
-    """Say whether a browser sends this for a page that is not ours, other than to follow a link."""
+    """Return whether another site's page makes the browser send this, other than by a link that a person follows."""
     site = headers.get("sec-fetch-site")
-    if site is not None:  # every browser of these years says so, over HTTPS and on loopback
+    if site is not None:  # current browsers send it over HTTPS and on loopback
         is_visit = method in SAFE_METHODS and headers.get("sec-fetch-mode") == "navigate"
         return site not in {"same-origin", "none"} and not is_visit
     origin = headers.get("origin")
@@ -145,6 +154,6 @@ def _is_foreign(method: str, headers: Headers) -> bool:
 
 
 def host_name(host: str) -> str:
-    """Return the name in a Host header, without its port: `[::1]:8765` is `::1`; empty if it is no such header."""
+    """Return the name in a Host header without the port, such as `::1` for `[::1]:8765`; empty if the header is invalid."""
     found = _HOST.fullmatch(host)
     return (found["address"] or found["name"]).lower() if found else ""

@@ -1,34 +1,35 @@
-"""The address that the web server listens on; apart from the server, so that others can ask without loading it."""
+"""The address that the web server listens on, in a module of its own: importing it does not load the server."""
 
 import errno
 import socket
 
 from smearcount.web.errors import WebError
 
+#: Connections that may wait to be accepted.
 _BACKLOG = 512
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens at a name or address; port 0 takes any free one.
+    """Return a socket that listens at a name or address; port 0 takes any free port.
 
     Raises:
-        WebError: the address cannot be listened on; says what to do.
+        WebError: the server cannot listen there; the message says what to do.
     """
     try:
         listener = _listen(host, port)
     except OSError as error:
         raise _refusal(host, port, error) from None
-    # asyncio sets it only on sockets that name their protocol, which this one does not; without it, every answer on a
-    # kept connection waits 40 ms for an acknowledgement.
+    # asyncio sets TCP_NODELAY only on sockets that name their protocol, which this one does not. Without it, every answer
+    # on a kept connection waits 40 ms for an acknowledgement.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
 
 
 def free_port(host: str, wanted: int, *, may_differ: bool) -> int:
-    """Return the port wanted, or any other free one if it is taken and may differ; it is free now, not for ever.
+    """Return the wanted port if it is free, or another free port if `may_differ`; another process may still take it.
 
     Raises:
-        WebError: the address cannot be listened on; says what to do.
+        WebError: the server cannot listen there; the message says what to do.
     """
     try:
         with _listen(host, wanted) as listener:
@@ -40,12 +41,12 @@ def free_port(host: str, wanted: int, *, may_differ: bool) -> int:
 
 
 def address(host: str, port: int) -> str:
-    """Return the URL of a server that listens there."""
+    """Return the URL of a server that listens at a host and port."""
     return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
 
 
 def address_of(listener: socket.socket, host: str) -> str:
-    """Return the URL of a listening socket, by the name it was asked for."""
+    """Return the URL of a listening socket, by the name under which it was opened."""
     return address(host, _port(listener))
 
 

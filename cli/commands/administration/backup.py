@@ -6,8 +6,8 @@ import click
 
 from smearcount.cli import options
 from smearcount.cli.signals import interrupt_on_sigterm
-from smearcount.cli.site import Site
-from smearcount.cli.views.screen import progress_bar, say
+from smearcount.cli.startup import open_site
+from smearcount.cli.views.console import print_message, progress_bar
 from smearcount.db.backup.backups import back_up
 
 
@@ -24,7 +24,7 @@ def backup(file: Path, replace: bool, data: Path | None, database_url: str | Non
     a site's own models lie in the data folder and are not in it. Ctrl-C leaves nothing behind.
     """
     interrupt_on_sigterm()
-    site = Site(data=data, database_url=database_url)
+    site = open_site(data=data, database_url=database_url)
     with site.database as database, progress_bar("backing up, percent", 100) as progress:
         made = back_up(database, file, replace=replace, progress=progress)
-    say(f"{file} holds {database.shown} at schema {made.revision} ({made.bytes / 1e6:.1f} MB)")
+    print_message(f"{file} holds {database.shown} at schema {made.revision} ({made.bytes / 1e6:.1f} MB)")

@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 
 from smearcount.cli import options
-from smearcount.cli.site import Site
-from smearcount.cli.views.screen import show_rows
+from smearcount.cli.startup import open_site
+from smearcount.cli.views.console import print_rows
 
 
 @click.command()
@@ -19,5 +19,5 @@ def config(output: str, data: Path | None, database_url: str | None, broker_url:
 
     Settings are environment variables; what each is for stands in the JSON and CSV output and in the README.
     """
-    lines = Site(data=data, database_url=database_url, broker_url=broker_url).lines()
-    show_rows(lines, output, ("setting", "value", "source") if output == "table" else None)
+    lines = open_site(data=data, database_url=database_url, broker_url=broker_url).lines()
+    print_rows(lines, output, ("setting", "value", "source") if output == "table" else None)

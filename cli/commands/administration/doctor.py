@@ -5,10 +5,10 @@ from pathlib import Path
 import click
 
 from smearcount.cli import options
-from smearcount.cli.diagnostics import Finding, examine
+from smearcount.cli.diagnostics import Finding, diagnose
 from smearcount.cli.errors import ExitCode, ExitWith
-from smearcount.cli.site import Site
-from smearcount.cli.views.screen import show_rows
+from smearcount.cli.startup import open_site
+from smearcount.cli.views.console import print_rows
 
 
 @click.command()
@@ -24,7 +24,7 @@ def doctor(
 
     For the last a small hidden file is written into INBOX and removed again. Exit code 1 if something is wrong.
     """
-    findings: list[Finding] = examine(Site(data=data, database_url=database_url, broker_url=broker_url), inbox)
-    show_rows(findings, output)
+    findings: list[Finding] = diagnose(open_site(data=data, database_url=database_url, broker_url=broker_url), inbox)
+    print_rows(findings, output)
     if any(finding.state == "wrong" for finding in findings):
         raise ExitWith(ExitCode.FAILED)

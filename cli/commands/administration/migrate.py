@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 
 from smearcount.cli import options
-from smearcount.cli.site import Site
-from smearcount.cli.views.screen import say
+from smearcount.cli.startup import open_site
+from smearcount.cli.views.console import print_message
 from smearcount.db.migration import latest_revision
 from smearcount.db.migration import migrate as migrate_database
 
@@ -16,7 +16,7 @@ from smearcount.db.migration import migrate as migrate_database
 @options.database
 def migrate(data: Path | None, database_url: str | None) -> None:
     """Create or upgrade the database's tables; up, watch and worker do this by themselves."""
-    site = Site(data=data, database_url=database_url)
+    site = open_site(data=data, database_url=database_url)
     with site.database as database:
         migrate_database(database)
-        say(f"{database.shown} is at schema {latest_revision()}")
+        print_message(f"{database.shown} is at schema {latest_revision()}")

@@ -6,8 +6,8 @@ import click
 
 from smearcount.cli import options
 from smearcount.cli.signals import interrupt_on_sigterm
-from smearcount.cli.site import Site
-from smearcount.cli.views.screen import progress_bar, say
+from smearcount.cli.startup import open_site
+from smearcount.cli.views.console import print_message, progress_bar
 from smearcount.db.backup import backups
 from smearcount.db.migration import latest_revision
 
@@ -26,8 +26,8 @@ def restore(file: Path, replace: bool, data: Path | None, database_url: str | No
     leaves the database as it was.
     """
     interrupt_on_sigterm()
-    site = Site(data=data, database_url=database_url)
+    site = open_site(data=data, database_url=database_url)
     with site.database as database, progress_bar("restoring, percent", 100) as progress:
         found = backups.restore(database, file, replace=replace, progress=progress)
     upgraded = "" if found.revision == latest_revision() else f", upgraded from {found.revision}"
-    say(f"{database.shown} holds what {file} held, at schema {latest_revision()}{upgraded}")
+    print_message(f"{database.shown} holds what {file} held, at schema {latest_revision()}{upgraded}")

@@ -6,7 +6,7 @@ import click
 
 from smearcount.cli import options
 from smearcount.cli.signals import interrupt_on_sigterm
-from smearcount.cli.site import Site
+from smearcount.cli.startup import open_site
 from smearcount.cli.views.status import StatusView
 from smearcount.worker.queue import BatchQueue
 
@@ -34,7 +34,7 @@ def status(
     With --watch it is shown again every 2 seconds (an archive of millions of images is looked at less often), and where
     the output is no terminal, whenever something has changed.
     """
-    site = Site(data=data, database_url=database_url, broker_url=broker_url)
+    site = open_site(data=data, database_url=database_url, broker_url=broker_url)
     queue = BatchQueue(site.worker, site.broker_url)
     try:
         with site.counted_database() as database:

@@ -7,8 +7,8 @@ import click
 
 from smearcount.cli import options
 from smearcount.cli.errors import CommandError
-from smearcount.cli.site import Site
-from smearcount.cli.views.screen import say
+from smearcount.cli.startup import open_site
+from smearcount.cli.views.console import print_message
 from smearcount.web.auth.users import LONGEST_PASSWORD, Role, Users, check_name
 
 
@@ -30,15 +30,15 @@ def web_user(name: str, role: str, remove: bool, web_users: Path | None, data: P
     The password is asked for, or read as one line from standard input if that is no terminal; it is kept as an Argon2id
     hash alone. A running server takes the change at once, except for the very first user: start it again for that.
     """
-    site = Site(data=data, web_users=web_users)
+    site = open_site(data=data, web_users=web_users)
     users = Users(site.web.users_file(site.data))
     if remove:
         users.remove(name)
-        say(f"removed {name} from {users.path}")
+        print_message(f"removed {name} from {users.path}")
         return
     check_name(name)
     users.set(name, Role(role), _password())
-    say(f"{name} may log in as {role}; users in {users.path}")
+    print_message(f"{name} may log in as {role}; users in {users.path}")
 
 
 def _password() -> str:

@@ -6,9 +6,9 @@ from pathlib import Path
 import click
 
 from smearcount.cli import options
-from smearcount.cli.site import Site
-from smearcount.cli.views.screen import say, show_rows
-from smearcount.db.queries.counts import image_lines
+from smearcount.cli.startup import open_site
+from smearcount.cli.views.console import print_message, print_rows
+from smearcount.db.queries.images import image_lines
 from smearcount.db.records import ImageLine
 from smearcount.db.schema import ImageState
 
@@ -37,7 +37,7 @@ def images(
 
     Overwritten files are listed only when asked for with --state superseded.
     """
-    site = Site(data=data, database_url=database_url)
+    site = open_site(data=data, database_url=database_url)
     wanted = {ImageState(state) for state in states if state != "unidentified"}
     looked_up = wanted | {ImageState.DONE} if "unidentified" in states else wanted
     with site.counted_database() as database:
@@ -45,22 +45,27 @@ def images(
     if "unidentified" in states:
         lines = [line for line in lines if line.state in wanted or line.identified is False]
     if not lines and output == "table":
-        say("no such images")
+        print_message("no such images")
         return
     if output == "table":
         rows = [asdict(line) | {"state": _shown_state(line), "reason": _shown_reason(line)} for line in lines]
-        show_rows(rows, output, _COLUMNS)
+        print_rows(rows, output, _COLUMNS)
     else:
-        show_rows(lines, output)
+        print_rows([_by_column(line) for line in lines], output)
+
+
+def _by_column(line: ImageLine) -> dict[str, object]:
+    """Return a line by the names that its columns have in JSON and CSV."""
+    return {"unlikeness" if name == "ood_score" else name: value for name, value in asdict(line).items()}
 
 
 def _shown_state(line: ImageLine) -> str:
-    """Say of a classified image under the threshold what it is counted as, not only that it is done."""
+    """Return the state of an image; "unidentified" for one that is done and in no class."""
     return "unidentified" if line.identified is False else line.state
 
 
 def _shown_reason(line: ImageLine) -> str | None:
-    """Say why a cell was left unidentified, beside why a file was refused."""
+    """Return why a file was refused, or why a cell is unidentified; None for every other image."""
     if line.identified is not False or line.confidence is None or line.threshold is None:
         return line.reason
     if line.confidence < line.threshold:

@@ -5,9 +5,10 @@ from pathlib import Path
 import click
 
 from smearcount.cli import options
-from smearcount.cli.site import Site
-from smearcount.cli.views.screen import say
+from smearcount.cli.startup import open_site
+from smearcount.cli.views.console import print_message
 from smearcount.db.ingest.retry import retry as retry_images
+from smearcount.db.queries.counts import find_slide_id
 
 
 @click.command()
@@ -20,7 +21,8 @@ def retry(slide: str | None, inbox: str | None, data: Path | None, database_url:
 
     They are queued by the running watcher, or by the next one that starts.
     """
-    site = Site(data=data, database_url=database_url)
+    site = open_site(data=data, database_url=database_url)
     with site.counted_database() as database:
-        count = retry_images(database, slide=slide, inbox=inbox)
-    say(f"{count} images will be tried again" if count else "no quarantined images to try again")
+        slide_id = None if slide is None else find_slide_id(database, slide, inbox=inbox)
+        count = retry_images(database, slide_id=slide_id)
+    print_message(f"{count} images will be tried again" if count else "no quarantined images to try again")

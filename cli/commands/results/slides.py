@@ -5,9 +5,9 @@ from pathlib import Path
 import click
 
 from smearcount.cli import options
-from smearcount.cli.site import Site
+from smearcount.cli.startup import open_site
 from smearcount.cli.views import formats
-from smearcount.cli.views.screen import say, show, write
+from smearcount.cli.views.console import print_message, print_raw, print_result
 from smearcount.db.queries.counts import slide_tallies
 from smearcount.differential.line import line
 
@@ -19,15 +19,15 @@ from smearcount.differential.line import line
 @options.database
 def slides(output: str, inbox: str | None, data: Path | None, database_url: str | None) -> None:
     """List the slides, one line each."""
-    site = Site(data=data, database_url=database_url)
+    site = open_site(data=data, database_url=database_url)
     with site.counted_database() as database:
         tallies = slide_tallies(database, inbox=inbox)
     lines = [line(one.tally, site.counts, inbox=one.inbox) for one in tallies]
     if output == "json":
-        write(formats.slides_json(lines))
+        print_raw(formats.slides_json(lines))
     elif output == "csv":
-        write(formats.slides_csv(lines))
+        print_raw(formats.slides_csv(lines))
     elif lines:
-        show(formats.slides_table(lines))
+        print_result(formats.slides_table(lines))
     else:
-        say("no slide has been seen yet")
+        print_message("no slide has been seen yet")

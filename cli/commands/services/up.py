@@ -1,4 +1,4 @@
-"""`smearcount up`: everything on one machine."""
+"""`smearcount up`: all processes on one machine."""
 
 import signal
 import time
@@ -12,11 +12,12 @@ import click
 from smearcount.cli import options
 from smearcount.cli.demo import place_demo_slides
 from smearcount.cli.errors import CommandError, ExitCode, ExitWith
-from smearcount.cli.local.instance_lock import hold_data_folder
-from smearcount.cli.local.supervision import Broker, Child, Crew
+from smearcount.cli.local.instance_lock import lock_data_folder
+from smearcount.cli.local.supervision import Broker, Child, Supervisor
 from smearcount.cli.site import Site
-from smearcount.cli.views.screen import say
-from smearcount.cli.views.tally import TallyView
+from smearcount.cli.startup import open_site
+from smearcount.cli.views.console import print_message
+from smearcount.cli.views.progress import ProgressView
 from smearcount.db.migration import migrate
 from smearcount.models.inference.classifier import check_model
 from smearcount.watcher.layout import Layout
@@ -61,7 +62,7 @@ def up(
     With --once it ends by itself: exit code 0, or 3 if some files could not be counted; those are listed with the reason.
     """
     signal.signal(signal.SIGTERM, _interrupt)
-    site = Site(
+    site = open_site(
         data=data,
         database_url=database_url,
         broker_url=broker_url,
@@ -72,35 +73,37 @@ def up(
     )
     Layout(site.watcher.pattern)
     check_model(site.models)
-    with hold_data_folder(site.data, inbox), site.database as database:
+    with lock_data_folder(site.data, inbox), site.database as database:
         migrate(database)
         if demo:
             place_demo_slides(inbox, database, site.watcher, site.data / "demo.truth.csv")
         if not inbox.is_dir():
             raise CommandError(f"the inbox {inbox} does not exist; make the folder, or name another one")
         served_at = None if once or not site.web.web else _find_address(site)
-        crew = _crew(site, inbox, served_at)
-        view = TallyView(database, site, inbox, once=once)
-        say(f"watching {inbox}; data in {site.data}; Ctrl-C ends" if not once else f"counting what is in {inbox}")
+        supervisor = _supervisor(site, inbox, served_at)
+        view = ProgressView(database, site, inbox, once=once)
+        print_message(
+            f"watching {inbox}; data in {site.data}; Ctrl-C ends" if not once else f"counting what is in {inbox}"
+        )
         if served_at is not None:
-            say(f"slides are shown and reviewed at {served_at.url}")
+            print_message(f"slides are shown and reviewed at {served_at.url}")
         started_at = datetime.now(UTC)
         interrupted = False
         try:
-            crew.start()
+            supervisor.start()
             with view:
                 while not (once and view.is_everything_counted_since(started_at)):
-                    for said in crew.keep_alive():
-                        view.say(said)
+                    for message in supervisor.keep_alive():
+                        view.print_message(message)
                     view.update()
                     time.sleep(_ROUND_SECONDS)
         except KeyboardInterrupt:
-            say("ending; the batches under way are finished first ...")
+            print_message("ending; the batches under way are finished first ...")
             interrupted = True
         finally:
-            crew.stop()
+            supervisor.stop()
         if interrupted:
-            say("ended; nothing is lost, the next start goes on from here")
+            print_message("ended; nothing is lost, the next start goes on from here")
             raise ExitWith(ExitCode.INTERRUPTED)
         quarantined = view.print_result()
     if quarantined:
@@ -115,12 +118,13 @@ class _Address:
 
 def _find_address(site: Site) -> _Address:
     settings = site.web
-    # Where no port was asked for, another installation on this machine must not keep this one from counting.
+    # If nobody has asked for a port, take another one where the usual one is taken: a second installation on this machine
+    # must be able to count.
     port = free_port(settings.web_host, settings.web_port, may_differ="web_port" not in settings.model_fields_set)
     return _Address(port, address(settings.web_host, port))
 
 
-def _crew(site: Site, inbox: Path, served_at: _Address | None) -> Crew:
+def _supervisor(site: Site, inbox: Path, served_at: _Address | None) -> Supervisor:
     logs = site.data / "logs"
     environment = site.environment()
     broker = [Broker(site.broker_folder, logs / "broker.log")] if site.has_own_broker else []
@@ -129,7 +133,7 @@ def _crew(site: Site, inbox: Path, served_at: _Address | None) -> Crew:
     ]  # fmt: skip
     worker = Child("worker", ["worker"], environment, logs / "worker.log")
     watcher = Child("watcher", ["watch", str(inbox)], environment, logs / "watcher.log")
-    return Crew(*broker, worker, watcher, *web)
+    return Supervisor(*broker, worker, watcher, *web)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

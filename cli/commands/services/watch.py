@@ -7,8 +7,7 @@ import click
 
 from smearcount.cli import options
 from smearcount.cli.logs import log_to_stderr
-from smearcount.cli.site import Site
-from smearcount.cli.startup import migrate_patiently
+from smearcount.cli.startup import migrate_when_ready, open_site
 from smearcount.watcher.watch import Watcher
 from smearcount.worker.queue import BatchQueue
 
@@ -25,10 +24,10 @@ def watch(inbox: Path, poll: bool | None, data: Path | None, database_url: str |
     One watcher per inbox. It needs the database and the broker that the workers use. Ctrl-C or SIGTERM ends it; nothing is
     lost, the next one goes on.
     """
-    site = Site(data=data, database_url=database_url, broker_url=broker_url, poll=poll)
+    site = open_site(data=data, database_url=database_url, broker_url=broker_url, poll=poll)
     log_to_stderr(site.log)
     with site.database as database:
-        migrate_patiently(database)
+        migrate_when_ready(database)
         queue = BatchQueue(site.worker, site.broker_url)
         watcher = Watcher(inbox, database, queue, site.watcher)
         for number in (signal.SIGINT, signal.SIGTERM):

@@ -7,10 +7,9 @@ import click
 from smearcount.cli import options
 from smearcount.cli.errors import ExitCode, ExitWith
 from smearcount.cli.logs import log_to_stderr
-from smearcount.cli.site import Site
-from smearcount.cli.startup import migrate_patiently, warn_of_mounts
-from smearcount.cli.views.screen import say
-from smearcount.cli.web_services import web_facilities
+from smearcount.cli.startup import migrate_when_ready, open_site, warn_of_mounts
+from smearcount.cli.views.console import print_message
+from smearcount.cli.web_services import web_services
 from smearcount.web.server.application import make_application
 from smearcount.web.server.process import serve
 from smearcount.web.settings import is_loopback
@@ -42,7 +41,7 @@ def web(
     network it needs users (see web-user) or a token (SMEARCOUNT_WEB_TOKEN, which no option takes: others could read it in
     the list of processes). It speaks HTTP: put a proxy with HTTPS in front. Ctrl-C or SIGTERM ends it.
     """
-    site = Site(
+    site = open_site(
         data=data,
         database_url=database_url,
         broker_url=broker_url,
@@ -51,18 +50,18 @@ def web(
         web_users=web_users,
     )
     log_to_stderr(site.log)
-    with site.database as database, web_facilities(site) as facilities:
-        application = make_application(facilities)  # refused before anything is waited for
-        migrate_patiently(database)
+    with site.database as database, web_services(site) as services:
+        application = make_application(services)  # Before the wait for the database: it refuses impossible settings.
+        migrate_when_ready(database)
         warn_of_mounts(database, site.mounts)
         if not is_loopback(site.web.web_host):
-            say("names and passwords travel unencrypted unless a proxy with HTTPS stands in front")
+            print_message("names and passwords travel unencrypted unless a proxy with HTTPS stands in front")
         serve(
             application,
             host=site.web.web_host,
             port=site.web.web_port,
             is_open=application.state.access.is_open,
-            say=lambda address: say(f"serving {address} ; Ctrl-C ends"),
+            say=lambda address: print_message(f"serving {address} ; Ctrl-C ends"),
         )
-    say("ended")
+    print_message("ended")
     raise ExitWith(ExitCode.INTERRUPTED)

@@ -7,8 +7,7 @@ import click
 from smearcount.cli import options
 from smearcount.cli.errors import CommandError
 from smearcount.cli.logs import log_to_stderr
-from smearcount.cli.site import Site
-from smearcount.cli.startup import migrate_patiently, warn_of_mounts
+from smearcount.cli.startup import migrate_when_ready, open_site, warn_of_mounts
 from smearcount.models.inference.classifier import check_model
 from smearcount.worker.service import run_worker
 
@@ -24,11 +23,11 @@ def worker(workers: int | None, data: Path | None, database_url: str | None, bro
     It needs the database and the broker that the watcher uses, and must see the inbox: at the watcher's path, or where
     SMEARCOUNT_MOUNTS says. Ctrl-C or SIGTERM ends it after the batch under way.
     """
-    site = Site(data=data, database_url=database_url, broker_url=broker_url, workers=workers)
+    site = open_site(data=data, database_url=database_url, broker_url=broker_url, workers=workers)
     log_to_stderr(site.log)
-    check_model(site.models)  # refused here once, not in every child
+    check_model(site.models)  # Refuse a wrong model here once, and not in each child process.
     with site.database as database:
-        migrate_patiently(database)
+        migrate_when_ready(database)
         warn_of_mounts(database, site.mounts)
     code = run_worker(
         site.worker, site.models, broker_url=site.broker_url, database_url=site.database_url, mounts=site.mounts

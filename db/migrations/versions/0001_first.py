@@ -1,4 +1,4 @@
-"""The first tables, and the views for people who query with SQL.
+"""Create the first tables, and the views for people who query with SQL.
 
 Revision: 0001.
 """
@@ -13,7 +13,7 @@ depends_on = None
 
 KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
-# The automatic call of each counted image: of the newest model that classified it.
+# The automatic call of each counted image: that of the newest model that classified it.
 AUTOMATIC_CALLS = """
 CREATE VIEW automatic_calls AS
 SELECT images.slide_id, images.id AS image_id, c.cell_class, c.confidence, c.identified, c.model_id
@@ -23,7 +23,8 @@ WHERE images.state = 'done'
   AND NOT EXISTS (SELECT 1 FROM classifications AS newer WHERE newer.image_id = c.image_id AND newer.id > c.id)
 """
 
-# One row per slide and class; percent is of the WBC counted, and NULL for classes that are no WBC or without any WBC.
+# One row per slide and class. Percent is of the WBC counted; it is NULL for classes that are no WBC and for slides
+# without any WBC.
 SLIDE_DIFFERENTIAL = """
 CREATE VIEW slide_differential AS
 SELECT inboxes.name AS inbox,
@@ -94,7 +95,7 @@ LEFT JOIN models ON models.id = calls.model_id
 
 
 def upgrade() -> None:
-    """Go forward."""
+    """Create the tables, their indexes and the views."""
     op.create_table(
         "inboxes",
         sa.Column("id", sa.Integer(), nullable=False),

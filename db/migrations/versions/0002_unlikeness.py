@@ -1,4 +1,4 @@
-"""How unlike the known images each classified image is.
+"""Add to each classification how unlike the images that the model knows its image is.
 
 Revision: 0002.
 """
@@ -13,5 +13,5 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add the column; earlier results have no such number."""
+    """Add the column; it stays NULL in earlier results."""
     op.add_column("classifications", sa.Column("unlikeness", sa.Float(53), nullable=True))

@@ -1,4 +1,4 @@
-"""What people say of cells and slides, the mean colour of each cell, and what lists of many slides need.
+"""Add what people say of cells and slides, the mean colour of each cell, and indexes for lists of many slides.
 
 Revision: 0003.
 """
@@ -15,7 +15,7 @@ depends_on = None
 
 KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
-# The call of each counted image that counts once people have looked: a person's newest, else the automatic one.
+# The effective call of each counted image: the newest one of a person, else the automatic one.
 REVIEWED_CALLS = """
 SELECT calls.slide_id,
        calls.image_id,
@@ -36,7 +36,7 @@ LEFT JOIN reviews ON reviews.image_id = calls.image_id
      AND NOT EXISTS (SELECT 1 FROM reviews AS newer WHERE newer.image_id = reviews.image_id AND newer.id > reviews.id)
 """
 
-# The signature that a slide has, if it has one; see `SlideEventRow`.
+# The signature of each slide that has one; see `SlideEventRow`.
 SIGNATURES = """
 SELECT slides.id AS slide_id, events.id AS event_id, events.reviewer AS signed_by, events.at AS signed_at
 FROM slides
@@ -54,15 +54,15 @@ CLASSES = (*WBC, "erythroblast", "platelet")
 
 
 def _each(form: str, classes: tuple[str, ...] = CLASSES, between: str = ",\n       ") -> str:
-    """Write the same for each class, whose name takes the place of the braces."""
+    """Return `form` once for each class, with the class's name in the place of the braces."""
     return between.join(form.replace("{}", name) for name in classes)
 
 
 _IDENTIFIED = "CASE WHEN reviews.cell_class IS NULL THEN calls.identified ELSE reviews.cell_class <> 'unidentified' END"
 _CLASS = "COALESCE(reviews.cell_class, calls.cell_class)"
 
-# One row per slide, all numbers beside each other. It names tables, not the views above, and is summed up once: only so
-# does SQLite, asked for one slide, look at no other.
+# One row per slide, with all numbers beside each other. It selects from tables, not from the views above, and sums up once:
+# otherwise SQLite would read all slides when it is asked for one.
 SLIDE_CELLS = f"""
 SELECT inboxes.name AS inbox,
        slides.name AS slide,
@@ -87,7 +87,7 @@ LEFT JOIN reviews ON reviews.image_id = images.id
 GROUP BY inboxes.name, slides.name, slides.id, slides.first_image_at, slides.completed_at
 """
 
-# The columns of the first migration, and the reviewed numbers after them.
+# The columns of the first migration, followed by the reviewed numbers.
 SLIDE_DIFFERENTIAL = f"""
 SELECT numbers.inbox,
        numbers.slide,
@@ -162,7 +162,7 @@ LEFT JOIN slide_events AS sign_off ON sign_off.slide_id = numbers.slide_id
 
 
 def upgrade() -> None:
-    """Go forward."""
+    """Add the columns, tables and indexes, and make the views anew."""
     for colour in ("red", "green", "blue"):
         op.add_column("classifications", sa.Column(colour, sa.Float(53), nullable=True))
     _make_tables()
@@ -184,7 +184,7 @@ def upgrade() -> None:
 
 
 def _replace_view(name: str, query: str) -> None:
-    """Give a view more columns; where the database can, what others built on it and may do with it stays."""
+    """Give a view more columns; on PostgreSQL, views that a site built on it and grants on it stay."""
     if op.get_bind().dialect.name == "postgresql":
         op.execute(f"CREATE OR REPLACE VIEW {name} AS {query}")
     else:

@@ -1,4 +1,4 @@
-"""What the workers' time went into, batch by batch.
+"""Add a table of what the workers' time went into, batch by batch.
 
 Revision: 0004.
 """

@@ -1,4 +1,4 @@
-"""Which message each batch of work came with, so that a row can be followed back through the logs.
+"""Add to each batch of work the id of its message, so that a row can be followed back through the logs.
 
 Revision: 0005.
 """
@@ -13,5 +13,5 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add the column; workers of the version before go on writing rows without it."""
+    """Add the column; workers of the version before keep writing rows without it."""
     op.add_column("work", sa.Column("trace", sa.String(36), nullable=True))

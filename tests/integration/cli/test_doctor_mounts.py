@@ -9,7 +9,7 @@ from smearcount.cli.diagnostics import Finding, _mounts, _watched_folders, _watc
 from smearcount.cli.site import Site
 from smearcount.cli.startup import warn_of_mounts
 from smearcount.db.engine.database import Database
-from smearcount.db.ingest import journal, results
+from smearcount.db.ingest import queueing, results
 
 from support.journalling import MODEL, classified
 from support.working import Desk
@@ -56,7 +56,7 @@ def test_files_that_were_counted_may_have_been_removed(site: Site, desk: Desk, t
     (tmp_path / "share").mkdir()
     for path in (desk.root / "S1").iterdir():
         path.unlink()
-    for batch in journal.take_batches(desk.database, desk.inbox_id, at_most=9, batch_size=9):
+    for batch in queueing.take_batches(desk.database, desk.inbox_id, at_most=9, batch_size=9):
         items = results.begin(desk.database, batch.image_ids)
         results.store(desk.database, MODEL, "bench", [classified(item.image_id, item.path) for item in items])
 

@@ -9,10 +9,11 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from smearcount.cli.alerts import FEWEST, INBOX_RETIRED, WATCHER_SILENT, broker_down, database_down
+from smearcount.cli.alerts import INBOX_RETIRED, SMALLEST_SAMPLE, broker_down, database_down
 from smearcount.cli.settings import AlertSettings
 from smearcount.db.engine.database import Database
-from smearcount.db.ingest import journal
+from smearcount.db.ingest import inbox_registry
+from smearcount.db.liveness import ALERT_AFTER
 from smearcount.web.settings import WebSettings
 
 from support.serving import make_lab
@@ -50,7 +51,7 @@ def scraped(sqlite_database: Database, tmp_path: Path) -> dict[str, dict[str, se
     """Every metric of a scrape, and the values of each of its labels."""
     lab = make_lab(sqlite_database, tmp_path / "inbox")
     lab.add_slide("S1", damaged=1)
-    journal.note_watch(sqlite_database, lab.inbox_id, arriving=0, is_whole_scan=True)
+    inbox_registry.note_watch(sqlite_database, lab.inbox_id, arriving=0, is_whole_scan=True)
     with lab.client() as client:
         answer = client.get("/metrics")
     assert answer.status_code == 200
@@ -103,12 +104,12 @@ def test_status_says_what_the_rules_say_and_from_the_same_figures_on() -> None:
         threshold = f"> {getattr(defaults, name):g}{unit}"
         assert re.search(rf"{re.escape(threshold)}(\s|$)", RULES[alert]["expr"]), alert
     for alert in ("SmearcountQuarantineRate", "SmearcountUnidentifiedRate"):
-        assert f">= {FEWEST}" in RULES[alert]["expr"]
-    silent, retired = WATCHER_SILENT.total_seconds(), INBOX_RETIRED.total_seconds()
+        assert f">= {SMALLEST_SAMPLE}" in RULES[alert]["expr"]
+    silent, retired = ALERT_AFTER.total_seconds(), INBOX_RETIRED.total_seconds()
     assert f"> {silent:g}\n" in RULES["SmearcountWatcherDown"]["expr"].replace(" and", "\nand")
     assert f"< {retired / 86400:g} * 86400" in RULES["SmearcountWatcherDown"]["expr"]
     assert f"<= {silent:g}" in RULES["SmearcountNothingSeen"]["expr"]
-    assert {one(ValueError()).alert for one in (broker_down, database_down)} <= RULES.keys()
+    assert {one(ValueError()).name for one in (broker_down, database_down)} <= RULES.keys()
 
 
 def test_prometheus_asks_the_web_server_with_a_token_from_a_file() -> None:

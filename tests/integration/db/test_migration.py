@@ -1,7 +1,6 @@
 """Bringing a database to this version's schema: once, whoever asks, and never backwards."""
 
 import multiprocessing
-from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
@@ -12,19 +11,12 @@ from sqlalchemy import Connection, inspect, text
 
 from smearcount.db.engine.database import Database
 from smearcount.db.errors import DatabaseError
-from smearcount.db.ingest import journal
+from smearcount.db.ingest import inbox_registry
 from smearcount.db.migration import _config, latest_revision, migrate, require_current
-from smearcount.db.queries import counts
+from smearcount.db.queries.inboxes import inbox_lines
 from smearcount.db.schema import Base
 
-
-def _migrate(urls: list[str], gate: Barrier) -> None:
-    """Migrate one database after the other, each at the same moment as the other processes."""
-    for url in urls:
-        with Database(url) as database:
-            gate.wait(30)
-            migrate(database)
-            journal.register_inbox(database, "/inbox", "/inbox")
+from support.migrating import migrate_together
 
 
 def _write_revision(database: Database, revision: str) -> None:
@@ -49,11 +41,11 @@ def test_the_schema_and_the_migrations_are_the_same(database: Database) -> None:
 
 
 def test_migrating_again_changes_nothing(database: Database) -> None:
-    journal.register_inbox(database, "/inbox", "/inbox")
+    inbox_registry.register_inbox(database, "/inbox", "/inbox")
 
     migrate(database)
 
-    assert [line.name for line in counts.inbox_lines(database)] == ["/inbox"]
+    assert [line.name for line in inbox_lines(database)] == ["/inbox"]
 
 
 def test_results_of_the_first_version_are_kept(bare_database: Database) -> None:
@@ -104,7 +96,7 @@ def test_several_processes_may_migrate_at_once(bare_database: Database, tmp_path
         urls += [f"sqlite:///{tmp_path / 'more' / f'{number}.db'}" for number in range(8)]
     context = multiprocessing.get_context("spawn")
     gate = context.Barrier(3)
-    processes = [context.Process(target=_migrate, args=(urls, gate)) for _ in range(3)]
+    processes = [context.Process(target=migrate_together, args=(urls, gate)) for _ in range(3)]
     for process in processes:
         process.start()
     for process in processes:
@@ -114,7 +106,7 @@ def test_several_processes_may_migrate_at_once(bare_database: Database, tmp_path
     for url in urls:
         with Database(url) as database:
             require_current(database)
-            assert len(counts.inbox_lines(database)) == 1
+            assert len(inbox_lines(database)) == 1
 
 
 def test_a_migration_that_fails_leaves_nothing(bare_database: Database, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,8 @@ from smearcount.db.engine.database import Database
 from smearcount.db.errors import DatabaseError
 from smearcount.db.migration import latest_revision, migrate, require_current
 from smearcount.differential.classes import CellClass
-from smearcount.differential.tally import Calls, SlideStatus
+from smearcount.differential.status import SlideStatus
+from smearcount.differential.tally import Calls
 
 from support.backing import CELLS, OTHERS, differential, earlier_revisions, make_as_of, tallies
 from support.journalling import count_cells

@@ -16,6 +16,7 @@ from faults.backends import Postgresql
 from faults.clock import Clock
 from faults.proxy import Proxy
 from support.servers import PostgresqlServer
+from support.waiting import PATIENCE
 
 _NEEDS_CLOCKS = pytest.mark.skipif(clock.why_unavailable() is not None, reason=str(clock.why_unavailable()))
 
@@ -105,19 +106,19 @@ def test_postgresql_goes_by_its_clock(own_postgresql: PostgresqlServer) -> None:
 
 
 def test_a_proxy_resets_what_is_connected_and_takes_new_connections(proxy: Proxy) -> None:
-    with socket.create_connection((proxy.address, proxy.port), timeout=10) as connection:
+    with socket.create_connection((proxy.address, proxy.port), timeout=PATIENCE) as connection:
         connection.sendall(b"one")
         assert connection.recv(100) == b"one"
         assert proxy.reset() == 1
         with pytest.raises(ConnectionResetError):
             connection.recv(100)
-    with socket.create_connection((proxy.address, proxy.port), timeout=10) as connection:
+    with socket.create_connection((proxy.address, proxy.port), timeout=PATIENCE) as connection:
         connection.sendall(b"two")
         assert connection.recv(100) == b"two"
 
 
 def test_a_proxy_holds_answers_back(proxy: Proxy) -> None:
-    with socket.create_connection((proxy.address, proxy.port), timeout=10) as connection:
+    with socket.create_connection((proxy.address, proxy.port), timeout=PATIENCE) as connection:
         proxy.slow_down(0.3, 0.4)
         began_at = time.monotonic()
         connection.sendall(b"one")

@@ -13,8 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from support.hosts import Host, Network, why_unavailable
-from support.waiting import wait_until
+from support.network.hosts import Host, Network, why_unavailable
+from support.waiting import PATIENCE, wait_until
 
 pytestmark = pytest.mark.skipif(why_unavailable() is not None, reason=str(why_unavailable()))
 
@@ -33,7 +33,7 @@ while True:
 #: Says each word to the other side on one connection, and prints the answer, or what came in its place within a while.
 _ASK = """
 import socket, sys
-with socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=5) as connection:
+with socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=PATIENCE) as connection:
     for line in sys.stdin:
         word, seconds = line.split()
         connection.settimeout(float(seconds))
@@ -46,7 +46,7 @@ with socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=5) as con
 
 _DIES = """
 import os, subprocess, sys
-from support.hosts import Network
+from support.network.hosts import Network
 network = Network().__enter__()
 host = network.host("one")
 print(host.address, subprocess.Popen(host.command(["sleep", "300"])).pid, flush=True)
@@ -79,7 +79,7 @@ def echoing(host: Host) -> Iterator[None]:
         yield
 
 
-def answer(asking: subprocess.Popen[str], word: str, seconds: float = 10) -> str:
+def answer(asking: subprocess.Popen[str], word: str, seconds: float = PATIENCE) -> str:
     assert asking.stdin is not None
     assert asking.stdout is not None
     asking.stdin.write(f"{word} {seconds}\n")
@@ -99,7 +99,7 @@ def test_a_host_cut_off_hears_nothing_and_goes_on_after_it_rejoined(network: Net
 
 def test_tests_reach_a_host_and_a_host_reaches_nothing_else(network: Network) -> None:
     one = network.host("one")
-    with echoing(one), socket.create_connection((one.address, _PORT), timeout=5) as connection:
+    with echoing(one), socket.create_connection((one.address, _PORT), timeout=PATIENCE) as connection:
         connection.sendall(b"word")
         assert connection.recv(100) == b"word"
     routes = subprocess.run(one.command(["ip", "route"]), capture_output=True, text=True, check=True).stdout
@@ -132,12 +132,13 @@ def test_a_command_is_the_process_itself_under_its_hosts_name(network: Network) 
 
 def test_a_slow_host_takes_its_time(network: Network) -> None:
     one = network.host("one")
-    with echoing(one), socket.create_connection((one.address, _PORT), timeout=20) as connection:
+    with echoing(one), socket.create_connection((one.address, _PORT), timeout=PATIENCE) as connection:
         one.slow_down(kilobits=800)
         slowly = seconds_for(connection, 65536)
         one.speed_up()
         quickly = seconds_for(connection, 65536)
-    assert slowly > max(0.4, quickly)
+    assert slowly > 0.4
+    assert quickly < slowly
 
 
 def seconds_for(connection: socket.socket, size: int) -> float:

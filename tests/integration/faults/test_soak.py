@@ -5,14 +5,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from sqlalchemy import insert
 
 from smearcount.db.engine.database import Database
 from smearcount.db.schema import Classification, Image, Inbox, Model, Slide
 
-from faults import balance, load, soak
+from faults.soak import balance, load, run
+from faults.soak.__main__ import parser
 from faults.stage import Wiring
-from support.hosts import why_unavailable
+from support.network.hosts import why_unavailable
 from support.servers import PostgresqlServer
 
 _AT = datetime(2026, 3, 1, tzinfo=UTC)
@@ -99,15 +101,14 @@ def test_no_slide_gets_the_same_cell_twice(tmp_path: Path) -> None:
         assert len(set(contents)) == len(contents)
 
 
-@pytest.mark.timeout(240)
 def test_a_short_soak_loses_nothing_and_looks_at_every_process(
     tmp_path: Path, own_postgresql: PostgresqlServer
 ) -> None:
     own_postgresql.remove()  # where there is none, the test is skipped; the soak starts its own
-    options = soak.parser().parse_args(
+    options = parser().parse_args(
         ["--minutes", "0.5", "--pause", "8", "--cells", "400", "--samples", str(tmp_path / "samples.csv")]
     )
-    found = soak.soak(tmp_path, options, soak.Console(stderr=True))
+    found = run.soak(tmp_path, options, Console(stderr=True))
     assert (found.counted, found.lost, found.twice, found.called_otherwise) == (found.sent, 0, 0, 0)
     assert found.sent > 400
     assert found.injected

@@ -100,9 +100,9 @@ from smearcount.models.inference.classifier import load_classifier
 from smearcount.models.settings import ModelSettings
 process = psutil.Process()
 before = process.memory_info().rss
-started = time.perf_counter()
+started = time.process_time()
 load_classifier(ModelSettings(), threads=1)
-print(time.perf_counter() - started, (process.memory_info().rss - before) / 1024**2)
+print(time.process_time() - started, (process.memory_info().rss - before) / 1024**2)
 """
     done = subprocess.run(
         [sys.executable, "-c", script], check=True, capture_output=True, text=True, cwd=Path(__file__).parents[3]
@@ -121,6 +121,6 @@ def test_what_others_write_while_loading_is_not_lost(capfd: pytest.CaptureFixtur
 
 def test_a_slide_takes_seconds(noise: npt.NDArray[np.uint8], classifier: Classifier) -> None:
     slide = np.repeat(noise, 12, axis=0)
-    started = time.perf_counter()
+    started = time.process_time()
     classifier.classify(slide)
-    assert time.perf_counter() - started < 10
+    assert time.process_time() - started < 10

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from smearcount.db.engine.database import Database
-from smearcount.db.ingest import journal, results
+from smearcount.db.ingest import journal, queueing, results
 from smearcount.watcher.dispatch import Dispatch
 from smearcount.watcher.settings import WatcherSettings
 from smearcount.worker.queue import BatchQueue
@@ -40,15 +40,15 @@ def test_the_queue_is_refilled_with_whole_batches_and_not_image_by_image(
     dispatch = Dispatch(database, queue, inbox, WatcherSettings(queue_images=40, batch_images=4))
 
     dispatch.run()
-    assert (journal.count_queued(database), queue.depth().waiting) == (40, 10)
+    assert (queueing.count_queued(database), queue.depth().waiting) == (40, 10)
 
     finish(database, range(1, 11))
     dispatch.run()
-    assert (journal.count_queued(database), queue.depth().waiting) == (30, 10), "room for ten is left as it is"
+    assert (queueing.count_queued(database), queue.depth().waiting) == (30, 10), "room for ten is left as it is"
 
     finish(database, range(11, 21))
     dispatch.run()
-    assert (journal.count_queued(database), queue.depth().waiting) == (40, 15), "half empty, it is filled up"
+    assert (queueing.count_queued(database), queue.depth().waiting) == (40, 15), "half empty, it is filled up"
 
 
 def test_more_is_queued_than_fits_into_one_round(database: Database, queue: BatchQueue) -> None:
@@ -57,9 +57,9 @@ def test_more_is_queued_than_fits_into_one_round(database: Database, queue: Batc
     dispatch = Dispatch(database, queue, inbox, WatcherSettings())
 
     dispatch.run()
-    assert journal.count_queued(database) == 2048
+    assert queueing.count_queued(database) == 2048
     dispatch.run()
-    assert journal.count_queued(database) == 3000
+    assert queueing.count_queued(database) == 3000
 
 
 def test_what_is_left_is_queued_however_little_it_is(database: Database, queue: BatchQueue) -> None:
@@ -71,7 +71,7 @@ def test_what_is_left_is_queued_however_little_it_is(database: Database, queue: 
     finish(database, range(1, 41))
     dispatch.run()
 
-    assert journal.count_queued(database) == 5
+    assert queueing.count_queued(database) == 5
 
 
 def queued(database: Database, ids: range, *, ago: timedelta) -> None:

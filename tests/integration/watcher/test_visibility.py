@@ -12,15 +12,14 @@ from pathlib import Path
 import pytest
 
 from smearcount.db.engine.database import Database
-from smearcount.db.ingest import journal, results, visibility
+from smearcount.db.ingest import journal, queueing, results, visibility
 from smearcount.db.ingest.visibility import CHANGED, NOT_HERE, OTHER_COPY
-from smearcount.db.queries import counts
-from smearcount.db.records import Batch, ImageLine, Unseen
+from smearcount.db.queries.images import image_lines
+from smearcount.db.records import Batch, ImageLine, NotVisible
 from smearcount.db.schema import ImageState
-from smearcount.inbox.versions import FileVersion
+from smearcount.inbox.reading import LARGEST_FILE
 from smearcount.watcher import visibility as watchers
-from smearcount.watcher.hashing import LARGEST_FILE, sha256_of
-from smearcount.watcher.visibility import Complaints
+from smearcount.watcher.visibility import VisibilityCheck
 
 from support.journalling import MODEL, classified
 from support.working import Desk, cell_image
@@ -38,7 +37,7 @@ def desk(tmp_path: Path, database: Database) -> Iterator[Desk]:
 
 
 def take(desk: Desk) -> list[Batch]:
-    return journal.take_batches(desk.database, desk.inbox_id, at_most=100, batch_size=64)
+    return queueing.take_batches(desk.database, desk.inbox_id, at_most=100, batch_size=64)
 
 
 def complain(desk: Desk, code: str = NOT_HERE, *, of: int = 3) -> None:
@@ -46,28 +45,28 @@ def complain(desk: Desk, code: str = NOT_HERE, *, of: int = 3) -> None:
     (batch,) = take(desk)
     items = results.begin(desk.database, batch.image_ids)
     results.store(
-        desk.database, MODEL, "blind", [Unseen(item.image_id, code, "not seen") for item in items[:of]]
+        desk.database, MODEL, "bench-2", [NotVisible(item.image_id, code, "not seen") for item in items[:of]]
         + [classified(item.image_id, item.path) for item in items[of:]],
     )  # fmt: skip
 
 
 def line(desk: Desk, path: str = PATH) -> ImageLine:
-    (found,) = [one for one in counts.image_lines(desk.database) if one.path == path]
+    (found,) = [one for one in image_lines(desk.database) if one.path == path]
     return found
 
 
-def sent(desk: Desk, answers: Complaints | None = None) -> list[int]:
+def sent(desk: Desk, answers: VisibilityCheck | None = None) -> list[int]:
     """The images that are sent when the queue is filled."""
-    batches = (answers or Complaints(desk.database)).answered(take(desk))
+    batches = (answers or VisibilityCheck(desk.database)).check(take(desk))
     return [image_id for batch in batches for image_id in batch.image_ids]
 
 
 def test_images_that_nobody_missed_cost_nothing(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(visibility, "complained_of", None)  # nothing is asked
+    monkeypatch.setattr(visibility, "items_to_check", None)  # nothing is asked
     batches = take(desk)
 
-    assert [batch.complained_of for batch in batches] == [()]
-    assert Complaints(desk.database).answered(batches) is batches
+    assert [batch.not_visible for batch in batches] == [()]
+    assert VisibilityCheck(desk.database).check(batches) is batches
 
 
 @pytest.mark.parametrize("code", [NOT_HERE, OTHER_COPY])
@@ -76,7 +75,7 @@ def test_what_is_there_is_sent_again(desk: Desk, code: str) -> None:
 
     assert sent(desk) == [1, 2]
     assert (line(desk).state, line(desk).reason_code) == (ImageState.QUEUED, code)
-    assert not visibility.is_upheld(desk.database, 2)
+    assert not visibility.is_confirmed_by_watcher(desk.database, 2)
 
 
 def test_what_is_gone_is_quarantined_and_the_rest_sent(desk: Desk) -> None:
@@ -86,7 +85,7 @@ def test_what_is_gone_is_quarantined_and_the_rest_sent(desk: Desk) -> None:
     assert sent(desk) == [1, 3]
     assert (line(desk).state, line(desk).reason_code, line(desk).attempts) == (ImageState.QUARANTINED, "gone", 0)
     assert line(desk).finished_at is not None
-    assert visibility.is_upheld(desk.database, 2)
+    assert visibility.is_confirmed_by_watcher(desk.database, 2)
 
 
 def test_what_lies_in_a_folder_that_is_gone_is_quarantined(desk: Desk) -> None:
@@ -104,13 +103,13 @@ def test_what_has_changed_waits_for_its_new_version(desk: Desk) -> None:
 
     assert sent(desk) == [1, 3]
     assert (line(desk).state, line(desk).reason_code) == (ImageState.PENDING, CHANGED)
-    assert visibility.is_upheld(desk.database, 2)
+    assert visibility.is_confirmed_by_watcher(desk.database, 2)
     assert sent(desk) == [], "it was put aside for a while"
 
     desk.journal("S1")
     assert line(desk).reason is None
     assert sent(desk) == [4], "the new version"
-    assert visibility.is_upheld(desk.database, 2), "the old one is superseded"
+    assert visibility.is_confirmed_by_watcher(desk.database, 2), "the old one is superseded"
 
 
 def test_what_was_put_aside_is_looked_for_again_and_sent_once_it_is_back(
@@ -153,7 +152,7 @@ def test_while_the_inbox_is_away_nothing_is_said_to_be_gone(desk: Desk) -> None:
 def test_an_empty_inbox_may_be_unmounted_and_one_that_stays_empty_was_emptied(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answers = Complaints(desk.database)
+    answers = VisibilityCheck(desk.database)
     complain(desk)
     away = desk.root.rename(desk.root.with_name("away"))
     desk.root.mkdir()
@@ -161,7 +160,7 @@ def test_an_empty_inbox_may_be_unmounted_and_one_that_stays_empty_was_emptied(
 
     monkeypatch.setattr(watchers, "_EMPTIED_SECONDS", 0.0)
     for item in results.begin(desk.database, [1, 2, 3]):
-        results.store(desk.database, MODEL, "blind", [Unseen(item.image_id, NOT_HERE, "not seen")])
+        results.store(desk.database, MODEL, "bench-2", [NotVisible(item.image_id, NOT_HERE, "not seen")])
     assert sent(desk, answers) == []
     assert {one.reason_code for one in desk.outcomes().values()} == {"gone"}
 
@@ -172,25 +171,25 @@ def test_an_empty_inbox_may_be_unmounted_and_one_that_stays_empty_was_emptied(
 
 
 def test_an_inbox_that_was_empty_for_a_moment_is_not_held_to_it_later(desk: Desk) -> None:
-    answers = Complaints(desk.database)
-    (item,) = visibility.complained_of(desk.database, [1])
+    answers = VisibilityCheck(desk.database)
+    (item,) = visibility.items_to_check(desk.database, [1])
     away = desk.root.rename(desk.root.with_name("away"))
     desk.root.mkdir()
-    assert answers._look_for(item).refusal is None
+    assert answers._check_item(item).refusal is None
     assert answers._empty_since is not None
     desk.root.rmdir()
     away.rename(desk.root)
 
-    assert answers._look_for(item).refusal is None
+    assert answers._check_item(item).refusal is None
     assert answers._empty_since is None
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 def test_what_the_watcher_may_not_read_either_is_quarantined_as_unreadable(desk: Desk, tmp_path: Path) -> None:
-    (item, *_) = visibility.complained_of(desk.database, [2])
+    (item, *_) = visibility.items_to_check(desk.database, [2])
     (desk.root / PATH).chmod(0)
     with _passable(tmp_path), _somebody_else():
-        found = Complaints(desk.database)._look_for(item)
+        found = VisibilityCheck(desk.database)._check_item(item)
 
     assert found.refusal is not None
     assert found.refusal.code == "unreadable"
@@ -199,8 +198,8 @@ def test_what_the_watcher_may_not_read_either_is_quarantined_as_unreadable(desk:
 
 def test_what_the_system_cannot_read_is_quarantined_as_unreadable(desk: Desk) -> None:
     # A name that no file system takes: an error that is neither gone nor forbidden.
-    (item, *_) = visibility.complained_of(desk.database, [2])
-    found = Complaints(desk.database)._look_for(replace(item, path="S1/" + "x" * 300))
+    (item, *_) = visibility.items_to_check(desk.database, [2])
+    found = VisibilityCheck(desk.database)._check_item(replace(item, path="S1/" + "x" * 300))
 
     assert found.refusal is not None
     assert found.refusal.code == "unreadable"
@@ -241,22 +240,6 @@ def test_a_file_too_large_for_a_cell_is_left_for_a_worker_to_refuse(desk: Desk) 
     assert sent(desk) == [1, 3, 4]
 
 
-def test_a_file_is_hashed_only_in_the_version_that_was_seen(tmp_path: Path) -> None:
-    path = tmp_path / "cell.jpg"
-    path.write_bytes(cell_image(3))
-    status = path.stat()
-    version = FileVersion(status.st_size, status.st_mtime_ns)
-
-    assert sha256_of(str(path), version) == hashlib.sha256(cell_image(3)).hexdigest()
-    assert sha256_of(str(path), FileVersion(status.st_size - 1, status.st_mtime_ns)) is None
-    assert sha256_of(str(path), FileVersion(status.st_size, status.st_mtime_ns - 1)) is None
-    path.unlink()
-    with pytest.raises(FileNotFoundError):
-        sha256_of(str(path), version)
-    os.mkfifo(path)
-    assert sha256_of(str(path), version) is None, "and no writer is waited for"
-
-
 def test_complaints_and_results_at_once_leave_each_image_in_one_state(desk: Desk) -> None:
     """PostgreSQL would end one of two transactions that lock the same rows in different orders."""
     desk.put("S2", 40)
@@ -273,10 +256,12 @@ def test_complaints_and_results_at_once_leave_each_image_in_one_state(desk: Desk
                 if what == "count":
                     results.store(desk.database, MODEL, "bench", [classified(image_id, str(image_id))])
                 elif what == "miss":
-                    results.store(desk.database, MODEL, "blind", [Unseen(image_id, NOT_HERE, "not seen")])
+                    results.store(desk.database, MODEL, "bench-2", [NotVisible(image_id, NOT_HERE, "not seen")])
                 else:
                     changed = [one for one in work if one != image_id]
-                    visibility.answer(desk.database, refused=[], changed=changed, read_anew={image_id: "0" * 64})
+                    visibility.record_findings(
+                        desk.database, refused=[], changed=changed, read_anew={image_id: "0" * 64}
+                    )
         except Exception as error:  # noqa: BLE001 (shown by the test)
             trouble.append(error)
 

@@ -6,7 +6,7 @@ import os
 import socket
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -17,12 +17,14 @@ from sqlalchemy import text
 from smearcount.db.engine import database
 from smearcount.db.engine.database import Database
 from smearcount.db.errors import DatabaseUnavailable
-from smearcount.db.ingest import journal, results
+from smearcount.db.ingest import inbox_registry, journal, queueing, results
 from smearcount.db.ingest.visibility import NOT_HERE
 from smearcount.db.migration import migrate
 from smearcount.db.queries import counts
-from smearcount.db.records import Batch, KnownFile, Unseen
-from smearcount.differential.tally import SlideStatus
+from smearcount.db.queries.images import image_lines
+from smearcount.db.queries.inboxes import inbox_lines, progress
+from smearcount.db.records import Batch, NotVisible
+from smearcount.differential.status import SlideStatus
 from smearcount.inbox.paths import from_text
 from smearcount.watcher import discovery, dispatch, watch
 from smearcount.watcher.errors import InboxBusy, WatcherError
@@ -55,11 +57,12 @@ class MemoryQueue:
     is_down: bool = False
     most_images: int = 0
 
-    def send(self, batch: Batch) -> None:
+    def send(self, batch: Batch) -> str:
         """Take a batch."""
         self._answer()
         self.batches.append(batch)
         self.most_images = max(self.most_images, sum(len(one.image_ids) for one in self.batches))
+        return f"{len(self.batches)}"
 
     def depth(self) -> Depth:
         """Say what is there."""
@@ -71,6 +74,17 @@ class MemoryQueue:
             raise BrokerUnavailable("the broker does not answer: tests took it off the net")
 
 
+@dataclass
+class Clock:
+    """A clock that a test sets."""
+
+    now: float = 1000.0
+
+    def __call__(self) -> float:
+        """Say what time it is, in seconds."""
+        return self.now
+
+
 class Site:
     """An inbox, a database and a queue, and a watcher that a test starts and stops."""
 
@@ -78,6 +92,7 @@ class Site:
         self.inbox = inbox
         self.database = opened
         self.queue = MemoryQueue()
+        self.clock = Clock()
         self.watcher: Watcher | None = None
         self.error: BaseException | None = None
         self._thread: threading.Thread | None = None
@@ -90,16 +105,44 @@ class Site:
         self._thread.start()
         return self.watcher
 
+    def by_hand(self, **changes: object) -> Watcher:
+        """Make a watcher whose rounds and clock are the test's: without file events, and with one scan of the inbox.
+
+        A scan finds what is there by the first round. Of what comes later, the test tells the watcher by `happened`.
+        """
+        by_hand = {"poll": True, "poll_seconds": 1e9, "settle_seconds": 0, "empty_seconds": 0, "quiet_seconds": 0}
+        settings = QUICK.model_copy(update=by_hand | changes)
+        self.watcher = Watcher(self.inbox, self.database, self.queue, settings, self.clock)
+        return self.watcher
+
+    def go_on(self, rounds: int = 1, *, seconds: float = 0) -> None:
+        """Let so many seconds pass, and make so many rounds."""
+        assert self.watcher is not None
+        self.clock.now += seconds
+        for _ in range(rounds):
+            self.watcher._round()
+
+    def happened(self, path: str, *, is_folder: bool = False) -> None:
+        """Tell the watcher of a file event."""
+        assert self.watcher is not None
+        self.watcher._discovery._events.note(str(self.inbox / path), is_folder=is_folder)
+
+    def arriving(self) -> list[str]:
+        """Return the files that are waiting for stability."""
+        assert self.watcher is not None
+        return list(self.watcher._discovery.arriving)
+
     def stop(self) -> None:
         """Stop watching; what the watcher raised meanwhile fails the test."""
-        if self.watcher is not None and self._thread is not None:
+        if self._thread is not None and self.watcher is not None:
             self.watcher.stop()
-            self._thread.join(20)
+            self._thread.join(60)
             assert not self._thread.is_alive()
+        if self.watcher is not None:
             self.watcher.close()
-            self.watcher = self._thread = None
-            if self.error is not None:
-                raise self.error
+        self.watcher = self._thread = None
+        if self.error is not None:
+            raise self.error
 
     def write(self, path: str | bytes, content: bytes = CELL) -> Path:
         """Write a file into the inbox in one go, with its folders."""
@@ -110,11 +153,11 @@ class Site:
 
     def journalled(self) -> dict[str, str]:
         """State, or reason of refusal, of every file in the journal, by its real path."""
-        return {from_text(line.path): line.reason_code or str(line.state) for line in counts.image_lines(self.database)}
+        return {from_text(line.path): line.reason_code or str(line.state) for line in image_lines(self.database)}
 
     def wait_for(self, expected: dict[str, str]) -> None:
         """Wait until exactly this is journalled."""
-        wait_until(lambda: self.journalled() == expected, 15, what=lambda: f"{expected}; there is {self.journalled()}")
+        wait_until(lambda: self.journalled() == expected, what=lambda: f"{expected}; there is {self.journalled()}")
 
     def wait_until_sent(self, images: int) -> None:
         """Wait until the queue holds so many images: what has just been marked as queued is about to be sent."""
@@ -125,7 +168,7 @@ class Site:
 
     def superseded(self) -> int:
         """Return how many versions of files were replaced by newer ones."""
-        return counts.progress(self.database).superseded
+        return progress(self.database).superseded
 
     def work(self) -> None:
         """Do what workers do with all that is in the queue."""
@@ -137,7 +180,9 @@ class Site:
     def miss(self, batch: Batch) -> None:
         """Do what workers do whose machine does not show the files."""
         items = results.begin(self.database, batch.image_ids)
-        results.store(self.database, MODEL, "blind", [Unseen(item.image_id, NOT_HERE, "not seen") for item in items])
+        results.store(
+            self.database, MODEL, "bench-2", [NotVisible(item.image_id, NOT_HERE, "not seen") for item in items]
+        )
 
     def _run(self, watcher: Watcher) -> None:
         try:
@@ -149,13 +194,12 @@ class Site:
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait less between rounds and after trouble, for the tests' sake."""
-    monkeypatch.setattr(discovery, "_ROUND_SECONDS", 0.05)
+    monkeypatch.setattr(discovery, "_LONGEST_PAUSE_SECONDS", 0.05)
     monkeypatch.setattr(watch, "_BOOKKEEPING_SECONDS", 0.1)
     monkeypatch.setattr(watch, "_PAUSE_SECONDS", 0.05)
     monkeypatch.setattr(dispatch, "_FIRST_PAUSE", 0.2)
     monkeypatch.setattr(dispatch, "_CHECK_SECONDS", 0.2)
     monkeypatch.setattr(dispatch, "_JUST_QUEUED", timedelta(seconds=0.2))
-    monkeypatch.setattr(database, "SQLITE_BUSY_SECONDS", 0.5)
 
 
 @pytest.fixture
@@ -205,23 +249,19 @@ def test_on_postgresql_too(tmp_path: Path, postgresql_database: Database) -> Non
 
 
 def test_a_file_that_grows_slowly_is_journalled_once_when_whole(site: Site) -> None:
-    watcher = site.start(settle_seconds=1.0)
-    is_written = threading.Event()
-
-    def grow() -> None:
-        with site.write("S-1/slow.jpg", b"").open("ab", buffering=0) as file:
-            for _ in range(25):
-                file.write(CELL)
-                is_written.wait(0.05)
-
-    writer = threading.Thread(target=grow)
-    writer.start()
-    wait_until(lambda: len(watcher._lookout._settling) == 1, what="the growing file to be noticed")
-    while writer.is_alive():
+    slow = site.write("S-1/slow.jpg")
+    watcher = site.by_hand(settle_seconds=2)
+    site.go_on()
+    assert site.arriving() == ["S-1/slow.jpg"]
+    for _ in range(24):
+        with slow.open("ab") as file:
+            file.write(CELL)
+        site.go_on(seconds=1.9)
         assert site.journalled() == {}
-        writer.join(0.02)
 
-    site.wait_for({"S-1/slow.jpg": "queued"})
+    site.go_on(seconds=2)  # it has not changed since the last round
+    site.go_on(seconds=2)
+    assert site.journalled() == {"S-1/slow.jpg": "queued"}
     known = journal.known_in_folder(site.database, watcher.inbox_id, "S-1")
     assert known["slow.jpg"].version.size == 25 * len(CELL)
     assert site.superseded() == 0
@@ -232,7 +272,7 @@ def test_a_burst_is_journalled_completely(site: Site) -> None:
     for number in range(800):
         site.write(f"S-{number % 15}/{number}.jpg")
 
-    wait_until(lambda: counts.progress(site.database).queued == 800, 30, what="800 files")
+    wait_until(lambda: progress(site.database).queued == 800, what="800 files")
     site.wait_until_sent(800)
     assert {len(batch.image_ids) for batch in site.queue.batches} != {1}, "batches are filled"
     assert site.superseded() == 0
@@ -266,7 +306,19 @@ def test_folders_made_all_at_once_do_not_wait_for_each_other(site: Site, tmp_pat
     for folder in (tmp_path / "outside").iterdir():
         folder.rename(site.inbox / folder.name)
 
-    wait_until(lambda: len(site.journalled()) == 121, 10, what="all folders")
+    wait_until(lambda: len(site.journalled()) == 121, what="all folders")
+
+
+def test_folders_of_many_events_are_scanned_in_one_round(site: Site) -> None:
+    site.by_hand()
+    site.go_on()
+    for number in range(120):
+        site.write(f"S-{number}/cell.jpg")
+        site.happened(f"S-{number}", is_folder=True)
+
+    site.go_on()
+
+    assert len(site.journalled()) == 120
 
 
 def test_a_file_moved_in_from_outside_is_journalled(site: Site, tmp_path: Path) -> None:
@@ -320,7 +372,7 @@ def test_a_file_overwritten_while_nobody_watched_is_noticed(site: Site) -> None:
 def test_a_placeholder_that_is_filled_counts_once(site: Site) -> None:
     watcher = site.start(empty_seconds=30)
     placeholder = site.write("S-1/cell.jpg", b"")
-    wait_until(lambda: len(watcher._lookout._settling) == 1, what="the placeholder to be noticed")
+    wait_until(lambda: len(watcher._discovery._stability) == 1, what="the placeholder to be noticed")
 
     placeholder.write_bytes(CELL)
 
@@ -344,9 +396,9 @@ def test_files_that_stay_empty_neither_keep_a_slide_from_completing_nor_the_scan
         site.write(f"S-1/{number}.jpg", b"")
     watcher = site.start(poll=True, poll_seconds=0.05)
     wait_until(lambda: set(site.journalled().values()) == {"empty"}, what="all to be quarantined")
-    wait_until(lambda: not watcher._lookout._settling, what="nothing to arrive any more")
+    wait_until(lambda: not watcher._discovery._stability, what="nothing to arrive any more")
     saw: list[str] = []
-    watcher._lookout._settling.saw = lambda path, *_: bool(saw.append(path))  # type: ignore[method-assign, func-returns-value]
+    watcher._discovery._stability.observe = lambda path, *_: bool(saw.append(path))  # type: ignore[method-assign, func-returns-value]
     scans = _scans_ended(site)
 
     wait_until(lambda: _scans_ended(site) != scans, what="another scan")
@@ -355,19 +407,23 @@ def test_files_that_stay_empty_neither_keep_a_slide_from_completing_nor_the_scan
 
 
 def _scans_ended(site: Site) -> object:
-    return counts.inbox_lines(site.database)[0].scanned_at
+    return inbox_lines(site.database)[0].scanned_at
 
 
-def test_a_file_deleted_before_it_settles_leaves_no_trace(site: Site) -> None:
-    watcher = site.start(settle_seconds=0.5)
+def test_a_file_deleted_before_it_is_stable_leaves_no_trace(site: Site) -> None:
     short_lived = site.write("S-1/short.jpg")
-    wait_until(lambda: list(watcher._lookout._settling.paths) == ["S-1/short.jpg"], what="the file to be noticed")
+    site.by_hand(settle_seconds=2)
+    site.go_on()
+    assert site.arriving() == ["S-1/short.jpg"]
     short_lived.unlink()
     site.write("S-1/stays.jpg")
+    site.happened("S-1/stays.jpg")
+    site.go_on()
 
-    site.wait_for({"S-1/stays.jpg": "queued"})
-    wait_until(lambda: not watcher._lookout._settling, what="nothing to wait for")
-    assert set(site.journalled()) == {"S-1/stays.jpg"}
+    site.go_on(seconds=2)
+
+    assert site.arriving() == []
+    assert site.journalled() == {"S-1/stays.jpg": "queued"}
 
 
 # What is none of ours, and what is refused
@@ -468,7 +524,7 @@ def test_any_name_is_journalled_and_comes_back_as_it_was(site: Site) -> None:
         site.write(f"CON/{name}")
 
     site.wait_for({f"CON/{name}": "queued" for name in names})
-    assert all(line.path.isprintable() for line in counts.image_lines(site.database))
+    assert all(line.path.isprintable() for line in image_lines(site.database))
 
 
 def test_a_path_too_long_for_the_journal_is_refused_and_holds_nothing_up(
@@ -525,7 +581,7 @@ def test_a_file_without_a_slide_counts_once_the_pattern_names_one(site: Site) ->
     site.start(pattern=r"(?P<slide>[^_/]+)_(?P<label>[^/]+)\.jpg")
 
     site.wait_for({"S-1_cell.jpg": "queued"})
-    (line,) = counts.image_lines(site.database)
+    (line,) = image_lines(site.database)
     assert (line.slide, line.analyzer_label) == ("S-1", "cell")
 
 
@@ -551,51 +607,60 @@ def test_a_slide_completes_after_the_quiet_period_and_a_late_image_reopens_it(si
     wait_until(lambda: status() is SlideStatus.COMPLETE, what="the slide to be complete again")
 
 
-def test_a_slide_is_not_complete_while_an_image_of_it_still_arrives(site: Site) -> None:
+def test_a_slide_is_not_complete_while_an_image_of_it_still_arrives(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "_BOOKKEEPING_SECONDS", 0)
     site.write("S-1/cell.jpg")
-    watcher = site.start(settle_seconds=0.6)
-    site.wait_for({"S-1/cell.jpg": "queued"})
+    site.by_hand(settle_seconds=1)
+    site.go_on()
+    site.go_on(seconds=1)
+    assert site.journalled() == {"S-1/cell.jpg": "queued"}
     growing = site.write("S-1/growing.jpg")
-    wait_until(lambda: len(watcher._lookout._settling), what="the growing file to be noticed")
+    site.happened("S-1/growing.jpg")
+    site.go_on()
+    assert site.arriving() == ["S-1/growing.jpg"]
     site.work()
 
     for _ in range(25):
         with growing.open("ab") as file:
             file.write(CELL)
+        site.go_on(seconds=1)
         assert counts.slide_tally(site.database, "S-1").status is SlideStatus.COUNTING
-        threading.Event().wait(0.03)
-    site.wait_for({"S-1/cell.jpg": "done", "S-1/growing.jpg": "queued"})
+    site.go_on(seconds=1)
+    assert site.journalled() == {"S-1/cell.jpg": "done", "S-1/growing.jpg": "queued"}
+    site.work()
+    site.go_on()
+    assert counts.slide_tally(site.database, "S-1").status is SlideStatus.COMPLETE
 
 
 def test_after_a_restart_no_slide_completes_before_the_inbox_has_been_looked_through(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site.write("S-1/cell.jpg")
-    site.start(quiet_seconds=0.0)
-    site.wait_for({"S-1/cell.jpg": "queued"})
+    site.by_hand()
+    site.go_on()
+    assert site.journalled() == {"S-1/cell.jpg": "queued"}
     site.stop()
     site.work()
-    may_scan = threading.Event()
-    monkeypatch.setattr(journal, "known_in_folder", _held_back(journal.known_in_folder, may_scan))
+    monkeypatch.setattr(watch, "_BOOKKEEPING_SECONDS", 0)
     monkeypatch.setattr(discovery, "_ENTRIES_PER_ROUND", 1)
     site.write("S-0/came-meanwhile.jpg")
     site.write("S-1/came-meanwhile.jpg")
 
-    watcher = site.start(quiet_seconds=0.0)
-    wait_until(lambda: watcher._lookout._scan is not None, what="the scan to begin")
-    assert counts.slide_tally(site.database, "S-1").status is SlideStatus.COUNTING
-    may_scan.set()
-    site.wait_for({"S-1/cell.jpg": "done", "S-0/came-meanwhile.jpg": "queued", "S-1/came-meanwhile.jpg": "queued"})
-
-
-def _held_back(
-    known_in_folder: Callable[[Database, int, str], dict[str, KnownFile]], gate: threading.Event
-) -> Callable[[Database, int, str], dict[str, KnownFile]]:
-    def wait_and_ask(opened: Database, inbox_id: int, folder: str) -> dict[str, KnownFile]:
-        gate.wait(20)
-        return known_in_folder(opened, inbox_id, folder)
-
-    return wait_and_ask
+    watcher = site.by_hand()
+    rounds = 0
+    while not watcher._discovery.has_scanned:
+        site.go_on()
+        rounds += 1
+        assert counts.slide_tally(site.database, "S-1").status is SlideStatus.COUNTING
+    assert rounds > 3
+    site.go_on(2)
+    expected = {"S-1/cell.jpg": "done", "S-0/came-meanwhile.jpg": "queued", "S-1/came-meanwhile.jpg": "queued"}
+    assert site.journalled() == expected
+    site.work()
+    site.go_on()
+    assert counts.slide_tally(site.database, "S-1").status is SlideStatus.COMPLETE
 
 
 # The queue
@@ -624,9 +689,9 @@ def test_the_queue_never_holds_more_than_allowed(site: Site) -> None:
 
     def work_off() -> bool:
         site.work()
-        return counts.progress(site.database).done == 30
+        return progress(site.database).done == 30
 
-    wait_until(work_off, 20, what="all to be done")
+    wait_until(work_off, what="all to be done")
     assert site.queue.most_images == 7
 
 
@@ -673,7 +738,7 @@ def test_the_checksum_of_each_new_file_is_kept_where_workers_may_see_older_copie
     site.write("S-1/empty.jpg", b"")
     site.start(hash_files=True, empty_seconds=0)
 
-    wait_until(lambda: counts.progress(site.database).queued == 20, what="all files")
+    wait_until(lambda: progress(site.database).queued == 20, what="all files")
     site.wait_until_sent(20)
     ids = [image_id for batch in site.queue.batches for image_id in batch.image_ids]
     items = results.begin(site.database, ids)
@@ -700,12 +765,12 @@ def test_a_second_watcher_of_an_inbox_is_refused_and_changes_nothing(site: Site,
     with pytest.raises(InboxBusy):
         Watcher(tmp_path / "elsewhere", site.database, MemoryQueue(), QUICK.model_copy(update={"inbox_name": "ward"}))
 
-    assert [line.root for line in counts.inbox_lines(site.database)] == [str(site.inbox)]
+    assert [line.root for line in inbox_lines(site.database)] == [str(site.inbox)]
     site.stop()
     other = Watcher(
         tmp_path / "elsewhere", site.database, MemoryQueue(), QUICK.model_copy(update={"inbox_name": "ward"})
     )
-    assert [line.root for line in counts.inbox_lines(site.database)] == [str(tmp_path / "elsewhere")]
+    assert [line.root for line in inbox_lines(site.database)] == [str(tmp_path / "elsewhere")]
     other.close()
 
 
@@ -751,6 +816,13 @@ def test_another_folder_in_the_inboxs_place_is_watched(site: Site, tmp_path: Pat
     site.wait_for({"S-1/cell.jpg": "queued", "S-2/found.jpg": "queued", "S-2/heard.jpg": "queued"})
 
 
+@pytest.fixture
+def _gives_up_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a locked database be an error soon."""
+    monkeypatch.setattr(database, "SQLITE_BUSY_SECONDS", 0.5)
+
+
+@pytest.mark.usefixtures("_gives_up_soon")
 def test_while_the_database_is_locked_nothing_is_lost(site: Site) -> None:
     watcher = site.start()
     site.write("S-1/before.jpg")
@@ -759,13 +831,13 @@ def test_while_the_database_is_locked_nothing_is_lost(site: Site) -> None:
     other.execute("BEGIN IMMEDIATE")
     for number in range(20):
         site.write(f"S-1/{number}.jpg")
-    wait_until(lambda: len(watcher._lookout._settled) == 20, what="files that the journal has not taken")
+    wait_until(lambda: len(watcher._discovery.ready) == 20, what="files that the journal has not taken")
     assert set(site.journalled()) == {"S-1/before.jpg"}
 
     other.execute("ROLLBACK")
     other.close()
 
-    wait_until(lambda: counts.progress(site.database).queued == 21, what="all files")
+    wait_until(lambda: progress(site.database).queued == 21, what="all files")
     assert site.superseded() == 0
 
 
@@ -775,10 +847,13 @@ def test_a_database_that_fails_in_the_middle_of_scan_and_journal_loses_no_file(
     for slide in range(8):
         for number in range(3):
             site.write(f"S-{slide}/{number}.jpg")
-    asked = {"known_in_folder": 0, "record": 0, "take_batches": 0, "note_watch": 0}
+    modules = {
+        "known_in_folder": journal, "record": journal, "take_batches": queueing, "note_watch": inbox_registry,
+    }  # fmt: skip
+    asked = dict.fromkeys(modules, 0)
 
     def unreliable(name: str) -> None:
-        real = getattr(journal, name)
+        real = getattr(modules[name], name)
 
         def every_third_time_it_fails(*args: object, **kwargs: object) -> object:
             asked[name] += 1
@@ -786,14 +861,14 @@ def test_a_database_that_fails_in_the_middle_of_scan_and_journal_loses_no_file(
                 raise DatabaseUnavailable("tests say no")
             return real(*args, **kwargs)
 
-        monkeypatch.setattr(journal, name, every_third_time_it_fails)
+        monkeypatch.setattr(modules[name], name, every_third_time_it_fails)
 
     for name in asked:
         unreliable(name)
     monkeypatch.setattr(discovery, "_ENTRIES_PER_ROUND", 5)
     site.start()
 
-    wait_until(lambda: counts.progress(site.database).queued == 24, 30, what="all files")
+    wait_until(lambda: progress(site.database).queued == 24, what="all files")
     assert site.superseded() == 0
 
 
@@ -824,7 +899,7 @@ def _leases(opened: Database) -> int:
 def test_when_the_thread_that_reads_events_dies_another_takes_over(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     watcher = site.start()
     wait_until(lambda: _scans_ended(site), what="the first scan")
-    reader = watcher._lookout._events._observer._inotify_fd  # type: ignore[union-attr]
+    reader = watcher._discovery._events._observer._inotify_fd  # type: ignore[union-attr]
     monkeypatch.setattr(reader, "handle_event", lambda _: reader.stop())
     site.write("S-1/unheard.jpg")
     site.wait_for({"S-1/unheard.jpg": "queued"})
@@ -840,25 +915,22 @@ def test_without_file_events_it_polls(site: Site, monkeypatch: pytest.MonkeyPatc
         raise OSError(28, "inotify watch limit reached")
 
     monkeypatch.setattr("watchdog.observers.inotify.InotifyWatchGroup._add_callback", none_left)
-    threads = threading.active_count()
+    threads = set(threading.enumerate())
     site.start()
     wait_until(lambda: _scans_ended(site), what="the first scan")
     site.write("S-1/cell.jpg")
 
     site.wait_for({"S-1/cell.jpg": "queued"})
-    assert threading.active_count() == threads + 1, "the threads of the failed attempt are gone"
+    assert set(threading.enumerate()) - threads == {site._thread}, "the threads of the failed attempt are gone"
 
 
 # Hints
 
 
 @pytest.fixture
-def by_hand(site: Site) -> Iterator[Watcher]:
+def by_hand(site: Site) -> Watcher:
     """A watcher without events of its own, whose rounds the test makes."""
-    settings = QUICK.model_copy(update={"poll": True, "poll_seconds": 1000, "settle_seconds": 0})
-    watcher = Watcher(site.inbox, site.database, site.queue, settings)
-    yield watcher
-    watcher.close()
+    return site.by_hand()
 
 
 @pytest.fixture
@@ -874,19 +946,19 @@ def scanning(site: Site, by_hand: Watcher, monkeypatch: pytest.MonkeyPatch) -> W
 
 def test_a_hint_of_everywhere_during_a_scan_makes_another_scan(site: Site, scanning: Watcher) -> None:
     site.write("S-0/behind-the-scan.jpg")
-    scanning._lookout._events.note_everywhere()
+    scanning._discovery._events.note_everywhere()
 
     for _ in range(30):
         scanning._round()
 
     assert len(site.journalled()) == 7
-    assert scanning._lookout._scan is None
+    assert not scanning._discovery._schedule.is_running
 
 
 def test_a_folder_hinted_at_during_a_scan_is_looked_at_after_it(site: Site, scanning: Watcher) -> None:
     site.write("S-0/deep/cell.jpg")
     for folder in ("S-0/deep", "S-0/deep", ".stversions", "gone"):
-        scanning._lookout._events.note(str(site.inbox / folder), is_folder=True)
+        scanning._discovery._events.note(str(site.inbox / folder), is_folder=True)
 
     for _ in range(30):
         scanning._round()
@@ -904,9 +976,9 @@ def test_hints_behind_folder_links_are_not_followed(site: Site, by_hand: Watcher
     (site.inbox / "S-1" / "round").symlink_to(site.inbox, target_is_directory=True)
     by_hand._round()
     for folder in ("S-1/out", "S-1/out/deep", "S-1/round", "S-1/round/S-1"):
-        by_hand._lookout._events.note(str(site.inbox / folder), is_folder=True)
+        by_hand._discovery._events.note(str(site.inbox / folder), is_folder=True)
     for path in ("S-1/out/deep/secret.jpg", "S-1/round/S-1/cell.jpg"):
-        by_hand._lookout._events.note(str(site.inbox / path), is_folder=False)
+        by_hand._discovery._events.note(str(site.inbox / path), is_folder=False)
 
     for _ in range(5):
         by_hand._round()
@@ -920,8 +992,8 @@ def test_too_many_hints_become_one_for_everywhere(
     monkeypatch.setattr("smearcount.watcher.events._MOST_HINTS", 5)
     by_hand._round()
     for number in range(9):
-        by_hand._lookout._events.note(str(site.write(f"S/{number}.jpg")), is_folder=False)
-    assert not by_hand._lookout._events._hints.files
+        by_hand._discovery._events.note(str(site.write(f"S/{number}.jpg")), is_folder=False)
+    assert not by_hand._discovery._events._hints.files
 
     by_hand._round()
     by_hand._round()
@@ -929,23 +1001,24 @@ def test_too_many_hints_become_one_for_everywhere(
     assert len(site.journalled()) == 9
 
 
-def test_no_more_files_settle_at_a_time_than_allowed(
-    site: Site, by_hand: Watcher, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(discovery, "_MOST_SETTLING", 10)
-    by_hand._lookout._settling._settle = 0.05
+def test_no_more_files_wait_for_stability_at_a_time_than_allowed(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(discovery, "_MOST_WAITING", 10)
     for number in range(35):
         site.write(f"S/{number}.jpg")
-    most = 0
+    site.by_hand(settle_seconds=1)
+    waiting = []
 
-    def go_on() -> bool:
-        nonlocal most
-        by_hand._round()
-        most = max(most, len(by_hand._lookout._settling))
-        return len(site.journalled()) == 35
+    def go_on(*, seconds: float) -> None:
+        site.go_on(seconds=seconds)
+        waiting.append(len(site.arriving()))
 
-    wait_until(go_on, what="all files")
-    assert most == 10
+    for _ in range(3):
+        go_on(seconds=0)
+    assert waiting == [9, 10, 10], "the first of ten entries is the folder"
+    for _ in range(12):
+        go_on(seconds=0.5)
+    assert max(waiting) == 10
+    assert len(site.journalled()) == 35
 
 
 def test_when_the_system_drops_events_everything_is_looked_at(site: Site) -> None:
@@ -956,16 +1029,18 @@ def test_when_the_system_drops_events_everything_is_looked_at(site: Site) -> Non
     logging.getLogger("watchdog.observers.inotify_c").warning("Inotify queue overflowed; filesystem events were lost")
 
     wait_until(lambda: _scans_ended(site) != before, what="another scan")
-    assert watcher._lookout._events.is_listening()
+    assert watcher._discovery._events.is_listening()
 
 
-def test_a_file_is_noticed_within_moments_of_its_event(site: Site) -> None:
-    watcher = site.start(settle_seconds=5)
+def test_a_file_is_noticed_by_its_event_before_the_next_scan(site: Site) -> None:
+    watcher = site.start(settle_seconds=1000)
     wait_until(lambda: _scans_ended(site), what="the first scan")
+    before = _scans_ended(site)
 
     site.write("S-1/cell.jpg")
 
-    wait_until(lambda: len(watcher._lookout._settling) == 1, 2, what="the file to be noticed")
+    wait_until(lambda: len(watcher._discovery._stability) == 1, what="the file to be noticed")
+    assert _scans_ended(site) == before
 
 
 # Names

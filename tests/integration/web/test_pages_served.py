@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import event
@@ -13,11 +14,11 @@ from smearcount.db.engine.database import Database
 from smearcount.differential.classes import ReviewClass
 from smearcount.web.auth.users import Role, Users
 from smearcount.web.pages import assets
-from smearcount.web.pages.installation import MODULES
 from smearcount.web.pages.parts import gallery
+from smearcount.web.pages.routes import MODULES
 from smearcount.web.settings import WebSettings
 
-from support.serving import ANNA, Lab, make_lab
+from support.serving import ANNA, BERTA, Lab, make_lab
 
 PAGES = ("/", "/slides/1", "/slides/1/report", "/cells/1", "/trends", "/system", "/system/checks", "/help")
 BROWSER = {"Accept": "text/html"}
@@ -209,6 +210,49 @@ def test_news_hold_what_a_page_did_not_know(lab: Lab, client: TestClient) -> Non
     assert 'id="differential"' in after["html"]
     lab.write("S1", {"late.jpg": b"something"})
     assert client.get("/slides/1/news").json()["images"] != before["images"]
+
+
+def test_the_answer_to_a_change_brings_its_page_up_to_date(lab: Lab, client: TestClient) -> None:
+    ids = lab.add_slide("S1")
+
+    def send(action: str, body: object, seen: int) -> dict[str, Any]:
+        answer = client.post(f"/slides/1/{action}?seen={seen}", json=body, headers=ANNA)
+        assert answer.status_code == 201, answer.text
+        update: dict[str, Any] = answer.json()
+        # It is what a page would read now, but for the name of the own action.
+        assert update | {"action": None} == client.get(f"/slides/1/news?seen={seen}").json()
+        return update
+
+    first = send("reviews", {"changes": [{"cell": ids[0], "class": "ig"}, {"cell": ids[1], "class": "ig"}]}, seen=0)
+    assert [review["cell"] for review in first["reviews"]] == ids[:2]
+    assert {review["action"] for review in first["reviews"]} == {first["action"]}
+    assert 'data-last-review="2" data-last-event="0"' in first["html"]
+
+    theirs = {"changes": [{"cell": ids[2], "class": "monocyte"}]}
+    client.post("/api/v1/reviews", json=theirs, headers=BERTA).raise_for_status()
+    undone = send("undo", None, seen=2)
+    # What somebody else did meanwhile is in it too, and told from the own reviews.
+    assert [review["reviewer"] for review in undone["reviews"]] == ["Berta", "Anna Lab", "Anna Lab"]
+    assert [review["action"] == undone["action"] for review in undone["reviews"]] == [False, True, True]
+    assert undone["last_review"] == 5
+
+    assert 'data-last-event="1"' in send("comments", {"text": "well stained"}, seen=5)["html"]
+    signed = send("sign-off", {"seen_review": 5}, seen=5)
+    assert 'data-status="signed" data-last-review="5" data-last-event="2"' in signed["html"]
+    assert (signed["reviews"], signed["action"]) == ([], None)
+    assert 'data-status="complete"' in send("reopen", {"reason": "one more look"}, seen=5)["html"]
+
+
+def test_what_a_page_sends_is_refused_as_by_the_api(lab: Lab, client: TestClient) -> None:
+    ids = lab.add_slide("S1")
+    client.headers["Accept"] = "application/json"  # as the page's script sends it
+    change = {"changes": [{"cell": ids[0], "class": "ig"}]}
+    assert client.post("/slides/1/reviews", json=change, headers=ANNA).status_code == 201
+    late = client.post("/slides/1/reviews", json=change, headers=BERTA)
+    assert (late.status_code, late.headers["content-type"]) == (409, "application/problem+json")
+    assert [review["reviewer"] for review in late.json()["conflicts"][0]["reviews"]] == ["Anna Lab"]
+    assert client.post("/slides/77/comments", json={"text": "x"}, headers=ANNA).status_code == 404
+    assert client.post("/slides/1/undo").json()["type"] == "/problems/bad-name"
 
 
 def test_a_browser_is_shown_a_page_of_what_went_wrong_and_a_program_json(lab: Lab, client: TestClient) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import hl7
 import pytest
 from fhir.resources.R4B.bundle import Bundle
+from fhir.resources.R4B.diagnosticreport import DiagnosticReport
 from starlette.testclient import TestClient
 
 from smearcount.db.engine.database import Database
@@ -33,12 +34,8 @@ def client(lab: Lab) -> Iterator[TestClient]:
 
 
 def statuses(bundle: dict[str, object]) -> str:
-    report = next(
-        entry.resource
-        for entry in Bundle.model_validate(bundle).entry
-        if entry.resource.get_resource_type() == "DiagnosticReport"
-    )
-    return str(report.status)
+    entries = Bundle.model_validate(bundle).entry or []
+    return next(str(one.resource.status) for one in entries if isinstance(one.resource, DiagnosticReport))
 
 
 def test_a_fhir_report_is_partial_until_signed_and_amended_after_reopening(client: TestClient) -> None:

@@ -100,6 +100,30 @@ def test_a_change_without_the_sessions_token_is_refused(client: TestClient) -> N
     assert client.post("/api/v1/reviews", json=CHANGE, headers=csrf).status_code == 201
 
 
+@pytest.mark.parametrize(
+    ("action", "body"),
+    [
+        ("reviews", CHANGE),
+        ("undo", {}),
+        ("comments", {"text": "x"}),
+        ("sign-off", {}),
+        ("reopen", {"reason": "x"}),
+    ],
+)
+def test_what_a_page_sends_is_protected_as_the_api_is(client: TestClient, action: str, body: dict[str, object]) -> None:
+    path = f"/slides/1/{action}"
+    assert client.post(path, json=body).json()["type"] == "/problems/login-needed"
+    assert client.post(path, json=body, headers=log_in(client, "Vera")).json()["type"] == "/problems/not-allowed"
+    csrf = log_in(client)
+    assert client.post(path, json=body).json()["type"] == "/problems/csrf"
+    foreign = {**csrf, "Sec-Fetch-Site": "cross-site"}
+    assert client.post(path, json=body, headers=foreign).json()["type"] == "/problems/foreign-origin"
+    assert client.post(path, json={"changes": 1}, headers=csrf).status_code in ({409} if action == "undo" else {422})
+    # Nothing is signed or undone yet, so these two are refused for what they ask, not for who asks.
+    expected = 409 if action in {"undo", "reopen"} else 201
+    assert client.post(path, json=body, headers=csrf).status_code == expected
+
+
 def test_a_viewer_sees_everything_and_changes_nothing(client: TestClient) -> None:
     csrf = log_in(client, "Vera")
     assert client.get("/api/v1/slides/1/cells").status_code == 200
@@ -195,7 +219,8 @@ def test_an_open_server_answers_to_no_proxy(open_client: TestClient, header: str
 def test_other_sites_pages_get_nothing_done(
     open_client: TestClient, method: str, headers: dict[str, str], is_refused: bool
 ) -> None:
-    path, body = ("/api/v1/retry", {}) if method == "POST" else ("/api/v1/slides", None)
+    body: dict[str, object] | None = {} if method == "POST" else None
+    path = "/api/v1/retry" if method == "POST" else "/api/v1/slides"
     answer = open_client.request(method, path, json=body, headers={**ANNA, **headers})
     assert (answer.status_code == 403) is is_refused
     assert (answer.json().get("type") == "/problems/foreign-origin") is is_refused

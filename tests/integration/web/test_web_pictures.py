@@ -42,11 +42,11 @@ def test_it_is_looked_for_where_the_web_servers_machine_sees_the_inbox(lab: Lab)
     content = (lab.folder / "S1" / "cell-0000.jpg").read_bytes()
     mounted = lab.folder.rename(lab.folder.with_name("mounted"))
     application = lab.application()
-    facilities = application.state.facilities
+    services = application.state.services
     with TestClient(application, base_url=HERE) as client:
         assert client.get(f"/api/v1/cells/{cell}/image").status_code == 410
 
-        application.state.facilities = replace(facilities, mounts=Mounts(elsewhere=str(mounted)))
+        application.state.services = replace(services, mounts=Mounts(elsewhere=str(mounted)))
 
         assert client.get(f"/api/v1/cells/{cell}/image").content == content
         assert client.get(f"/api/v1/cells/{cell}/thumbnail").status_code == 200

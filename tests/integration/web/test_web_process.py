@@ -15,7 +15,7 @@ from smearcount.db.engine.database import Database
 
 from support.running import Smearcount
 from support.serving import ANNA, Lab, make_lab
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 
 PASSWORD = "correct horse battery"  # noqa: S105 (of a test)
 
@@ -41,12 +41,12 @@ class Web:
         assert self.process.stdout is not None
         line = next(line for line in self.process.stdout if line.startswith(("serving", "error")))
         self.address = line.split()[1]
-        self.client = httpx2.Client(base_url=self.address, timeout=20)
+        self.client = httpx2.Client(base_url=self.address, timeout=PATIENCE)
 
     def end(self, number: signal.Signals = signal.SIGINT) -> str:
         """End it and return what it said."""
         self.process.send_signal(number)
-        said, _ = self.process.communicate(timeout=30)
+        said, _ = self.process.communicate(timeout=PATIENCE)
         self.client.close()
         assert self.process.returncode == 130, said
         assert "Traceback" not in said
@@ -149,7 +149,7 @@ def user(smearcount: Smearcount, *arguments: str, password: str = "") -> subproc
         input=password,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
 
@@ -205,7 +205,7 @@ def test_at_a_terminal_the_password_is_asked_for_without_echo(smearcount: Smearc
             os.write(ours, PASSWORD.encode() + b"\n")
         while b"may log in" not in shown:
             shown += os.read(ours, 1000)
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=PATIENCE) == 0
         assert PASSWORD.encode() not in shown
     finally:
         os.close(ours)

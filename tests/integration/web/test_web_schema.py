@@ -10,6 +10,7 @@ import pytest
 from smearcount.db.engine.database import Database
 
 from support.serving import Lab, make_lab, served
+from support.waiting import PATIENCE
 
 #: Cases per operation beside those that follow from the description itself: with these, half a minute on two cores.
 _CASES = 3
@@ -23,7 +24,6 @@ def lab(sqlite_database: Database, tmp_path: Path) -> Lab:
     return lab
 
 
-@pytest.mark.timeout(300)
 def test_schemathesis_finds_nothing(lab: Lab, tmp_path: Path) -> None:
     with served(lab) as address:
         done = subprocess.run(
@@ -34,7 +34,7 @@ def test_schemathesis_finds_nothing(lab: Lab, tmp_path: Path) -> None:
                 "--exclude-path", "/api/v1/changes",
                 "--max-examples", str(_CASES), "--generation-deterministic", "--continue-on-failure", "--workers", "2",
             ],
-            cwd=tmp_path, capture_output=True, text=True, timeout=280, check=False,
+            cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE, check=False,
         )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     tested = re.search(r"Selected: +(\d+)/(\d+)\s+Tested: +(\d+)", done.stdout)

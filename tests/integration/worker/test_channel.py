@@ -5,9 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import kombu
 import pytest
+from kombu.entity import Queue
 from kombu.exceptions import OperationalError
+from kombu.message import Message
+from kombu.messaging import Consumer
 
 from smearcount.cli.local.broker import EmbeddedBroker
 from smearcount.db.records import Batch
@@ -70,11 +72,11 @@ def test_batches_go_on_being_sent_after_the_broker_was_gone(own_broker: Embedded
 
     trace = queue.send(Batch(1, (2,)))
 
-    received: list[kombu.Message] = []
+    received: list[Message] = []
     application = make_application(WorkerSettings(), own_broker.url)
     with (
         application.connection_for_read() as connection,
-        kombu.Consumer(connection, [kombu.Queue(QUEUE)], on_message=received.append),
+        Consumer(connection, [Queue(QUEUE)], on_message=received.append),
     ):
         while trace not in [message.headers["id"] for message in received]:
             connection.drain_events(timeout=10)
@@ -94,9 +96,10 @@ def test_a_place_is_free_again_when_the_broker_was_gone_at_the_acknowledgement(
     application = make_application(WorkerSettings(), own_broker.url)
     received: list[Any] = []
     with application.connection_for_read() as connection:
-        consumer = kombu.Consumer(connection, [kombu.Queue(QUEUE)], on_message=received.append, prefetch_count=1)
+        consumer = Consumer(connection, [Queue(QUEUE)], on_message=received.append, prefetch_count=1)
         with consumer:
             connection.drain_events(timeout=10)
+            assert consumer.channel is not None
             places = consumer.channel.qos
             assert len(received) == 1
             assert not places.can_consume()

@@ -4,10 +4,10 @@ import hashlib
 import io
 import os
 import shutil
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,21 +17,27 @@ from sqlalchemy import select
 
 from smearcount.db.engine.database import Database
 from smearcount.db.errors import DatabaseUnavailable
-from smearcount.db.ingest import journal, results
+from smearcount.db.ingest import queueing, results
 from smearcount.db.queries.usage import time_spent
-from smearcount.db.records import Batch, Classified, Outcome, Refused, TimeSpent, Unseen, WorkItem
+from smearcount.db.records import Batch, Classified, NotVisible, Outcome, Refused, TimeSpent, WorkItem
 from smearcount.db.schema import Classification, Image
+from smearcount.differential.model import ModelUsed
 from smearcount.inbox.mounts import Mounts
 from smearcount.models.card import load_card
-from smearcount.models.inference.classifier import Classification as Call
-from smearcount.models.inference.classifier import Classifier, ModelIdentity, load_classifier
+from smearcount.models.inference.classification import Classification as Call
+from smearcount.models.inference.classifier import Classifier, load_classifier
 from smearcount.models.inference.colour import mean_colours
 from smearcount.models.preprocessing import decode_cell
 from smearcount.models.settings import SHIPPED_MODEL, ModelSettings
-from smearcount.worker.batches import MOST_ATTEMPTS, work_through
+from smearcount.worker import pipeline
+from smearcount.worker.batches import MOST_ATTEMPTS, process_batch
 from smearcount.worker.pipeline import classify
+from smearcount.worker.reading import read_image
 
 from support.working import Desk, cell_image, work_item
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +63,7 @@ class Unreliable:
         self._deadly = deadly
 
     @property
-    def identity(self) -> ModelIdentity:
+    def identity(self) -> ModelUsed:
         """That of the real one."""
         return self._real.identity
 
@@ -118,7 +124,7 @@ def test_each_image_of_a_mixed_batch_gets_its_own_outcome(tmp_path: Path, classi
         image_id: outcome.refusal.code
         if isinstance(outcome, Refused)
         else outcome.code
-        if isinstance(outcome, Unseen)
+        if isinstance(outcome, NotVisible)
         else "classified"
         for image_id, outcome in outcomes.items()
     }
@@ -133,7 +139,7 @@ def test_each_image_of_a_mixed_batch_gets_its_own_outcome(tmp_path: Path, classi
 def test_real_cells_come_out_the_same_alone_and_among_bad_ones(
     tmp_path: Path, pbc: Path, classifier: Classifier
 ) -> None:
-    items = []
+    items: list[WorkItem] = []
     for folder in sorted((pbc / "val").iterdir()):
         cell = min(folder.glob("*.jpg"))
         shutil.copy(cell, tmp_path / f"{folder.name}.jpg")
@@ -165,30 +171,30 @@ def test_no_images_give_no_outcomes(classifier: Classifier) -> None:
 
 
 def _take(desk: Desk) -> list[Batch]:
-    return journal.take_batches(desk.database, desk.inbox_id, at_most=1000, batch_size=64)
+    return queueing.take_batches(desk.database, desk.inbox_id, at_most=1000, batch_size=64)
 
 
 def test_a_batch_is_classified_and_stored(desk: Desk, classifier: Classifier) -> None:
     desk.put("S1", 64)
     (batch,) = _take(desk)
 
-    work_through(desk.database, classifier, "bench-1", batch.image_ids)
+    process_batch(desk.database, classifier, "bench-1", batch.image_ids)
 
     assert desk.states() == {"done": 64}
     with desk.database.reading() as connection:
         rows = connection.execute(select(Classification)).mappings().all()
     assert {row["worker"] for row in rows} == {"bench-1"}
     card = load_card(SHIPPED_MODEL)
-    assert card.likeness is not None
+    assert card.ood is not None
     for row in rows:
         assert row["confidence"] == max(row["probabilities"])
-        assert row["identified"] == (row["confidence"] >= card.threshold and row["unlikeness"] <= card.likeness.limit)
+        assert row["identified"] == (row["confidence"] >= card.threshold and row["unlikeness"] <= card.ood.limit)
 
 
 def test_the_colour_of_each_image_is_stored(desk: Desk, classifier: Classifier) -> None:
     desk.put("S1", 2)
     (batch,) = _take(desk)
-    work_through(desk.database, classifier, "bench", batch.image_ids)
+    process_batch(desk.database, classifier, "bench", batch.image_ids)
 
     with desk.database.reading() as connection:
         rows = connection.execute(
@@ -203,27 +209,50 @@ def test_the_colour_of_each_image_is_stored(desk: Desk, classifier: Classifier) 
     assert {name: [red, green, blue] for name, red, green, blue in rows} == expected
 
 
-def test_what_a_batch_takes_is_added_up(desk: Desk, classifier: Classifier) -> None:
+class Stopwatch:
+    """A clock that goes on only when a step of the pipeline runs, by the seconds that the step is said to take."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        """Say what time it is, in seconds."""
+        return self.now
+
+    def slowed(self, step: Callable[P, R], seconds: float) -> Callable[P, R]:
+        """Have a step take so many seconds."""
+
+        def slow(*args: P.args, **kwargs: P.kwargs) -> R:
+            self.now += seconds
+            return step(*args, **kwargs)
+
+        return slow
+
+
+def test_what_a_batch_takes_is_added_up(desk: Desk, classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    stopwatch = Stopwatch()
+    monkeypatch.setattr(pipeline, "perf_counter", stopwatch)
+    monkeypatch.setattr(pipeline, "read_image", stopwatch.slowed(read_image, 0.25))
+    monkeypatch.setattr(pipeline, "decode_cell", stopwatch.slowed(decode_cell, 1))
+    monkeypatch.setattr(pipeline, "mean_colours", stopwatch.slowed(mean_colours, 100))
     desk.put("S1", 100)
+    (desk.root / "S1" / "0007.jpg").write_bytes(b"no image")
+    desk.journal("S1")
     assert time_spent(desk.database) == TimeSpent(0, 0.0, 0.0, 0.0)
-    started = time.perf_counter()
 
     for batch in _take(desk):
-        work_through(desk.database, classifier, "bench", batch.image_ids)
+        process_batch(desk.database, classifier, "bench", batch.image_ids)
 
-    spent = time_spent(desk.database)
-    assert spent.images == 100
-    assert 0 < spent.reading < spent.decoding < spent.network
-    assert spent.reading + spent.decoding + spent.network < time.perf_counter() - started
+    assert time_spent(desk.database) == TimeSpent(100, reading=25.0, decoding=100.0, network=200.0)
 
 
 def test_working_through_a_batch_again_changes_nothing(desk: Desk, classifier: Classifier) -> None:
     desk.put("S1", 10)
     (batch,) = _take(desk)
-    work_through(desk.database, classifier, "bench-1", batch.image_ids)
+    process_batch(desk.database, classifier, "bench-1", batch.image_ids)
     before = desk.outcomes()
 
-    work_through(desk.database, classifier, "bench-2", batch.image_ids)
+    process_batch(desk.database, classifier, "bench-2", batch.image_ids)
 
     assert desk.outcomes() == before
 
@@ -232,7 +261,7 @@ def test_ids_of_images_that_are_not_there_are_passed_over(desk: Desk, classifier
     desk.put("S1", 1)
     (batch,) = _take(desk)
 
-    work_through(desk.database, classifier, "bench-1", [*batch.image_ids, 999_999])
+    process_batch(desk.database, classifier, "bench-1", [*batch.image_ids, 999_999])
 
     assert desk.states() == {"done": 1}
 
@@ -244,7 +273,7 @@ def test_an_image_with_which_a_worker_began_before_is_tried_alone(desk: Desk, cl
     deadly = Unreliable(classifier, _pixels(3))
 
     with pytest.raises(RuntimeError):
-        work_through(desk.database, deadly, "bench-1", batch.image_ids)
+        process_batch(desk.database, deadly, "bench-1", batch.image_ids)
 
     outcomes = desk.outcomes()
     assert [outcomes[f"S1/{number:04}.jpg"].state for number in range(4)] == ["done", "done", "done", "queued"]
@@ -260,8 +289,8 @@ def test_an_image_is_given_up_after_three_attempts_and_the_others_are_counted(
 
     for _ in range(MOST_ATTEMPTS):
         with pytest.raises(RuntimeError):
-            work_through(desk.database, deadly, "bench-1", batch.image_ids)
-    work_through(desk.database, deadly, "bench-1", batch.image_ids)
+            process_batch(desk.database, deadly, "bench-1", batch.image_ids)
+    process_batch(desk.database, deadly, "bench-1", batch.image_ids)
 
     assert desk.states() == {"done": 7, "quarantined": 1}
     given_up = desk.outcomes()["S1/0005.jpg"]
@@ -280,10 +309,10 @@ def test_a_database_that_fails_while_storing_costs_no_attempt(
     with monkeypatch.context() as patched:
         patched.setattr(results, "store", fail)
         with pytest.raises(DatabaseUnavailable):
-            work_through(desk.database, classifier, "bench-1", batch.image_ids)
+            process_batch(desk.database, classifier, "bench-1", batch.image_ids)
     assert {outcome.attempts for outcome in desk.outcomes().values()} == {0}
 
-    work_through(desk.database, classifier, "bench-1", batch.image_ids)
+    process_batch(desk.database, classifier, "bench-1", batch.image_ids)
     assert desk.states() == {"done": 3}
 
 
@@ -293,21 +322,21 @@ def test_an_inbox_that_is_not_shown_here_costs_no_attempt_and_no_time(desk: Desk
     away = desk.root.with_name("away")
     desk.root.rename(away)
 
-    worked = work_through(desk.database, classifier, "bench-1", batch.image_ids)
+    summary = process_batch(desk.database, classifier, "bench-1", batch.image_ids)
 
     assert desk.states() == {"pending": 3}
     assert {(one.reason_code, one.attempts) for one in desk.outcomes().values()} == {("not-here", 0)}
-    assert [item.image_id for item, _ in worked.unseen] == list(batch.image_ids)
-    assert worked.seen == 0
+    assert [item.image_id for item, _ in summary.not_visible] == list(batch.image_ids)
+    assert summary.visible == 0
     assert time_spent(desk.database).images == 0, "images that were not seen were not worked on"
     (again,) = _take(desk)
     assert again.image_ids == batch.image_ids, "another machine may see them"
 
-    worked = work_through(
+    summary = process_batch(
         desk.database, classifier, "bench-2", again.image_ids, mounts=Mounts({str(desk.root): str(away)})
     )
     assert desk.states() == {"done": 3}
-    assert (worked.seen, worked.unseen) == (3, ())
+    assert (summary.visible, summary.not_visible) == (3, ())
 
 
 def test_what_is_seen_of_a_batch_is_counted_and_the_rest_left_to_others(desk: Desk, classifier: Classifier) -> None:
@@ -320,7 +349,7 @@ def test_what_is_seen_of_a_batch_is_counted_and_the_rest_left_to_others(desk: De
     older.write_bytes(content[::-1])
     os.utime(older, ns=(status.st_atime_ns, status.st_mtime_ns))
 
-    worked = work_through(desk.database, classifier, "bench-1", batch.image_ids)
+    summary = process_batch(desk.database, classifier, "bench-1", batch.image_ids)
 
     outcomes = desk.outcomes()
     assert {path: (one.state, one.reason_code) for path, one in outcomes.items()} == {
@@ -329,7 +358,7 @@ def test_what_is_seen_of_a_batch_is_counted_and_the_rest_left_to_others(desk: De
         "S1/0002.jpg": ("pending", "other-copy"),
         "S1/0003.jpg": ("done", None),
     }
-    assert worked.seen == time_spent(desk.database).images == 2
+    assert summary.visible == time_spent(desk.database).images == 2
 
 
 def _pixels(number: int) -> npt.NDArray[np.uint8]:

@@ -90,7 +90,7 @@ def test_a_message_holds_image_ids_and_no_names(broker_url: str, open_queue: Ope
     open_queue(broker_url).send(Batch(7, (11, 12)))
 
     with _client(broker_url) as client:
-        (raw,) = client.lrange(f"{KEY_PREFIX}{QUEUE}", 0, -1)  # type: ignore[misc]
+        (raw,) = client.lrange(f"{KEY_PREFIX}{QUEUE}", 0, -1)
     message = json.loads(raw)
     assert message["headers"]["task"] == CLASSIFY
     assert json.loads(base64.b64decode(message["body"]))[0] == [[11, 12]]
@@ -110,7 +110,7 @@ def test_every_key_is_set_apart_from_other_programs(broker_url: str, open_queue:
         message.ack()
 
     assert keys
-    assert [key for key in keys if not key.startswith(KEY_PREFIX)] == []  # type: ignore[union-attr]
+    assert [key for key in keys if not key.startswith(KEY_PREFIX)] == []
 
 
 def test_the_queue_goes_on_after_the_broker_was_killed_and_restarted(

@@ -6,14 +6,14 @@ from pathlib import Path
 
 from smearcount.cli.local.broker import EmbeddedBroker
 from smearcount.db.engine.database import Database
-from smearcount.db.ingest import journal
+from smearcount.db.ingest import queueing
 from smearcount.db.migration import migrate
 from smearcount.db.records import Batch
 
 from support.servers import PostgresqlServer
 from support.waiting import wait_until
 from support.worker_process import SLOW
-from support.working import Desk, WorkerProcess, kill_broker
+from support.working import Desk, WorkerProcess, WorkerTimes, kill_broker
 
 #: What an operator should never read in the log of a worker that works.
 FRIGHTENING = ("Traceback", "Warning", "WARNING", "ERROR", "CRITICAL", "superuser", "Deprecat")
@@ -25,7 +25,7 @@ def _assert_calm(worker: WorkerProcess) -> None:
 
 
 def _started(worker: WorkerProcess) -> None:
-    wait_until(worker.is_ready, 20, what="the worker to be ready")
+    wait_until(worker.is_ready, what="the worker to be ready")
 
 
 def test_a_worker_counts_what_is_queued_and_ends_calmly(any_desk: Desk, tmp_path: Path) -> None:
@@ -63,11 +63,11 @@ def test_sigterm_finishes_the_batch_under_way_and_leaves_the_rest_queued(desk: D
     desk.send()
 
     with WorkerProcess(desk, tmp_path / "worker.log", workers=1) as worker:
-        wait_until(desk.finished_images, 20, what="the first batch")
+        wait_until(desk.finished_images, what="the first batch")
         held = desk.queue.depth().held
         # Between two batches it holds none for a moment.
         wait_until(lambda: desk.queue.depth().held == 1, what="the next batch to be under way")
-        code = worker.stop(10)
+        code = worker.stop()
 
     assert code == 0
     assert held <= 1, "a worker of one process holds more than the message it works on"
@@ -87,7 +87,7 @@ def test_ctrl_c_in_a_terminal_finishes_the_batch_under_way(desk: Desk, tmp_path:
     desk.send()
 
     with WorkerProcess(desk, tmp_path / "worker.log") as worker:
-        wait_until(desk.finished_images, 20, what="the first batch")
+        wait_until(desk.finished_images, what="the first batch")
         os.killpg(worker.process.pid, signal.SIGINT)  # a terminal tells parent and children alike
         code = worker.wait()
 
@@ -105,7 +105,7 @@ def test_a_worker_waits_for_a_broker_that_is_not_there_yet(
     with Desk(sqlite_database, tmp_path / "inbox", own_broker.url) as desk:
         desk.put("S1", 10)
         with WorkerProcess(desk, tmp_path / "worker.log") as worker:
-            wait_until(lambda: "Cannot connect" in worker.said(), 20, what="the worker to miss the broker")
+            wait_until(lambda: "Cannot connect" in worker.said(), what="the worker to miss the broker")
 
             own_broker.start()
 
@@ -123,11 +123,11 @@ def test_a_worker_goes_on_after_the_broker_was_killed_and_restarted(
     with Desk(sqlite_database, tmp_path / "inbox", own_broker.url) as desk:
         desk.put("S1", 8 * 64, dict.fromkeys(range(0, 8 * 64, 64), SLOW))
         with WorkerProcess(desk, tmp_path / "worker.log") as worker:
-            desk.tend_until(desk.finished_images, 20, what="the first batch")
+            desk.tend_until(desk.finished_images, what="the first batch")
             kill_broker(own_broker)
             own_broker.start()
 
-            desk.tend_until_finished(60)
+            desk.tend_until_finished()
             assert worker.stop() == 0
         assert desk.states() == {"done": 8 * 64}
         assert "Traceback" not in worker.said()
@@ -143,7 +143,7 @@ def test_a_worker_ends_when_told_to_while_the_broker_is_away(
         desk.put("S1", 64, {0: SLOW, 1: SLOW})
         desk.send()
         with WorkerProcess(desk, tmp_path / "worker.log", workers=1) as worker:
-            wait_until(lambda: desk.outcomes()["S1/0000.jpg"].attempts, 20, what="the batch to be begun")
+            wait_until(lambda: desk.outcomes()["S1/0000.jpg"].attempts, what="the batch to be begun")
             worker.process.send_signal(signal.SIGTERM)
             own_broker.stop()
 
@@ -157,12 +157,12 @@ def test_a_worker_goes_on_with_an_emptied_broker(desk: Desk, tmp_path: Path, own
     own_broker.start()
     desk.put("S1", 4 * 64, dict.fromkeys(range(0, 4 * 64, 64), SLOW))
     with WorkerProcess(desk, tmp_path / "worker.log", workers=1) as worker:
-        desk.tend_until(desk.finished_images, 20, what="the first batch")
+        desk.tend_until(desk.finished_images, what="the first batch")
         kill_broker(own_broker)
         (own_broker.folder / "appendonlydir").rename(tmp_path / "lost")
         own_broker.start()
 
-        desk.tend_until_finished(60)
+        desk.tend_until_finished()
         assert worker.stop() == 0
     assert desk.states() == {"done": 4 * 64}
 
@@ -171,16 +171,16 @@ def test_killing_all_processes_in_mid_work_changes_no_count(desk: Desk, tmp_path
     comments = dict.fromkeys(range(0, 5 * 64, 64), SLOW)
     desk.put("S1", 5 * 64, comments)
     desk.put("S2", 5 * 64, comments)
-    quick = {"batch_seconds": 4, "redelivery_seconds": 5}
+    quick: WorkerTimes = {"batch_seconds": 4, "redelivery_seconds": 5}
 
     for round_ in range(2):
         with WorkerProcess(desk, tmp_path / "worker.log", **quick) as worker:
             before = desk.finished_images()
-            desk.tend_until(lambda now=before: desk.finished_images() > now, 30, what="a batch")  # type: ignore[misc]
+            desk.tend_until(lambda now=before: desk.finished_images() > now, what="a batch")  # type: ignore[misc]
             worker.kill()
         assert desk.open_images(), f"everything was finished before the kill in round {round_}"
     with WorkerProcess(desk, tmp_path / "worker.log", **quick) as worker:
-        desk.tend_until_finished(60)
+        desk.tend_until_finished()
         assert worker.stop() == 0
 
     assert desk.states() == {"done": 10 * 64}
@@ -191,18 +191,18 @@ def test_killing_all_processes_in_mid_work_changes_no_count(desk: Desk, tmp_path
 
 def test_a_batch_delivered_to_two_processes_at_once_counts_once(any_desk: Desk, tmp_path: Path) -> None:
     any_desk.put("S1", 64, {0: SLOW})
-    (batch,) = journal.take_batches(any_desk.database, any_desk.inbox_id, at_most=64, batch_size=64)
+    (batch,) = queueing.take_batches(any_desk.database, any_desk.inbox_id, at_most=64, batch_size=64)
 
     with WorkerProcess(any_desk, tmp_path / "worker.log") as worker:
         _started(worker)
         for _ in range(2):
             any_desk.queue.send(batch)
-        wait_until(lambda: any_desk.states() == {"done": 64}, 20, what="the batch")
-        wait_until(lambda: not _any_message(any_desk), 20, what="both messages to be done with")
+        wait_until(lambda: any_desk.states() == {"done": 64}, what="the batch")
+        wait_until(lambda: not _any_message(any_desk), what="both messages to be done with")
         before = any_desk.outcomes()
 
         any_desk.queue.send(Batch(batch.slide_id, batch.image_ids))
-        wait_until(lambda: not _any_message(any_desk), 20, what="the third message to be done with")
+        wait_until(lambda: not _any_message(any_desk), what="the third message to be done with")
         assert worker.stop() == 0
 
     assert any_desk.outcomes() == before
@@ -222,13 +222,13 @@ def test_a_database_that_goes_away_for_a_while_loses_nothing(
         desk.put("S1", 4 * 64, dict.fromkeys(range(0, 4 * 64, 64), SLOW))
         desk.send()
         with WorkerProcess(desk, tmp_path / "worker.log", workers=1) as worker:
-            wait_until(desk.finished_images, 20, what="the first batch")
+            wait_until(desk.finished_images, what="the first batch")
 
             own_postgresql.stop()
-            wait_until(lambda: "will queue these" in worker.said(), 20, what="the worker to miss the database")
+            wait_until(lambda: "will queue these" in worker.said(), what="the worker to miss the database")
             own_postgresql.start()
 
-            desk.tend_until_finished(60)
+            desk.tend_until_finished()
             assert worker.stop() == 0
         assert desk.states() == {"done": 4 * 64}
         assert "Traceback" not in worker.said()

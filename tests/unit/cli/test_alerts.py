@@ -4,27 +4,27 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from smearcount.cli.alerts import conditions
+from smearcount.cli.alerts import current_alerts
 from smearcount.cli.settings import AlertSettings
-from smearcount.db.queries.health import InboxSigns, RecentFiles, VitalSigns
+from smearcount.db.queries.health import Health, InboxHealth, RecentFiles
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 WELL = RecentFiles(identified=970, unidentified=20, duplicates=5, quarantined=5)
 
 
-def inbox(*, watched: timedelta | None = timedelta(0), image: timedelta | None = timedelta(0)) -> InboxSigns:
+def inbox(*, watched: timedelta | None = timedelta(0), image: timedelta | None = timedelta(0)) -> InboxHealth:
     """An inbox whose watcher lived, and whose last image came, so long ago."""
     ago = [None if one is None else NOW - one for one in (watched, image)]
-    return InboxSigns(1, "lab", ago[0], ago[1], arriving=0)
+    return InboxHealth(1, "lab", ago[0], ago[1], arriving=0)
 
 
 def alerts(
-    one: InboxSigns | None = None, *, waits: timedelta | None = None, recent: RecentFiles = WELL, **settings: float
+    one: InboxHealth | None = None, *, waits: timedelta | None = None, recent: RecentFiles = WELL, **settings: float
 ) -> list[str]:
     """Return the names of what needs attention."""
     oldest = None if waits is None else NOW - waits
-    signs = VitalSigns((one or inbox(),), oldest, recent)
-    return [condition.alert for condition in conditions(signs, AlertSettings(**settings), NOW)]
+    health = Health((one or inbox(),), oldest, recent)
+    return [alert.name for alert in current_alerts(health, AlertSettings(**settings), NOW)]
 
 
 def test_an_installation_that_is_well_needs_no_attention() -> None:
@@ -75,7 +75,7 @@ def test_rates_are_said_above_their_threshold_and_from_a_hundred_on(recent: Rece
 
 
 def test_the_words_say_what_where_since_when_and_where_to_read_on() -> None:
-    (said,) = conditions(VitalSigns((inbox(image=timedelta(days=2)),), None, WELL), AlertSettings(), NOW)
+    (said,) = current_alerts(Health((inbox(image=timedelta(days=2)),), None, WELL), AlertSettings(), NOW)
     since = f"{(NOW - timedelta(days=2)).astimezone():%Y-%m-%d %H:%M}"
     assert str(said) == (
         f"attention: no image has come into the inbox lab since {since}, which is more than 24 h "

@@ -8,10 +8,10 @@ import psutil
 
 from smearcount.cli.local import processes
 
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 
 _STUBBORN = (
-    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
 )
 
 
@@ -21,7 +21,7 @@ def test_output_is_added_to_the_log(tmp_path: Path) -> None:
 
     process = processes.start([sys.executable, "-c", "import os; print('out'); os.write(2, b'err')"], log=log)
 
-    assert process.wait(20) == 0
+    assert process.wait(PATIENCE) == 0
     said = log.read_text()
     assert said.startswith("before\n")
     assert "out\n" in said
@@ -34,12 +34,12 @@ def test_a_child_has_a_session_and_an_environment_of_its_own(tmp_path: Path) -> 
 
     process = processes.start([sys.executable, "-c", code], log=log, environment={"HERE": "yes"})
 
-    assert process.wait(20) == 0
+    assert process.wait(PATIENCE) == 0
     assert log.read_text() == "True yes None\n"
 
 
 def test_a_child_that_listens_ends_by_itself(tmp_path: Path) -> None:
-    process = processes.start([sys.executable, "-c", "import time; time.sleep(60)"], log=tmp_path / "log")
+    process = processes.start([sys.executable, "-c", "import time; time.sleep(600)"], log=tmp_path / "log")
 
     assert processes.stop(process, seconds=20)
     assert process.returncode == -15
@@ -48,18 +48,18 @@ def test_a_child_that_listens_ends_by_itself(tmp_path: Path) -> None:
 def test_a_child_that_does_not_listen_is_ended_by_force(tmp_path: Path) -> None:
     log = tmp_path / "log"
     process = processes.start([sys.executable, "-c", _STUBBORN], log=log)
-    wait_until(lambda: "up" in log.read_text(), 20, what="the child to be up")
+    wait_until(lambda: "up" in log.read_text(), what="the child to be up")
     started = time.monotonic()
 
     assert not processes.stop(process, seconds=0.2)
 
     assert process.returncode == -9
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < PATIENCE
 
 
 def test_stopping_what_has_ended_is_no_error(tmp_path: Path) -> None:
     process = processes.start([sys.executable, "-c", ""], log=tmp_path / "log")
-    process.wait(20)
+    process.wait(PATIENCE)
 
     assert processes.stop(process, seconds=1)
 
@@ -68,6 +68,6 @@ def test_no_file_stays_open_in_the_parent(tmp_path: Path) -> None:
     before = psutil.Process().num_fds()
 
     process = processes.start([sys.executable, "-c", ""], log=tmp_path / "log")
-    process.wait(20)
+    process.wait(PATIENCE)
 
     assert psutil.Process().num_fds() == before

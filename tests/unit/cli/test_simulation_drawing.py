@@ -17,7 +17,8 @@ def pixels(image: Image.Image) -> npt.NDArray[np.float64]:
 
 def from_centre() -> npt.NDArray[np.float64]:
     y, x = np.mgrid[:363, :360]
-    return np.hypot(x - 179.5, y - 181)
+    distances: npt.NDArray[np.float64] = np.hypot(x - 179.5, y - 181)
+    return distances
 
 
 @pytest.fixture(scope="module")

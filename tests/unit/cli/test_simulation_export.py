@@ -14,6 +14,7 @@ from smearcount.cli.simulation.export import ExportSummary, default_truth, write
 from smearcount.differential.classes import CellClass
 from smearcount.differential.errors import SmearcountError
 from smearcount.models.preprocessing import decode_cell
+from smearcount.watcher.layout import is_ignored
 
 
 def export(out: Path, **changed: object) -> ExportSummary:
@@ -194,12 +195,14 @@ def test_an_image_appears_only_when_it_is_complete(tmp_path: Path, monkeypatch: 
     rename = Path.replace
 
     def watched(part: Path, target: Path) -> Path:
-        sights.append((part.name, part.read_bytes(), target.exists()))
+        assert is_ignored(part.name), "watchers do not take it for an image"
+        assert part.parent == target.parent
+        sights.append((target.name, part.read_bytes(), target.exists()))
         return rename(part, target)
 
     monkeypatch.setattr(Path, "replace", watched)
     export(tmp_path / "inbox", slides=1, cells=2)
-    assert [name for name, _, _ in sights] == ["cell-0001.jpg.part", "cell-0002.jpg.part", "inbox.truth.csv.part"]
+    assert [name for name, _, _ in sights] == ["cell-0001.jpg", "cell-0002.jpg", "inbox.truth.csv"]
     assert not any(existed for _, _, existed in sights)
     assert [data for _, data, _ in sights[:2]] == list(contents(tmp_path / "inbox").values())
 

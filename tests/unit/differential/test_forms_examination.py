@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from jsonschema import Draft202012Validator
 
-from smearcount.differential.forms.examination import ExaminationStatus, Export, Method, SlideExamination
+from smearcount.differential.forms.examination import Export, Method, SlideExamination
 from smearcount.differential.forms.schema import examination_schema
-from smearcount.differential.tally import Calls, SlideStatus
+from smearcount.differential.status import SlideStatus, Status
+from smearcount.differential.tally import Calls
 
 from support.examining import EXPORT, SIGNED_AT, any_examination, examined, exports, reviewed_tally, signed, tally
 
@@ -66,7 +67,7 @@ def test_the_schema_refuses_what_is_no_examination(spoilt: dict[str, Any]) -> No
 def test_the_standing_of_a_slide(
     examination: SlideExamination, status: str, calls: str, method: str, amended: bool
 ) -> None:
-    assert examination.status is ExaminationStatus(status)
+    assert examination.status is Status(status)
     assert examination.calls is Calls(calls)
     assert examination.method is Method(method)
     assert examination.is_amended is amended

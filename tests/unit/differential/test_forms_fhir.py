@@ -23,7 +23,8 @@ from smearcount.differential.forms.fhir import (
     bundle,
     bundles_ndjson,
 )
-from smearcount.differential.tally import ModelIdentity, SlideStatus
+from smearcount.differential.model import ModelIdentity
+from smearcount.differential.status import SlideStatus
 
 from support.examining import (
     EXPORT,
@@ -60,7 +61,8 @@ class Read:
 
     def __init__(self, made: dict[str, Any]) -> None:
         parsed = Bundle.model_validate_json(json.dumps(made, allow_nan=False))
-        self.resources = {entry.fullUrl: entry.resource for entry in parsed.entry}
+        # The models declare every field as optional, and a resource as any of a hundred: what a test reads must be there.
+        self.resources: dict[str | None, Any] = {entry.fullUrl: entry.resource for entry in parsed.entry or []}
         (self.report,) = self.of(DiagnosticReport)
         self.observations = {each.code.coding[0].code: each for each in self.of(Observation)}
 
@@ -78,13 +80,17 @@ def exact(number: float | None, digits: int = 2) -> Decimal | None:
     return None if number is None else Decimal(repr(round(number, digits)))
 
 
-def interval(quantity: Quantity) -> tuple[Decimal, Decimal, Decimal]:
-    (extension,) = quantity.extension
+def interval(quantity: Quantity) -> tuple[Decimal | None, ...]:
+    (extension,) = quantity.extension or []
     assert extension.url == CONFIDENCE_INTERVAL
-    confidence, within = extension.extension
+    confidence, within = extension.extension or []
     assert (confidence.url, within.url) == ("confidence", "interval")
-    assert within.valueRange.low.code == within.valueRange.high.code == "%"
-    return confidence.valueDecimal, within.valueRange.low.value, within.valueRange.high.value
+    bounds = within.valueRange
+    assert bounds is not None
+    assert bounds.low is not None
+    assert bounds.high is not None
+    assert bounds.low.code == bounds.high.code == "%"
+    return confidence.valueDecimal, bounds.low.value, bounds.high.value
 
 
 @settings(deadline=None)
@@ -102,7 +108,7 @@ def test_every_bundle_is_valid_and_says_what_the_report_says(examination: SlideE
         else:
             assert observation.valueQuantity.value == exact(row.percent)
             assert observation.valueQuantity.code == "%"
-            assert interval(observation.valueQuantity) == (95, exact(row.ci95_low), exact(row.ci95_high))
+            assert interval(observation.valueQuantity) == (Decimal(95), exact(row.ci95_low), exact(row.ci95_high))
             assert observation.note[0].text == f"{row.count} of {result.wbc_counted} WBC"
         if row.reference_low is None:
             assert observation.referenceRange is None

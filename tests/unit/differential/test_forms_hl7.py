@@ -17,7 +17,7 @@ from smearcount.differential.forms.hl7 import batch, escaped, oru
 from smearcount.differential.forms.observations import observations
 from smearcount.differential.forms.wording import RESEARCH_USE, named, printable
 from smearcount.differential.ratios import RangeFlag
-from smearcount.differential.tally import SlideStatus
+from smearcount.differential.status import SlideStatus
 
 from support.examining import (
     EXPORT,

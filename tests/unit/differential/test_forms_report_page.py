@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from smearcount.differential.classes import WBC_CLASSES
 from smearcount.differential.forms.examination import Export, SlideExamination
 from smearcount.differential.forms.report_page import ReportPage, report_page
-from smearcount.differential.tally import SlideStatus
+from smearcount.differential.status import SlideStatus
 
 from support.examining import EXPORT, SIGNED_AT, any_examination, examined, exports, reviewed_tally, signed, tally
 

@@ -13,10 +13,12 @@ from jsonschema import Draft202012Validator
 from smearcount.differential.classes import WBC_CLASSES, CellClass
 from smearcount.differential.flags import FLAG_MEANINGS, slide_flags
 from smearcount.differential.line import line
+from smearcount.differential.model import ModelIdentity
 from smearcount.differential.report import report
 from smearcount.differential.schema import counts_schema
 from smearcount.differential.settings import ADULT_REFERENCE_RANGES, CountSettings
-from smearcount.differential.tally import ModelIdentity, SlideStatus, SlideTally
+from smearcount.differential.status import SlideStatus
+from smearcount.differential.tally import SlideTally
 
 # Given in full: the environment of whoever runs the tests has no say.
 DEFAULTS = CountSettings(reference_ranges=ADULT_REFERENCE_RANGES, minimum_wbc=100, nrbc_correction_at=5.0)

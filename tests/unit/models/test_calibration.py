@@ -13,7 +13,7 @@ from smearcount.models.evaluation.calibration import (
     reliability,
     risk_coverage,
 )
-from smearcount.models.inference.classifier import softmax
+from smearcount.models.inference.classification import softmax
 
 
 def drawn(n: int, temperature: float, seed: int = 3) -> tuple[np.ndarray, np.ndarray]:

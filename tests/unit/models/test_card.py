@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from smearcount.differential.classes import CellClass
-from smearcount.models.card import ModelCard, load_card, verified_likeness, verified_weights
+from smearcount.models.card import ModelCard, load_card, verified_ood_file, verified_weights
 from smearcount.models.errors import ModelInvalid
 from smearcount.models.inference.classifier import load_classifier
 from smearcount.models.preprocessing import PREPROCESSING_VERSION
@@ -144,7 +144,7 @@ def test_changed_likeness_file(content: dict[str, Any], tmp_path: Path) -> None:
         load_classifier(ModelSettings(model=card), threads=1)
     likeness.unlink()
     with pytest.raises(ModelInvalid, match="beside its card"):
-        verified_likeness(card, load_card(card).likeness)  # type: ignore[arg-type]
+        verified_ood_file(card, load_card(card).ood)  # type: ignore[arg-type]
 
 
 def test_a_model_exchanged_whole_is_refused_by_the_hash_that_was_chosen(

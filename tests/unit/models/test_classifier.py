@@ -9,20 +9,16 @@ import pytest
 from pydantic import ValidationError
 
 from smearcount.differential.classes import CellClass
+from smearcount.differential.model import ModelUsed
 from smearcount.models.card import load_card
 from smearcount.models.errors import ModelsError, RuntimeMissing
-from smearcount.models.inference.classifier import (
-    ModelIdentity,
-    NetworkClassifier,
-    classifications,
-    load_classifier,
-    softmax,
-)
+from smearcount.models.inference.classification import classifications, softmax
+from smearcount.models.inference.classifier import NetworkClassifier, load_classifier
 from smearcount.models.inference.runtime import Reading
 from smearcount.models.preprocessing import INPUT_SIDE
 from smearcount.models.settings import SHIPPED_MODEL, ModelSettings
 
-IDENTITY = ModelIdentity(name="fake", version="0.0.1", sha256="0" * 64, preprocessing="none", threshold=0.5)
+IDENTITY = ModelUsed(name="fake", version="0.0.1", sha256="0" * 64, preprocessing="none", threshold=0.5)
 
 
 class FakeNetwork:
@@ -75,7 +71,7 @@ def test_an_image_too_unlike_the_known_ones_is_unidentified_however_sure_the_cal
     rows = np.tile([1.0, 0, 0, 0, 0, 0, 0, 0], (3, 1))
     calls = classifications(rows, 0.5, np.array([1.9, 2.0, 2.1]), 2.0)
     assert [call.identified for call in calls] == [True, True, False]
-    assert [call.unlikeness for call in calls] == [1.9, 2.0, 2.1]
+    assert [call.ood_score for call in calls] == [1.9, 2.0, 2.1]
     assert [call.confidence for call in calls] == [1.0, 1.0, 1.0]
 
 
@@ -102,7 +98,7 @@ def test_pixels_of_another_form_are_refused(pixels: npt.NDArray[np.uint8]) -> No
 
 def test_the_shipped_model_is_the_default() -> None:
     card = load_card(SHIPPED_MODEL)
-    assert load_classifier(ModelSettings(), threads=1).identity == ModelIdentity(
+    assert load_classifier(ModelSettings(), threads=1).identity == ModelUsed(
         card.name, card.version, card.sha256, card.preprocessing, card.threshold
     )
 

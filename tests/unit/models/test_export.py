@@ -9,8 +9,10 @@ import pytest
 from smearcount.differential.classes import CellClass
 from smearcount.models.card import Confusion
 from smearcount.models.errors import RuntimeMissing
-from smearcount.models.evaluation.evaluation import ClassScores, Scores
-from smearcount.models.training.export import LIMITS, Release, confusions_of, load_trained, metrics_of
+from smearcount.models.evaluation.scores import ClassScores, Scores
+from smearcount.models.training.card_figures import confusions_of, metrics_of
+from smearcount.models.training.export import load_trained
+from smearcount.models.training.release import LIMITS, Release
 
 
 @pytest.fixture

@@ -10,17 +10,22 @@ import pytest
 from PIL import Image
 
 from smearcount.differential.classes import CellClass
+from smearcount.differential.model import ModelUsed
 from smearcount.models.errors import ModelsError, RuntimeMissing
-from smearcount.models.evaluation.evaluation import Calls, Evaluation, intervals, score, threshold_rows
+from smearcount.models.evaluation.calls import Calls
+from smearcount.models.evaluation.evaluation import Evaluation
 from smearcount.models.evaluation.figures import (
     _confusion,
     _mistakes,
     _reliability,
     _risk_coverage,
+    require_matplotlib,
     training_curve,
     write_report,
 )
-from smearcount.models.inference.classifier import ModelIdentity
+from smearcount.models.evaluation.intervals import intervals
+from smearcount.models.evaluation.scores import score
+from smearcount.models.evaluation.thresholds import threshold_rows
 
 FIGURES = ["confusion.png", "reliability.png", "risk_coverage.png", "mistakes.png"]
 ORDER = list(CellClass)
@@ -60,11 +65,11 @@ def evaluation_of(calls: Calls) -> Evaluation:
     scores = score(calls.probabilities, calls.labels, calls.identified)
     return Evaluation(
         **vars(scores),
-        model=ModelIdentity(name="drawn", version="1.2.3", sha256="0" * 64, preprocessing="none", threshold=0.7),
+        model=ModelUsed(name="drawn", version="1.2.3", sha256="0" * 64, preprocessing="none", threshold=0.7),
         intervals=intervals(scores.confusion),
         thresholds=threshold_rows(calls, 0.7),
-        unlike=None,
-        strangers=(),
+        unidentified_by_ood=None,
+        ood_probes=(),
         refused={},
         decode_per_second=1.0,
         network_per_second=1.0,
@@ -220,9 +225,13 @@ def test_without_matplotlib_the_message_says_how_to_get_it(
     for module in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(RuntimeMissing, match="pip install matplotlib"):
+    with pytest.raises(RuntimeMissing, match=r"pip install 'smearcount\[evaluate\]'"):
         write_report(evaluation_of(calls), calls, tmp_path / "report")
     assert not (tmp_path / "report").exists()
+    with pytest.raises(RuntimeMissing, match="evaluate"):
+        require_matplotlib()
+    (report,) = write_report(evaluation_of(calls), calls, tmp_path / "report", draw=False)
+    assert [path.name for path in (tmp_path / "report").iterdir()] == [report.name] == ["evaluation.json"]
 
 
 def test_matplotlib_is_loaded_late_and_without_pyplot(tmp_path: Path) -> None:

@@ -1,12 +1,12 @@
-"""Every kind of stranger is made as promised: of the same shape, again the same for a seed, from images left alone."""
+"""Every out-of-distribution probe is made as promised: of the same shape, again the same for a seed, from images left alone."""
 
 import numpy as np
 import pytest
 
-from smearcount.models.evaluation.ood_probes import KINDS, Kind
+from smearcount.models.evaluation.ood_probes import PROBES, Probe
 from smearcount.models.preprocessing import INPUT_SIDE, Pixels
 
-EACH_KIND = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+EACH_PROBE = pytest.mark.parametrize("probe", PROBES, ids=lambda probe: probe.name)
 BACKGROUND, NUCLEUS = (250, 225, 205), (90, 40, 130)
 
 
@@ -24,8 +24,8 @@ def batch() -> Pixels:
     return images
 
 
-def named(name: str) -> Kind:
-    return next(kind for kind in KINDS if kind.name == name)
+def named(name: str) -> Probe:
+    return next(probe for probe in PROBES if probe.name == name)
 
 
 def made(name: str, batch: Pixels, seed: int = 0) -> Pixels:
@@ -37,31 +37,31 @@ def distance(one: Pixels, other: Pixels) -> float:
 
 
 def test_every_family_has_kinds_of_different_names() -> None:
-    assert len({kind.name for kind in KINDS}) == len(KINDS)
-    assert {kind.family for kind in KINDS} == {"mild", "corrupted", "no cell"}
+    assert len({probe.name for probe in PROBES}) == len(PROBES)
+    assert {probe.family for probe in PROBES} == {"mild", "corrupted", "no cell"}
 
 
-@EACH_KIND
-def test_a_kind_makes_as_many_images_of_the_same_shape(kind: Kind, batch: Pixels) -> None:
+@EACH_PROBE
+def test_a_probe_makes_as_many_images_of_the_same_shape(probe: Probe, batch: Pixels) -> None:
     for images in (batch, batch[:1]):
-        strangers = kind.make(images, np.random.default_rng(0))
-        assert strangers.dtype == np.uint8
-        assert strangers.shape == images.shape
+        changed = probe.make(images, np.random.default_rng(0))
+        assert changed.dtype == np.uint8
+        assert changed.shape == images.shape
 
 
-@EACH_KIND
-def test_a_kind_changes_every_image_but_not_its_input(kind: Kind, batch: Pixels) -> None:
+@EACH_PROBE
+def test_a_probe_changes_every_image_but_not_its_input(probe: Probe, batch: Pixels) -> None:
     before = batch.copy()
     batch.flags.writeable = False
-    strangers = kind.make(batch, np.random.default_rng(0))
-    assert all((stranger != image).any() for stranger, image in zip(strangers, before, strict=True))
-    assert not np.shares_memory(strangers, batch)
+    changed = probe.make(batch, np.random.default_rng(0))
+    assert all((one != image).any() for one, image in zip(changed, before, strict=True))
+    assert not np.shares_memory(changed, batch)
     assert (batch == before).all()
 
 
-@EACH_KIND
-def test_a_kind_is_the_same_for_the_same_seed(kind: Kind, batch: Pixels) -> None:
-    one, again = (kind.make(batch, np.random.default_rng(7)) for _ in range(2))
+@EACH_PROBE
+def test_a_probe_is_the_same_for_the_same_seed(probe: Probe, batch: Pixels) -> None:
+    one, again = (probe.make(batch, np.random.default_rng(7)) for _ in range(2))
     assert (one == again).all()
 
 
@@ -72,30 +72,32 @@ def test_a_kind_is_the_same_for_the_same_seed(kind: Kind, batch: Pixels) -> None
 )  # fmt: skip
 def test_what_is_left_to_chance_differs(name: str, batch: Pixels) -> None:
     same = np.repeat(batch[:1], 4, axis=0)
-    strangers = made(name, same)
-    assert len({stranger.tobytes() for stranger in strangers}) > 1
-    assert (made(name, same, seed=1) != strangers).any()
+    changed = made(name, same)
+    assert len({one.tobytes() for one in changed}) > 1
+    assert (made(name, same, seed=1) != changed).any()
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.family == "mild"], ids=lambda kind: kind.name)
-def test_a_mild_change_leaves_the_colours_and_the_cell(kind: Kind, batch: Pixels) -> None:
-    changed = kind.make(batch, np.random.default_rng(0))
+@pytest.mark.parametrize("probe", [probe for probe in PROBES if probe.family == "mild"], ids=lambda probe: probe.name)
+def test_a_mild_change_leaves_the_colours_and_the_cell(probe: Probe, batch: Pixels) -> None:
+    changed = probe.make(batch, np.random.default_rng(0))
     assert np.abs(changed.mean(axis=(1, 2)) - batch.mean(axis=(1, 2))).max() < 12
     dark, dark_before = ((images[..., 1] < 100).sum(axis=(1, 2)) for images in (changed, batch))
     assert dark == pytest.approx(dark_before, rel=0.1)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.family == "corrupted"], ids=lambda kind: kind.name)
-def test_a_corruption_is_no_mild_change(kind: Kind, batch: Pixels) -> None:
-    corrupted = distance(kind.make(batch, np.random.default_rng(0)), batch)
+@pytest.mark.parametrize(
+    "probe", [probe for probe in PROBES if probe.family == "corrupted"], ids=lambda probe: probe.name
+)
+def test_a_corruption_is_no_mild_change(probe: Probe, batch: Pixels) -> None:
+    corrupted = distance(probe.make(batch, np.random.default_rng(0)), batch)
     assert corrupted > distance(made("JPEG quality 50", batch), batch)
     assert corrupted > distance(made("slightly blurred", batch), batch)
 
 
 @pytest.mark.parametrize("name", ["empty field", "red cells alone", "uniform noise", "clouds", "white", "gradient"])
 def test_no_nucleus_is_left_where_there_is_no_cell(name: str, batch: Pixels) -> None:
-    strangers = made(name, batch).astype(int)
-    like_nucleus = (np.abs(strangers - np.array(NUCLEUS)) < 10).all(axis=-1)
+    changed = made(name, batch).astype(int)
+    like_nucleus = (np.abs(changed - np.array(NUCLEUS)) < 10).all(axis=-1)
     assert like_nucleus.mean() < 0.01
     assert (np.abs(batch.astype(int) - np.array(NUCLEUS)) < 10).all(axis=-1).mean() > 0.05
 

@@ -6,6 +6,7 @@ import struct
 import time
 import warnings
 import zlib
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -15,8 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from smearcount.inbox.reading import LARGEST_FILE
 from smearcount.models.errors import ImageRefused
-from smearcount.models.preprocessing import INPUT_SIDE, LARGEST_FILE, central_square, decode_cell, decode_half_size
+from smearcount.models.preprocessing import INPUT_SIDE, central_square, decode_cell, decode_half_size
 
 LOSSLESS = ("PNG", "BMP", "TIFF")
 ORIENTATION = 0x0112
@@ -169,7 +171,7 @@ def transparent() -> Image.Image:
     return image
 
 
-REFUSED = {
+REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "0 bytes": (lambda: b"", "empty"),
     "text": (lambda: b"patient;slide\n1;2\n", "not-an-image"),
     "PDF": (lambda: b"%PDF-1.7\n" + bytes(2000), "not-an-image"),
@@ -223,11 +225,11 @@ def test_the_hand_written_tiff_is_otherwise_good() -> None:
 @pytest.mark.parametrize("action", ["error", "ignore"])
 def test_a_decompression_bomb_is_not_decoded(side: int, action: str) -> None:
     bomb = png(side, side, 8, 2, bytes(10_000_000))
-    started = time.perf_counter()
+    started = time.thread_time()
     with warnings.catch_warnings():
         warnings.simplefilter(action)  # type: ignore[arg-type]
         assert code_of(bomb) == "wrong-size"
-    assert time.perf_counter() - started < 0.5
+    assert time.thread_time() - started < 0.5
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "BMP"])

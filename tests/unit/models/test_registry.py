@@ -18,7 +18,7 @@ def own(tmp_path: Path) -> Registered:
     folder = tmp_path / "made-elsewhere"
     folder.mkdir()
     shipped = load_card(SHIPPED_MODEL)
-    for name in [shipped.file] + ([shipped.likeness.file] if shipped.likeness else []):
+    for name in [shipped.file] + ([shipped.ood.file] if shipped.ood else []):
         (folder / name).write_bytes((SHIPPED_MODEL.parent / name).read_bytes())
     card = shipped.model_copy(update={"name": "ours"})
     (folder / "ours-7.json").write_text(card.model_dump_json())

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from smearcount.differential.classes import CellClass
-from smearcount.models.inference.classifier import softmax
+from smearcount.models.inference.classification import softmax
 from smearcount.models.inference.subtypes import CLASS_OF_SUBTYPE, Subtype, class_logits, possible_outputs
 
 

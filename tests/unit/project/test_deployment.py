@@ -63,6 +63,16 @@ def test_a_dockerfile_that_cannot_be_built_is_found_out(
     assert says in done.stderr
 
 
+def test_every_model_that_an_image_names_is_shipped() -> None:
+    named = re.findall(r"SMEARCOUNT_MODEL=(\S+)", (ROOT / "Dockerfile").read_text())
+    assert named
+    for path in map(Path, named):
+        assert path.parent == Path("/opt/weights"), (
+            "the Dockerfile makes this link to the weights that the wheel brings"
+        )
+        assert (ROOT / "models" / "weights" / path.name).is_file()
+
+
 @pytest.mark.parametrize("name", sorted(OURS))
 def test_our_containers_may_do_little(name: str) -> None:
     service = SERVICES[name]
@@ -123,8 +133,8 @@ def test_making_secrets_again_changes_none(tmp_path: Path) -> None:
 def test_another_host_gets_the_addresses_and_nothing_else(tmp_path: Path) -> None:
     script = tmp_path / "make-secrets"
     shutil.copy(DEPLOYMENT / "make-secrets", script)
-    for arguments in ([], [tmp_path / "other", "10.0.0.5"]):
-        subprocess.run([script, *arguments], check=True, capture_output=True)
+    for arguments in ([], [str(tmp_path / "other"), "10.0.0.5"]):
+        subprocess.run([str(script), *arguments], check=True, capture_output=True)
 
     first = {file.name: file.read_text() for file in (tmp_path / "secrets").iterdir()}
     other = {file.name: file.read_text() for file in (tmp_path / "other").iterdir()}

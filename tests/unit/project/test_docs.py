@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from smearcount.cli.main import COMMANDS
-from smearcount.cli.site import SETTINGS, variable
+from smearcount.cli.variables import SETTINGS, is_deprecated, variable
 from smearcount.differential.flags import FLAG_MEANINGS
 from smearcount.differential.schema import counts_schema
 from smearcount.models.card import load_card
@@ -25,6 +25,13 @@ def test_every_command_is_documented(command: str) -> None:
 @pytest.mark.parametrize("name", [variable(name) for kind in SETTINGS for name in kind.model_fields])
 def test_every_setting_is_documented(name: str) -> None:
     assert f"`{name}`" in REFERENCE
+
+
+def test_the_table_of_deprecated_settings_holds_those_and_no_others() -> None:
+    table = REFERENCE.partition("\n### Deprecated\n")[2].partition("\n### ")[0]
+    deprecated = {variable(name) for kind in SETTINGS for name in kind.model_fields if is_deprecated(kind, name)}
+    assert set(re.findall(r"^\| `(SMEARCOUNT_[A-Z_]+)`", table, re.MULTILINE)) == deprecated
+    assert all(REFERENCE.count(f"\n| `{name}` |") == 1 for name in deprecated)
 
 
 def test_no_setting_is_documented_that_does_not_exist() -> None:
@@ -66,7 +73,7 @@ def test_every_reason_for_refusing_an_image_is_documented() -> None:
 def test_the_readme_states_the_figures_of_the_shipped_models_card() -> None:
     card = load_card(SHIPPED_MODEL)
     figures = card.validation
-    assert card.likeness is not None
+    assert card.ood is not None
     for shown in (
         f"{card.name} {card.version}",
         f"{figures.images:,} real cells",

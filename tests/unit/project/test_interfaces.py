@@ -2,7 +2,8 @@
 
 import threading
 
-from support.interfaces import changing, unchanged
+from support.network.interfaces import changing, unchanged
+from support.waiting import PATIENCE
 
 
 def test_who_changes_waits_for_those_who_must_not_notice() -> None:
@@ -16,5 +17,5 @@ def test_who_changes_waits_for_those_who_must_not_notice() -> None:
     with unchanged(), unchanged():
         waiting.start()
         assert not changes.wait(0.2)
-    assert changes.wait(10)
+    assert changes.wait(PATIENCE)
     waiting.join()

@@ -4,7 +4,8 @@ import re
 from importlib import metadata
 from pathlib import Path
 
-PINS = Path(__file__).parents[3] / "requirements" / "base.txt"
+#: All that an installation may hold, but for TensorFlow, which brings dozens of its own.
+PINS = Path(__file__).parents[3] / "requirements" / "evaluate.txt"
 
 #: Beginnings of the names of licences that ask for no more than to be named.
 PERMISSIVE = re.compile(r"(The )?(3-Clause )?(MIT|BSD|0BSD|Apache|PSF|Python Software Foundation|ISC|Zlib|CC0)")
@@ -17,12 +18,17 @@ LOOKED_AT = {
 }
 
 
+def _named(about: metadata.PackageMetadata, field: str) -> str:
+    # Its `get` is typed from Python 3.12 on only.
+    return about[field] if field in about else ""  # noqa: SIM401
+
+
 def _licences(package: str) -> set[str]:
     about = metadata.metadata(package)
-    named = about.get("License-Expression")
+    named = _named(about, "License-Expression")
     if not named:
         classified = [line for line in about.get_all("Classifier") or [] if line.startswith("License ::")]
-        named = " AND ".join(line.split(" :: ")[-1] for line in classified) or (about.get("License") or "")
+        named = " AND ".join(line.split(" :: ")[-1] for line in classified) or _named(about, "License")
     return {licence.strip() for licence in re.split(r" AND | OR |\n", named) if licence.strip()}
 
 

@@ -16,7 +16,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "files": set(),
     "inbox": set(),
     "differential": set(),
-    "models": {"differential", "files"},
+    "models": {"differential", "files", "inbox"},
     "db": {"differential", "files", "inbox"},
     "watcher": {"db", "differential", "inbox"},
     "worker": {"db", "differential", "inbox", "models"},
@@ -149,8 +149,9 @@ def test_only_settings_read_the_environment(room: str) -> None:
 def test_every_package_is_installed_and_every_room_mapped() -> None:
     setuptools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
     folders = {file.parent.relative_to(ROOT) for room in MAY_IMPORT for file in (ROOT / room).rglob("__init__.py")}
-    assert sorted(setuptools["packages"]) == sorted(f"smearcount.{'.'.join(folder.parts)}" for folder in folders)
-    assert setuptools["package-dir"] == {f"smearcount.{room}": room for room in MAY_IMPORT}
+    packages = {f"smearcount.{'.'.join(folder.parts)}" for folder in folders}
+    assert sorted(setuptools["packages"]) == sorted({"smearcount"} | packages)
+    assert setuptools["package-dir"] == {"smearcount": "package"} | {f"smearcount.{room}": room for room in MAY_IMPORT}
     for file in modules().values():
         assert (file.parent / "__init__.py").exists(), f"{file.parent} is no package"
 
@@ -159,5 +160,14 @@ def test_every_package_is_installed_and_every_room_mapped() -> None:
 def test_every_module_has_its_place_in_the_architecture_page(room: str) -> None:
     page = (ROOT / "docs" / "architecture.md").read_text()
     table = page.partition(f"### `{room}/`\n")[2].partition("\n#")[0]
-    named = re.findall(r"`([a-z_]+)`", re.sub(r"`[a-z_/]+/`", "", table))
+    named = re.findall(r"`([a-z0-9_]+)`", re.sub(r"`[a-z0-9_/]+/`", "", table))
     assert set(named) == {name.rpartition(".")[2] for name in modules() if name.partition(".")[0] == room}
+
+
+def test_the_architecture_page_names_what_each_room_may_import() -> None:
+    table = (ROOT / "docs" / "architecture.md").read_text().partition("\n## The rooms\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `([a-z]+)/` \| [^|]* \| ([^|]*) \|$", table, re.MULTILINE)
+    said = {room: set(re.findall(r"`([a-z]+)`", imports)) for room, imports in rows if room in MAY_IMPORT}
+    assert dict(rows)["cli"] == "all of them"
+    assert said == MAY_IMPORT | {"cli": set()}
+    assert MAY_IMPORT["cli"] == set(MAY_IMPORT) - {"cli"}

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from faults.samples import Steadiness
-from faults.soak_report import Injected, Soak, markdown, rewrite
+from faults.soak.report import Injected, Soak, markdown, rewrite
+from faults.soak.samples import Steadiness
 
 _STEADY = Steadiness("watcher", 3, 90.0, 60.0, 12.0, 0.4, 0.0, 0)
 _GOOD = Soak(

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from faults.samples import WARM_UP_SECONDS, Sample, Steadiness, look, steadiness, write
+from faults.soak.samples import WARM_UP_SECONDS, Sample, Steadiness, look, steadiness, write
 from support.waiting import wait_until
 
 _HOUR = 3600.0

@@ -4,105 +4,105 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smearcount.inbox.versions import FileVersion
-from smearcount.watcher.stability import Settling
+from smearcount.watcher.stability import StabilityTracker
 
 A, B, EMPTY = FileVersion(10, 1), FileVersion(11, 2), FileVersion(0, 1)
 
 
-def make(settle: float = 2.0, empty: float = 10.0) -> Settling:
-    return Settling(settle_seconds=settle, empty_seconds=empty)
+def make(settle: float = 2.0, empty: float = 10.0) -> StabilityTracker:
+    return StabilityTracker(settle_seconds=settle, empty_seconds=empty)
 
 
 def test_a_file_settles_after_staying_the_same_and_is_then_forgotten() -> None:
-    settling = make()
+    tracker = make()
 
-    assert not settling.saw("x", A, 0)
-    assert not settling.saw("x", A, 1.9)
-    assert settling.saw("x", A, 2)
-    assert len(settling) == 0
+    assert not tracker.observe("x", A, 0)
+    assert not tracker.observe("x", A, 1.9)
+    assert tracker.observe("x", A, 2)
+    assert len(tracker) == 0
 
 
 def test_a_change_starts_the_wait_anew() -> None:
-    settling = make()
+    tracker = make()
 
-    assert not settling.saw("x", A, 0)
-    assert not settling.saw("x", B, 1.9)
-    assert not settling.saw("x", B, 3.8)
-    assert settling.saw("x", B, 3.9)
+    assert not tracker.observe("x", A, 0)
+    assert not tracker.observe("x", B, 1.9)
+    assert not tracker.observe("x", B, 3.8)
+    assert tracker.observe("x", B, 3.9)
 
 
 def test_a_time_alone_that_changes_is_a_change() -> None:
-    settling = make()
+    tracker = make()
 
-    assert not settling.saw("x", FileVersion(10, 1), 0)
-    assert not settling.saw("x", FileVersion(10, 2), 3)
+    assert not tracker.observe("x", FileVersion(10, 1), 0)
+    assert not tracker.observe("x", FileVersion(10, 2), 3)
 
 
 def test_an_empty_file_settles_later() -> None:
-    settling = make()
+    tracker = make()
 
-    assert not settling.saw("x", EMPTY, 0)
-    assert not settling.saw("x", EMPTY, 9.9)
-    assert settling.saw("x", EMPTY, 10)
+    assert not tracker.observe("x", EMPTY, 0)
+    assert not tracker.observe("x", EMPTY, 9.9)
+    assert tracker.observe("x", EMPTY, 10)
 
 
 def test_an_empty_file_that_is_filled_waits_like_any_other() -> None:
-    settling = make()
+    tracker = make()
 
-    assert not settling.saw("x", EMPTY, 0)
-    assert not settling.saw("x", A, 5)
-    assert settling.saw("x", A, 7)
+    assert not tracker.observe("x", EMPTY, 0)
+    assert not tracker.observe("x", A, 5)
+    assert tracker.observe("x", A, 7)
 
 
 def test_an_empty_file_never_settles_sooner_than_a_full_one() -> None:
-    settling = make(settle=5, empty=1)
+    tracker = make(settle=5, empty=1)
 
-    assert not settling.saw("x", EMPTY, 0)
-    assert not settling.saw("x", EMPTY, 4.9)
-    assert settling.saw("x", EMPTY, 5)
+    assert not tracker.observe("x", EMPTY, 0)
+    assert not tracker.observe("x", EMPTY, 4.9)
+    assert tracker.observe("x", EMPTY, 5)
 
 
 def test_without_a_wait_a_file_settles_at_first_sight() -> None:
-    assert make(settle=0).saw("x", A, 0)
+    assert make(settle=0).observe("x", A, 0)
 
 
 def test_files_do_not_wait_for_each_other() -> None:
-    settling = make()
-    settling.saw("x", A, 0)
-    settling.saw("y", A, 1)
+    tracker = make()
+    tracker.observe("x", A, 0)
+    tracker.observe("y", A, 1)
 
-    assert settling.saw("x", A, 2)
-    assert not settling.saw("y", A, 2)
-    assert list(settling.paths) == ["y"]
+    assert tracker.observe("x", A, 2)
+    assert not tracker.observe("y", A, 2)
+    assert list(tracker.paths) == ["y"]
 
 
 def test_a_forgotten_file_begins_anew() -> None:
-    settling = make()
-    settling.saw("x", A, 0)
-    settling.forget("x")
-    settling.forget("never seen")
+    tracker = make()
+    tracker.observe("x", A, 0)
+    tracker.forget("x")
+    tracker.forget("never seen")
 
-    assert settling.seconds_to_next(5) is None
-    assert not settling.saw("x", A, 5)
+    assert tracker.seconds_to_next(5) is None
+    assert not tracker.observe("x", A, 5)
 
 
 def test_it_says_which_file_to_look_at_and_when() -> None:
-    settling = make()
-    settling.saw("x", A, 0)
-    settling.saw("y", A, 1)
+    tracker = make()
+    tracker.observe("x", A, 0)
+    tracker.observe("y", A, 1)
 
-    assert settling.due(1.9) == []
-    assert settling.seconds_to_next(1.5) == 0.5
-    assert settling.due(2) == ["x"]
-    assert settling.due(3) == ["x", "y"]
-    assert settling.seconds_to_next(9) == 0
+    assert tracker.due(1.9) == []
+    assert tracker.seconds_to_next(1.5) == 0.5
+    assert tracker.due(2) == ["x"]
+    assert tracker.due(3) == ["x", "y"]
+    assert tracker.seconds_to_next(9) == 0
 
 
 def test_an_empty_file_is_looked_at_meanwhile_to_see_it_filled() -> None:
-    settling = make()
-    settling.saw("x", EMPTY, 0)
+    tracker = make()
+    tracker.observe("x", EMPTY, 0)
 
-    assert settling.due(2) == ["x"]
+    assert tracker.due(2) == ["x"]
 
 
 @given(
@@ -116,14 +116,14 @@ def test_an_empty_file_is_looked_at_meanwhile_to_see_it_filled() -> None:
 def test_never_settles_before_it_has_looked_the_same_for_long_enough(
     looks: list[tuple[float, int, int]], settle: float, empty: float
 ) -> None:
-    settling = make(settle, empty)
+    tracker = make(settle, empty)
     now = 0.0
     history: list[tuple[float, FileVersion]] = []  # since it was last forgotten
     for later, size, mtime in looks:
         now += later
         version = FileVersion(size, mtime)
         history.append((now, version))
-        if settling.saw("x", version, now):
+        if tracker.observe("x", version, now):
             patience = max(settle, empty) if size == 0 else settle
             same_since = now
             for moment, seen in reversed(history):
@@ -132,19 +132,19 @@ def test_never_settles_before_it_has_looked_the_same_for_long_enough(
                 same_since = moment
             assert now - same_since >= patience
             history.clear()
-            assert len(settling) == 0
+            assert len(tracker) == 0
         else:
-            assert len(settling) == 1
+            assert len(tracker) == 1
 
 
 @given(settle=st.floats(0, 10), empty=st.floats(0, 60), size=st.integers(0, 1), start=st.floats(0, 1e6))
 def test_a_file_that_stays_the_same_settles_when_it_is_looked_at_as_told(
     settle: float, empty: float, size: int, start: float
 ) -> None:
-    settling = make(settle, empty)
+    tracker = make(settle, empty)
     version, now, looks = FileVersion(size, 1), start, 0
-    while not settling.saw("x", version, now):
-        wait = settling.seconds_to_next(now)
+    while not tracker.observe("x", version, now):
+        wait = tracker.seconds_to_next(now)
         assert wait is not None
         now += max(wait, 1e-6)
         looks += 1

@@ -1,12 +1,13 @@
 """Who may ask, and what they may do."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from starlette.requests import HTTPConnection
 
 from smearcount.web.auth.access import SESSION_COOKIE, Access
-from smearcount.web.auth.login_throttle import PER_ADDRESS, PER_NAME, WINDOW_SECONDS, Attempts
+from smearcount.web.auth.login_throttle import PER_ADDRESS, PER_NAME, WINDOW_SECONDS, LoginThrottle
 from smearcount.web.auth.users import Role, Users
 from smearcount.web.errors import AccessOpen, UsersInvalid
 from smearcount.web.problems import Problem
@@ -109,11 +110,12 @@ def test_the_name_of_a_session_is_not_said_but_known(data: Path) -> None:
 def test_a_session_ends_with_its_user_password_or_role(data: Path) -> None:
     access = Access(settings(), data)
     users = Users(data / "users.json")
-    for change in (
+    changes: list[Callable[[], object]] = [
         lambda: users.set("Anna", Role.REVIEWER, PASSWORD + "2"),
         lambda: users.set("Anna", Role.VIEWER, PASSWORD),
         lambda: users.remove("Anna"),
-    ):
+    ]
+    for change in changes:
         users.set("Anna", Role.REVIEWER, PASSWORD)
         session_id, _ = access.log_in("Anna", PASSWORD, client="a")
         assert access.person(with_cookie(session_id)) is not None
@@ -160,26 +162,26 @@ def test_wrong_logins_are_limited(data: Path) -> None:
 
 def test_failures_are_forgotten_in_time_and_after_a_success() -> None:
     now = [0.0]
-    attempts = Attempts(lambda: now[0])
+    throttle = LoginThrottle(lambda: now[0])
     for _ in range(PER_NAME):
-        attempts.allow("Anna", "a")
-        attempts.failed("Anna", "a")
+        throttle.allow("Anna", "a")
+        throttle.failed("Anna", "a")
     with pytest.raises(Problem):
-        attempts.allow("Anna", "a")
+        throttle.allow("Anna", "a")
     now[0] = WINDOW_SECONDS
-    attempts.allow("Anna", "a")
-    attempts.failed("Anna", "a")
-    attempts.succeeded("Anna", "a")
+    throttle.allow("Anna", "a")
+    throttle.failed("Anna", "a")
+    throttle.succeeded("Anna", "a")
     for _ in range(PER_NAME - 1):
-        attempts.failed("Anna", "a")
-    attempts.allow("Anna", "a")
+        throttle.failed("Anna", "a")
+    throttle.allow("Anna", "a")
 
 
 def test_many_names_from_one_address_are_limited_too() -> None:
-    attempts = Attempts(lambda: 0.0)
+    throttle = LoginThrottle(lambda: 0.0)
     for number in range(PER_ADDRESS):
-        attempts.allow(f"user{number}", "a")
-        attempts.failed(f"user{number}", "a")
+        throttle.allow(f"user{number}", "a")
+        throttle.failed(f"user{number}", "a")
     with pytest.raises(Problem):
-        attempts.allow("another", "a")
-    attempts.allow("another", "b")
+        throttle.allow("another", "a")
+    throttle.allow("another", "b")

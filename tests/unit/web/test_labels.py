@@ -61,7 +61,7 @@ def test_a_sheet_has_room_for_every_group_and_wastes_none(sizes: list[int], rows
     sheet = contact_sheet(groups, rows=rows, per_row=per_row)
     wanted = [math.ceil(size / per_row) for size in sizes if size]
     used = [math.ceil(len(group.cells) / per_row) for group in sheet]
-    assert [group.words for group in sheet] == [group.words for group in groups if group.cells]
+    assert [group.labels for group in sheet] == [group.labels for group in groups if group.cells]
     assert sum(used) == min(rows, sum(wanted))
     # No group is cut while another one, shown at greater length, is.
     cut = [shown for shown, need in zip(used, wanted, strict=True) if shown < need]
@@ -71,7 +71,7 @@ def test_a_sheet_has_room_for_every_group_and_wastes_none(sizes: list[int], rows
 
 
 def _of(groups: list[Group], wanted: Group) -> Group:
-    return next(group for group in groups if group.words is wanted.words)
+    return next(group for group in groups if group.labels is wanted.labels)
 
 
 def test_the_next_page_keeps_the_filter() -> None:

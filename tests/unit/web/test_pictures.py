@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from smearcount.db.queries.cells import ImageFile
+from smearcount.db.queries.images import ImageFile
 from smearcount.inbox.paths import to_text
-from smearcount.web.media.pictures import LARGEST_FILE, read_picture
+from smearcount.inbox.reading import LARGEST_FILE
+from smearcount.web.media.pictures import read_picture
 from smearcount.web.media.thumbnails import Side, ThumbnailKey, Thumbnails, thumbnail
 from smearcount.web.problems import Problem
 

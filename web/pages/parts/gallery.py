@@ -13,7 +13,7 @@ from smearcount.db.engine.database import Database
 from smearcount.db.queries.cells import Cell, CellPage, cells
 from smearcount.db.schema import ImageState
 from smearcount.differential.classes import ReviewClass
-from smearcount.web.pages.parts.labels import GALLERY_CLASSES, ClassWords
+from smearcount.web.pages.parts.labels import GALLERY_CLASSES, ClassLabels
 
 #: Most images on one page; a slide rarely has more.
 MOST: Final = 2000
@@ -56,7 +56,7 @@ class GalleryQuery(BaseModel):
 class Group:
     """The cells of one class."""
 
-    words: ClassWords
+    labels: ClassLabels
     cells: list[Cell]
 
 
@@ -83,7 +83,7 @@ def gallery(database: Database, slide_id: int, query: GalleryQuery) -> Gallery:
         UnknownPage: `after` names no page.
     """
     page = _cells(database, slide_id, query)
-    by_class: dict[ReviewClass, list[Cell]] = {words.code: [] for words in GALLERY_CLASSES}
+    by_class: dict[ReviewClass, list[Cell]] = {labels.code: [] for labels in GALLERY_CLASSES}
     files, waiting = [], 0
     for cell in page.cells:
         if cell.effective is not None:
@@ -94,7 +94,7 @@ def gallery(database: Database, slide_id: int, query: GalleryQuery) -> Gallery:
             waiting += 1
     return Gallery(
         query,
-        [Group(words, by_class[words.code]) for words in GALLERY_CLASSES],
+        [Group(labels, by_class[labels.code]) for labels in GALLERY_CLASSES],
         files,
         waiting,
         None if page.next is None else query.address(page.next),
@@ -111,9 +111,9 @@ def contact_sheet(groups: Sequence[Group], *, rows: int, per_row: int) -> list[G
     by_size = sorted((group for group in groups if group.cells), key=lambda group: len(group.cells))
     for place, group in enumerate(by_size):
         fair = max(left // (len(by_size) - place), 1)
-        shown[group.words.code] = min(math.ceil(len(group.cells) / per_row), fair)
-        left -= shown[group.words.code]
-    return [Group(group.words, group.cells[: per_row * shown[group.words.code]]) for group in groups if group.cells]
+        shown[group.labels.code] = min(math.ceil(len(group.cells) / per_row), fair)
+        left -= shown[group.labels.code]
+    return [Group(group.labels, group.cells[: per_row * shown[group.labels.code]]) for group in groups if group.cells]
 
 
 def _cells(database: Database, slide_id: int, query: GalleryQuery) -> CellPage:

@@ -8,15 +8,15 @@ from typing import Final
 from markupsafe import Markup
 
 from smearcount.db.queries.cells import GALLERY_ORDER
-from smearcount.db.queries.slides import Status
 from smearcount.differential.classes import DISPLAY_NAMES, SHORT_NAMES, WBC_CLASSES, CellClass, ReviewClass
+from smearcount.differential.status import Status
 
 #: For a number that there is none of.
 NOTHING: Final = "–"
 
 
 @dataclass(frozen=True, slots=True)
-class ClassWords:
+class ClassLabels:
     """One class that a cell can be called, in words."""
 
     code: ReviewClass
@@ -29,18 +29,18 @@ class ClassWords:
 _KEYED: Final = (*WBC_CLASSES, CellClass.ERYTHROBLAST, CellClass.PLATELET)
 
 #: By code, in the order of their keys: as a differential is written, what is not counted last.
-CLASSES: Final[Mapping[ReviewClass, ClassWords]] = {
+CLASSES: Final[Mapping[ReviewClass, ClassLabels]] = {
     **{
-        ReviewClass(one.value): ClassWords(ReviewClass(one.value), DISPLAY_NAMES[one], SHORT_NAMES[one], str(key))
+        ReviewClass(one.value): ClassLabels(ReviewClass(one.value), DISPLAY_NAMES[one], SHORT_NAMES[one], str(key))
         for key, one in enumerate(_KEYED, start=1)
     },
-    ReviewClass.UNIDENTIFIED: ClassWords(ReviewClass.UNIDENTIFIED, "Unidentified", "Unid", "0"),
+    ReviewClass.UNIDENTIFIED: ClassLabels(ReviewClass.UNIDENTIFIED, "Unidentified", "Unid", "0"),
 }
 
 #: The same in the order of the gallery: what waits for a person's call first.
 GALLERY_CLASSES: Final = tuple(CLASSES[code] for code in GALLERY_ORDER)
 
-STATUS_WORDS: Final[Mapping[Status, str]] = {
+STATUS_LABELS: Final[Mapping[Status, str]] = {
     Status.COUNTING: "Counting",
     Status.COMPLETE: "To review",
     Status.SIGNED: "Signed",

@@ -3,22 +3,23 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-from smearcount.db.queries.slides import SlideSummary, Status
+from smearcount.db.queries.slides import SlideSummary
 from smearcount.differential.classes import CellClass, ReviewClass
 from smearcount.differential.flags import Flag
 from smearcount.differential.ratios import per_100_wbc
 from smearcount.differential.report import DifferentialRow, SlideReport, report
 from smearcount.differential.settings import CountSettings
+from smearcount.differential.status import Status
 from smearcount.differential.tally import SlideTally
 from smearcount.web.pages.parts.bars import RangeBar, StackedBar, range_bar, stacked_bar
-from smearcount.web.pages.parts.labels import CLASSES, ClassWords
+from smearcount.web.pages.parts.labels import CLASSES, ClassLabels
 
 
 @dataclass(frozen=True, slots=True)
 class WbcLine:
     """One WBC class: the reviewed count, its bar, and the automatic count beside it."""
 
-    words: ClassWords
+    labels: ClassLabels
     reviewed: DifferentialRow
     automatic: DifferentialRow
     bar: RangeBar | None
@@ -33,7 +34,7 @@ class WbcLine:
 class OtherLine:
     """Cells outside the denominator."""
 
-    words: ClassWords
+    labels: ClassLabels
     count: int
     automatic: int
     per_100_wbc: float | None

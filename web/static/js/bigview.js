@@ -15,7 +15,7 @@ export class BigView {
     });
     // A click beside the window closes it.
     this.dialog.addEventListener("click", (event) => event.target === this.dialog && this.dialog.close());
-    /** @type {string} id of the cell shown, or to be shown as soon as it is there */
+    /** @type {string} id of the cell that is shown, or will be as soon as it is read */
     this.wanted = "";
   }
 
@@ -37,10 +37,18 @@ export class BigView {
       this.dialog.showModal();
     }
     const view = (await readPage(`/cells/${id}`)).getElementById("cell");
-    // Meanwhile another one may have been asked for, or the window closed.
+    // Meanwhile another cell may have been asked for, or the window closed.
     if (!view || this.wanted !== id) return;
     one("#big-view-content").replaceChildren(view);
     localTimes(this.dialog);
+  }
+
+  /**
+   * Say whether a cell is shown, or will be as soon as it is read.
+   * @param {number} id
+   */
+  isShowing(id) {
+    return this.isOpen && this.wanted === String(id);
   }
 
   /** Show the same cell as it is now. */

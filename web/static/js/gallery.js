@@ -227,10 +227,10 @@ export class Gallery {
   }
 
   /**
-   * Say in words what was called what.
+   * Describe in words which cells were called what.
    * @param {Review[]} reviews
    */
-  inWords(reviews) {
+  describe(reviews) {
     /** @type {Map<string, number>} */
     const moves = new Map();
     for (const { was, became } of reviews) {

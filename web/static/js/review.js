@@ -1,22 +1,21 @@
-// Calling cells otherwise, and taking it back; one thing after the other, so that each knows what came before it.
+// Reclassifying cells and undoing it: one change after the other, so that each knows the result of the one before.
 
-import { Cancelled, Problem, send } from "./api.js";
+import { Cancelled, Problem } from "./api.js";
 import { ask, one, say } from "./dom.js";
 
 /** @typedef {import("./api.js").Review} Review */
 /** @typedef {import("./gallery.js").Gallery} Gallery */
+/** @typedef {import("./updates.js").SlideUpdates} SlideUpdates */
 
 export class Reviewing {
   /**
    * @param {Gallery} gallery
-   * @param {number} slide
-   * @param {() => Promise<void>} refresh shows the slide as it is now
+   * @param {SlideUpdates} updates
    */
-  constructor(gallery, slide, refresh) {
+  constructor(gallery, updates) {
     this.gallery = gallery;
-    this.slide = slide;
-    this.refresh = refresh;
-    /** @type {Promise<unknown>} */
+    this.updates = updates;
+    /** @type {Promise<unknown>} settles when everything that was begun is done */
     this.last = Promise.resolve();
   }
 
@@ -28,17 +27,17 @@ export class Reviewing {
     const done = this.last.then(what).catch(async (error) => {
       if (error instanceof Cancelled) return;
       say(error instanceof Error ? error.message : String(error), "trouble");
-      // If not even that can be read, the sign at the top says so.
-      await this.refresh().catch(() => undefined);
+      // If this cannot be read either, the sign at the top of the page says so.
+      await this.updates.refresh().catch(() => undefined);
     });
     this.last = done;
     return done;
   }
 
   /**
-   * Call cells so.
+   * Reclassify cells.
    * @param {HTMLElement[]} cells
-   * @param {string | null} code null for what the model called them
+   * @param {string | null} code null for the model's call
    * @param {string} reason
    */
   call(cells, code, reason) {
@@ -58,41 +57,36 @@ export class Reviewing {
       seen_review: Number(this.gallery.cell(id)?.dataset.review) || null,
     }));
     try {
-      this.show(await send("POST", "/api/v1/reviews", { changes, reason: reason || null }));
+      this.tell(await this.updates.change("reviews", { changes, reason: reason || null }));
     } catch (error) {
       if (!(error instanceof Problem) || !error.details.conflicts) throw error;
-      await this.refresh();
+      await this.updates.refresh();
       if (await this.insists(error, "Nothing was changed:")) await this.send(ids, code, reason);
-      return;
     }
-    await this.refresh();
   }
 
   /** Take back the last thing that this reviewer did. */
   undo() {
     return this.next(async () => {
       try {
-        const reviews = this.show(await send("POST", `/api/v1/slides/${this.slide}/undo`), "Undone: ");
+        const reviews = await this.updates.change("undo");
+        this.tell(reviews, "Undone: ");
         const cells = reviews.map((review) => this.gallery.cell(review.cell)).filter((cell) => cell !== null);
         if (cells.length) this.gallery.select(cells);
       } catch (error) {
         if (!(error instanceof Problem) || !error.details.conflicts) throw error;
-        await this.refresh();
+        await this.updates.refresh();
         await this.insists(error, "That cannot be undone:", false);
-        return;
       }
-      await this.refresh();
     });
   }
 
   /**
-   * @param {{reviews: Review[]}} answer
-   * @returns {Review[]}
+   * Say what the reviewer did.
+   * @param {Review[]} reviews
    */
-  show({ reviews }, before = "") {
-    this.gallery.apply(reviews);
-    say(before + this.gallery.inWords(reviews), "own");
-    return reviews;
+  tell(reviews, before = "") {
+    say(before + this.gallery.describe(reviews), "own");
   }
 
   /**

@@ -1,6 +1,5 @@
 // Signing a slide off, reopening it, and commenting on it.
 
-import { send } from "./api.js";
 import { all, ask, one } from "./dom.js";
 import { reviewer } from "./reviewer.js";
 
@@ -18,7 +17,7 @@ export async function signOrReopen(reviewing) {
 
 /** @param {Reviewing} reviewing */
 async function sign(reviewing) {
-  // What is signed is what is shown when the dialog opens.
+  // The signature is for what the page shows when the dialog opens.
   await reviewing.last;
   const seen = Number(one("#headline").dataset.lastReview);
   const flags = all("#differential .flag-list li").map((flag) => flag.cloneNode(true));
@@ -26,8 +25,7 @@ async function sign(reviewing) {
   const comment = await fill("#sign-dialog", "comment");
   if (comment === null) return;
   await reviewing.next(async () => {
-    await send("POST", `${path(reviewing)}/sign-off`, { comment: comment || null, seen_review: seen });
-    await reviewing.refresh();
+    await reviewing.updates.change("sign-off", { comment: comment || null, seen_review: seen });
   });
 }
 
@@ -36,8 +34,7 @@ async function reopen(reviewing) {
   const reason = await fill("#reopen-dialog", "reason");
   if (reason === null) return;
   await reviewing.next(async () => {
-    await send("POST", `${path(reviewing)}/reopen`, { reason });
-    await reviewing.refresh();
+    await reviewing.updates.change("reopen", { reason });
   });
 }
 
@@ -47,9 +44,8 @@ async function reopen(reviewing) {
  */
 export async function comment(reviewing, input) {
   await reviewing.next(async () => {
-    await send("POST", `${path(reviewing)}/comments`, { text: input.value });
+    await reviewing.updates.change("comments", { text: input.value });
     input.value = "";
-    await reviewing.refresh();
   });
 }
 
@@ -67,9 +63,4 @@ async function fill(selector, field) {
   one("[data-who]", dialog).textContent = name || (document.body.dataset.me ?? "");
   input.value = "";
   return (await ask(dialog)) === "ok" ? input.value.trim() : null;
-}
-
-/** @param {Reviewing} reviewing */
-function path(reviewing) {
-  return `/api/v1/slides/${reviewing.slide}`;
 }

@@ -1,72 +1,23 @@
-// The page of a slide: keys, mouse and live changes, and what they do.
+// The page of a slide: what keys, mouse and live changes do.
 
 import { BigView } from "./bigview.js";
-import { all, isTyping, one, parsed, read, readPage, replaceById, say } from "./dom.js";
+import { all, isTyping, one, say } from "./dom.js";
 import { Gallery, SELECTED } from "./gallery.js";
 import { follow } from "./live.js";
 import { Reviewing } from "./review.js";
-import { knownReviewer } from "./reviewer.js";
 import { comment, signOrReopen } from "./signing.js";
-
-/** @typedef {import("./api.js").Review} Review */
+import { SlideUpdates } from "./updates.js";
 
 const slide = Number(one("#slide").dataset.slide);
 const mayReview = document.body.hasAttribute("data-reviews");
 const gallery = new Gallery();
-const reviewing = new Reviewing(gallery, slide, refresh);
 const bigView = new BigView(gallery);
+const updates = new SlideUpdates(slide, gallery, bigView);
+const reviewing = new Reviewing(gallery, updates);
 
-/** By key, as the buttons say. */
+/** The class that each key calls, as the buttons name it. */
 const CALLS = new Map(all("[data-call]").map((button) => [one("kbd", button).textContent, button.dataset.call ?? ""]));
 CALLS.set("u", "unidentified");
-
-let isStale = false;
-/** @type {Promise<void> | null} */
-let refreshing = null;
-
-/** Show the slide as it is now; whoever asks while this is under way waits until it was read once more. */
-function refresh() {
-  isStale = true;
-  refreshing ??= showUntilFresh().finally(() => {
-    refreshing = null;
-  });
-  return refreshing;
-}
-
-async function showUntilFresh() {
-  while (isStale) {
-    isStale = false;
-    await showNews();
-  }
-}
-
-async function showNews() {
-  const before = one("#headline").dataset;
-  const answer = await read(`/slides/${slide}/news?seen=${before.lastReview}`, "application/json");
-  /** @type {{html: string, reviews: Review[], last_review: number, images: string}} */
-  const news = await answer.json();
-  const images = before.images;
-  const unknown = news.reviews.filter((review) => Number(gallery.cell(review.cell)?.dataset.review) < review.id);
-  gallery.apply(news.reviews);
-  tell(unknown);
-  replaceById(parsed(news.html).body.children);
-  if (news.images !== images) await readGallery();
-  await bigView.again();
-}
-
-/** Say what others have done. @param {Review[]} reviews */
-function tell(reviews) {
-  const own = document.body.dataset.me ?? knownReviewer();
-  for (const name of new Set(reviews.map((review) => review.reviewer))) {
-    const theirs = reviews.filter((review) => review.reviewer === name);
-    if (name !== own) say(`${name}: ${gallery.inWords(theirs)}`);
-  }
-}
-
-async function readGallery() {
-  const found = (await readPage(location.pathname + location.search)).getElementById("gallery");
-  if (found) gallery.replace(found);
-}
 
 /** @param {string | null} code */
 function call(code) {
@@ -79,7 +30,7 @@ function call(code) {
   const reason = /** @type {HTMLInputElement} */ (one("#reason"));
   void reviewing.call(cells, code, reason.value.trim());
   reason.value = "";
-  // At once: the next key is meant for the next cell, even if the answer is still on its way.
+  // Select at once: the next key is meant for the next cell, even if the answer is still on its way.
   const next = gallery.after(cells);
   if (next) gallery.selectOne(next);
 }
@@ -211,7 +162,7 @@ show.addEventListener("change", async () => {
   const given = [...new FormData(show)].filter(([name, value]) => value !== "" && !(name === "show" && value === "all"));
   const query = new URLSearchParams(/** @type {[string, string][]} */ (given)).toString();
   history.replaceState(null, "", location.pathname + (query ? `?${query}` : ""));
-  await readGallery();
+  await updates.readGallery();
 });
 show.addEventListener("submit", (event) => event.preventDefault());
 
@@ -221,6 +172,7 @@ document.getElementById("comment")?.addEventListener("submit", (event) => {
 });
 
 gallery.makeReachable();
-follow(async (slides) => {
-  if (slides === null || slides.has(slide)) await refresh();
+follow(async (changes) => {
+  if (changes === null) await updates.follow(null);
+  else if (changes.has(slide)) await updates.follow(changes.get(slide) ?? null);
 });

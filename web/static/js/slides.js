@@ -4,12 +4,12 @@ import { all, isTyping, one, readPage, replaceById } from "./dom.js";
 import { follow } from "./live.js";
 
 /** Read the list anew and show it; slides that changed are marked for a moment. */
-async function refresh(/** @type {Set<number> | null} */ changed) {
+async function refresh(/** @type {Map<number, unknown> | null} */ changes) {
   const page = await readPage(location.pathname + location.search);
   const list = page.getElementById("slides");
   if (!list) return;
   const focused = document.activeElement?.closest("tr")?.id;
-  for (const id of changed ?? []) list.querySelector(`#slide-${id}`)?.classList.add("news");
+  for (const id of changes?.keys() ?? []) list.querySelector(`#slide-${id}`)?.classList.add("news");
   replaceById([list]);
   if (focused) /** @type {HTMLElement | null} */ (document.querySelector(`#${focused} a`))?.focus();
 }

@@ -1,0 +1,58 @@
+"""The two outputs of a command: results go to standard output, messages and progress to standard error."""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from smearcount.cli.views import formats
+
+results = Console(highlight=False, soft_wrap=False)
+messages = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def print_message(text: str) -> None:
+    """Print a message for a person on standard error."""
+    messages.print(text, markup=False)
+
+
+def print_result(what: RenderableType) -> None:
+    """Print a result for a person on standard output; rich fits it to the terminal."""
+    results.print(what)
+
+
+def print_raw(text: str) -> None:
+    """Print a result for a program on standard output, exactly as it is; add a line end if it has none."""
+    sys.stdout.write(text if text.endswith("\n") else text + "\n")
+    # A program that reads `status --watch` through a pipe must get each block at once, not when a buffer is full.
+    sys.stdout.flush()
+
+
+@contextmanager
+def progress_bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show a progress bar, on a terminal alone; yield the function that takes the number of things done so far."""
+    with Progress(
+        TextColumn(what), BarColumn(), MofNCompleteColumn(), console=messages, transient=True,
+        disable=not messages.is_terminal,
+    ) as bar:  # fmt: skip
+        task = bar.add_task("", total=total)
+        yield lambda done: bar.update(task, completed=done)
+
+
+def print_rows(rows: Sequence[Any], output: str, columns: Sequence[str] | None = None) -> None:
+    """Print a list of records as table, JSON or CSV.
+
+    Args:
+        rows: Dataclasses or mappings, all of one kind.
+        output: "table", "json" or "csv".
+        columns: The columns of table and CSV; None for all fields of the first row.
+    """
+    if output == "json":
+        print_raw(formats.rows_json(rows))
+    elif output == "csv":
+        print_raw(formats.rows_csv(rows, columns))
+    else:
+        print_result(formats.rows_table(rows, columns))
