@@ -5,28 +5,33 @@ PYTHON ?= python3
 VENV ?= .venv
 INBOX ?= exports
 BIN = $(VENV)/bin
+# Two processes; the one that has nothing left to do takes from the other.
+AT_ONCE = --numprocesses 2 --dist worksteal
 ROOMS = $(filter-out package,$(patsubst %/__init__.py,%,$(wildcard */__init__.py)))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench fuzz soak faults docs release sbom lock train clean
+.PHONY: help run test test-training check bench fuzz soak faults docs release sbom lock train clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(VENV)/.base ## watch ./exports (or INBOX=/path) and count what arrives, with demo slides the first time
 	@trap : INT; $(BIN)/smearcount up --demo "$(INBOX)"; code=$$?; test $$code -eq 130 || exit $$code  # 130: Ctrl-C
 
-test: $(VENV)/.test ## run the checks and all tests: unit, integration, acceptance
+test: $(VENV)/.test ## run the checks and all tests but those that need TensorFlow (eight minutes)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest --numprocesses 2 --dist loadfile
+	$(BIN)/pytest $(AT_ONCE)
 
-check: $(VENV)/.test ## run ruff, mypy and the unit tests alone (seconds)
+test-training: $(VENV)/.test-training ## run the tests that need TensorFlow, which it installs (2 GB)
+	$(BIN)/pytest tests/training
+
+check: $(VENV)/.test ## run ruff, mypy and the fast tests of every room (a minute)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest tests/unit
+	$(BIN)/pytest $(AT_ONCE) --fast --hypothesis-profile quick tests/unit tests/integration
 
 bench: $(VENV)/.test-training ## measure how fast it is, and hold it against what it has to reach (half an hour)
 	PYTHONPATH=tests $(BIN)/python -m benchmarks $(BENCH)

@@ -9,27 +9,59 @@ import shutil
 import signal
 import uuid
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
 import psycopg
 import pytest
 import redis
+from argon2 import PasswordHasher
 from psycopg import sql
 
 from smearcount.cli.local.broker import EmbeddedBroker
 from smearcount.db.engine.database import Database
 from smearcount.db.migration import migrate
+from smearcount.web.auth import users
 from smearcount.worker.errors import WorkerError
 
+from support import examples
 from support.running import Smearcount
 from support.servers import PostgresqlServer, ServerCannotStart
 
 _TEMPLATE = "smearcount_template"
 
+examples.use_thorough()
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts what runs in its background so, and processes inherit it: a Ctrl-C of the tests would do nothing.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+#: Fixtures that start a server or a process.
+_SERVERS = {"_postgresql", "own_postgresql", "_broker", "own_broker", "smearcount"}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let `make check` leave out what takes long."""
+    parser.addoption("--fast", action="store_true", help="leave out tests that need a server or are marked as slow")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what takes long where that is asked for."""
+    if config.getoption("--fast"):
+        slow = [item for item in items if _is_slow(item)]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in set(slow)]
+
+
+def _is_slow(item: pytest.Item) -> bool:
+    return (
+        item.get_closest_marker("slow") is not None
+        or (isinstance(item, pytest.Function) and not _SERVERS.isdisjoint(item.fixturenames))
+        # The database of a test that runs once on each kind.
+        or "postgresql" in item.name.partition("[")[2].removesuffix("]").split("-")
+    )
 
 
 def unavailable(reason: str) -> NoReturn:
@@ -47,6 +79,12 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
     # What a command forgets to write out at once is seen late by users, and so it is by the tests.
     monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hash passwords in no time: at the cost of real use, tests would do little else."""
+    monkeypatch.setattr(users, "PasswordHasher", partial(PasswordHasher, time_cost=1, memory_cost=8, parallelism=1))
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
-"""How far the network's confidence can be trusted, and from which confidence on a cell is counted.
+"""Whether the network's confidence can be trusted, and from which confidence on a cell is counted.
 
-All functions are pure. n is the number of images, k the number of classes.
+All functions are pure. n is the number of images, k the number of classes. Confidences are the probabilities, 0-1, of the
+classes called.
 """
 
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from smearcount.models.inference.classification import softmax
 
 Floats = npt.NDArray[np.float64]
 
-#: Bounds of the temperature search; a network outside them is broken rather than badly calibrated.
+#: Bounds of the temperature search; a network that needs another temperature is broken rather than badly calibrated.
 _TEMPERATURES = (0.05, 20.0)
 _GOLDEN = (5**0.5 - 1) / 2
 
@@ -21,7 +22,13 @@ _GOLDEN = (5**0.5 - 1) / 2
 def negative_log_likelihood(
     logits: npt.NDArray[np.floating], labels: npt.NDArray[np.integer], temperature: float
 ) -> float:
-    """Mean -log p(label), natural logarithm, of logits of shape (n, k) and labels of shape (n,)."""
+    """Return the mean of -ln p(label) over n >= 1 images, where p is the softmax of the logits.
+
+    Args:
+        logits: shape (n, k).
+        labels: the right classes, as indices of the k classes: shape (n,).
+        temperature: the logits are divided by it first; more than 0.
+    """
     probabilities = softmax(logits, temperature)[np.arange(len(labels)), labels]
     # 1e-300 keeps the logarithm finite where a probability underflows
     return float(-np.log(np.maximum(probabilities, 1e-300)).mean())
@@ -30,9 +37,16 @@ def negative_log_likelihood(
 def fit_temperature(logits: npt.NDArray[np.floating], labels: npt.NDArray[np.integer]) -> float:
     """Return the temperature at which the logits fit the labels best (temperature scaling).
 
-    Guo, Pleiss, Sun, Weinberger: On Calibration of Modern Neural Networks, ICML 2017, section 4.2. The likelihood is
-    convex in 1 / temperature, so a golden-section search over its logarithm finds the one minimum. The class called
-    never changes, only its confidence.
+    Guo, Pleiss, Sun, Weinberger: On Calibration of Modern Neural Networks, ICML 2017, section 4.2. The negative log
+    likelihood is convex in 1 / temperature, so a golden-section search over the temperature's logarithm finds the one
+    minimum. The class called never changes, only its confidence.
+
+    Args:
+        logits: shape (n, k), n >= 1.
+        labels: the right classes, as indices of the k classes: shape (n,).
+
+    Returns:
+        The temperature, 0.05 to 20, to about four digits.
     """
     low, high = (float(np.log(bound)) for bound in _TEMPERATURES)
     while high - low > 1e-4:
@@ -45,17 +59,20 @@ def fit_temperature(logits: npt.NDArray[np.floating], labels: npt.NDArray[np.int
     return float(np.exp((low + high) / 2))
 
 
-#: Bins of equal width that confidences are sorted into, unless told otherwise.
+#: Number of bins of equal width that confidences are sorted into, by default.
 BINS = 15
 
 
 @dataclass(frozen=True)
 class Reliability:
-    """Confidence beside accuracy, in bins of equal width: one entry per bin, bin m holding ((m-1)/bins, m/bins]."""
+    """Confidence beside accuracy, in bins of equal width: arrays with one entry per bin.
+
+    Bin m, counted from 1, holds the confidences above (m - 1) / bins and up to m / bins.
+    """
 
     #: Images in the bin.
     images: npt.NDArray[np.int64]
-    #: Those of them called rightly.
+    #: Images in the bin that are called rightly.
     correct: npt.NDArray[np.int64]
     #: Mean confidence, 0-1; NaN in an empty bin.
     confidence: Floats
@@ -67,7 +84,13 @@ class Reliability:
 
 
 def reliability(confidences: Floats, correct: npt.NDArray[np.bool_], bins: int = BINS) -> Reliability:
-    """Sort n confidences, and whether each call was correct, into `bins` bins."""
+    """Sort confidences into bins.
+
+    Args:
+        confidences: shape (n,), 0-1.
+        correct: whether each call is right: shape (n,).
+        bins: how many.
+    """
     which = np.clip(np.ceil(confidences * bins).astype(int) - 1, 0, bins - 1)
     images = np.bincount(which, minlength=bins)
     sums = np.bincount(which, weights=confidences, minlength=bins)
@@ -81,9 +104,14 @@ def _quotient(numerators: npt.NDArray[Any], counts: npt.NDArray[np.int64]) -> Fl
 
 
 def expected_calibration_error(confidences: Floats, correct: npt.NDArray[np.bool_], bins: int = BINS) -> float:
-    """Mean gap between confidence and accuracy, over `bins` bins of equal width, weighted by their images.
+    """Return the mean gap between confidence and accuracy over bins of equal width, weighted by their images.
 
-    Guo et al. 2017, equation 3: 0 is perfect. Both arrays have shape (n,), n >= 1.
+    ECE = sum over bins of (images in the bin / n) |accuracy - confidence| (Guo et al. 2017, equation 3); 0 is perfect.
+
+    Args:
+        confidences: shape (n,), n >= 1, 0-1.
+        correct: whether each call is right: shape (n,).
+        bins: how many.
     """
     found = reliability(confidences, correct, bins)
     gaps = np.abs(found.accuracy - found.confidence) * found.images
@@ -92,7 +120,7 @@ def expected_calibration_error(confidences: Floats, correct: npt.NDArray[np.bool
 
 @dataclass(frozen=True)
 class RiskCoverage:
-    """What a choice of threshold costs: one entry per threshold, in rising order.
+    """What a choice of threshold costs: arrays with one entry per threshold, all shares 0-1.
 
     El-Yaniv, Wiener: On the Foundations of Noise-free Selective Classification, JMLR 11 (2010).
     """
@@ -107,8 +135,14 @@ class RiskCoverage:
 
 
 def risk_coverage(confidences: Floats, correct: npt.NDArray[np.bool_], thresholds: Floats) -> RiskCoverage:
-    """Return coverage, risk and errors caught at each of `thresholds`, for n >= 1 confidences and correct calls."""
-    # sorted once and looked up: a threshold per image costs no n × n table
+    """Return coverage, risk and errors caught at each threshold.
+
+    Args:
+        confidences: shape (n,), n >= 1, 0-1.
+        correct: whether each call is right: shape (n,).
+        thresholds: shape (t,); an image is covered if its confidence is at least the threshold.
+    """
+    # Sort once and look up: comparing every image with every threshold would take an n × n table.
     of_all, of_errors = np.sort(confidences), np.sort(confidences[~correct])
     counts = len(of_all) - np.searchsorted(of_all, thresholds)
     caught = np.searchsorted(of_errors, thresholds)
@@ -117,7 +151,7 @@ def risk_coverage(confidences: Floats, correct: npt.NDArray[np.bool_], threshold
     return RiskCoverage(thresholds, counts / len(of_all), errors / np.maximum(counts, 1), _quotient(caught, all_errors))
 
 
-#: The rule's two numbers: errors wanted among the cells counted, and cells left to review at most.
+#: The rule's two numbers: the share of errors aimed at among the cells counted, and the largest share of cells to review.
 TARGET_RISK = 0.005
 LARGEST_UNIDENTIFIED = 0.05
 
@@ -128,11 +162,16 @@ THRESHOLD_RULE = (
 
 
 def choose_threshold(confidences: Floats, correct: npt.NDArray[np.bool_]) -> float:
-    """Return the threshold by `THRESHOLD_RULE`, a multiple of 0.01."""
+    """Return the threshold by `THRESHOLD_RULE`, a multiple of 0.01 from 0.01 to 0.99.
+
+    Args:
+        confidences: of n >= 1 validation images: shape (n,), 1/k to 1.
+        correct: whether each call is right: shape (n,).
+    """
     curve = risk_coverage(confidences, correct, np.arange(1, 100) / 100)
     bearable = curve.coverage >= 1 - LARGEST_UNIDENTIFIED
     good = bearable & (curve.risk <= TARGET_RISK)
     if good.any():
         return float(curve.thresholds[good][0])
-    # confidences under 1/k do not exist, so the lowest threshold always counts every image
+    # The largest of k probabilities is at least 1/k, so the lowest threshold always counts every image.
     return float(curve.thresholds[bearable][-1])

@@ -1,4 +1,4 @@
-"""Labelled cells on disk: a tree with one folder per class, as evaluation and training read it."""
+"""Labelled cells on disk: a folder that holds one folder of images per class."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -45,10 +45,19 @@ def labelled_files(tree: Path) -> list[LabelledFile]:
 def load_pixels(
     files: Sequence[LabelledFile], decode: Callable[[bytes], Pixels], *, threads: int = 4
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """Decode all files: images of shape (n, side, side, 3), 0-255, and labels of shape (n,), as indices of CellClass.
+    """Decode all of n >= 1 files.
+
+    Args:
+        files: the files.
+        decode: makes an image of shape (side, side, 3) of a file's content; called on several threads at once.
+        threads: how many.
+
+    Returns:
+        Images, uint8, shape (n, side, side, 3), RGB, 0-255; and labels, int64, shape (n,), as indices of CellClass.
 
     Raises:
         ImageRefused: one of the files cannot be used; the message names it.
+        OSError: one of the files cannot be read.
     """
 
     def load(file: LabelledFile) -> Pixels:
@@ -63,6 +72,6 @@ def load_pixels(
 
 
 def label_indices(files: Sequence[LabelledFile]) -> npt.NDArray[np.int64]:
-    """Return the labels of n files as indices of CellClass: shape (n,)."""
+    """Return the labels of n files as indices of CellClass: int64, shape (n,)."""
     order = list(CellClass)
     return np.array([order.index(file.label) for file in files], dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Pictures of an evaluation and of a training run, for a report or a validation file.
+"""Figures of an evaluation and of a training run, as PNG files.
 
 Matplotlib draws them without pyplot: no window and no state, on a machine without a screen too. It comes with the extra
 `evaluate`, which workers do not install: call `require_matplotlib` before any long work begins.
@@ -148,7 +148,7 @@ def _mark_sides(top: Axes, bottom: Axes, epochs: list[float], sides: list[float]
     for i, side in enumerate(sides):
         if i and side == sides[i - 1]:
             continue
-        # at the foot, where the loss seldom comes: x counts epochs, y is a share of the panel's height
+        # Write at the foot, where the loss seldom comes; x counts epochs, y is a share of the panel's height.
         top.text(epochs[i], 0.04, f"{side:g} px", transform=top.get_xaxis_transform(), color=_GREY)
         if i:
             for axes in (top, bottom):
@@ -163,7 +163,7 @@ def _confusion(evaluation: Evaluation) -> Figure:
     from matplotlib.colors import PowerNorm
 
     axes = figure.subplots()
-    # the square root of the share: a mistake of 1 % can be seen beside a diagonal of 98 %
+    # Colour by the square root of the share, so that a mistake of 1 % can be seen beside a diagonal of 98 %.
     image = axes.imshow(shares, cmap="Blues", norm=PowerNorm(0.5, 0, 100))
     bar = figure.colorbar(image, ax=axes, shrink=0.8, ticks=[0, 1, 5, 10, 25, 50, 75, 100])
     bar.set_label("percent of the label's images")
@@ -236,7 +236,7 @@ def _risk_coverage(evaluation: Evaluation, calls: Calls) -> Figure:
     else:
         right.text(0.5, 0.5, "no call is wrong", transform=right.transAxes, ha="center", color=_GREY)
     _mark_thresholds(evaluation, left, right)
-    # beyond this the curve says nothing about a threshold that anyone would choose
+    # Further right, the curve is about thresholds that nobody would choose.
     widest = min(100.0, max(10.0, 250 * in_force.review))
     for axes in (left, right):
         axes.set(xlabel="cells left for review, %", xlim=(-widest / 50, 1.04 * widest))
@@ -250,7 +250,7 @@ def _risk_coverage(evaluation: Evaluation, calls: Calls) -> Figure:
 def _mark_thresholds(evaluation: Evaluation, left: Axes, right: Axes) -> None:
     """Mark the tabulated thresholds on the curves, and name them."""
     for row in evaluation.thresholds:
-        # each name on the side of its curve where nothing else is drawn
+        # Put each name on the side of its curve where nothing else is drawn.
         for axes, share, offset in ((left, row.errors_counted, (6, 5)), (right, row.errors_in_review, (6, -12))):
             if share is None:
                 continue
@@ -293,7 +293,7 @@ def _model(evaluation: Evaluation) -> str:
 
 
 def _figure(width: float, height: float) -> Figure:
-    """Return an empty figure of so many inches."""
+    """Return an empty figure; width and height are in inches."""
     require_matplotlib()
     from matplotlib.figure import Figure
 

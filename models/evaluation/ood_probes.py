@@ -1,9 +1,9 @@
-"""Images that no count may come from, and small changes that must not cost a cell: what the limits are tried on.
+"""Out-of-distribution probes: ways of making images that must not be counted, and small changes that must not cost a cell.
 
-A network calls anything one of its classes, and often with confidence. Whether an image of another kind is noticed can
-only be measured on such images, and there is no collection of what a site may drop into its inbox. So they are made: some
-from ordinary cell images, by changes that leave no trustworthy cell ("corrupted") or that another photograph of the same
-cell could show as well ("mild"), some without any cell ("no cell").
+A network calls anything one of its classes, and often with confidence. Whether the OOD score notices an image of another
+kind can only be measured on such images, and there is no collection of what a site may drop into its inbox. So this module
+makes them. Some are ordinary cell images with a change that leaves no trustworthy cell ("corrupted") or that another
+photograph of the same cell could show as well ("mild"); others show no cell at all ("no cell").
 """
 
 from collections.abc import Callable
@@ -21,8 +21,8 @@ from smearcount.models.preprocessing import Pixels
 Family = Literal["mild", "corrupted", "no cell"]
 Make = Callable[[Pixels, np.random.Generator], Pixels]
 
-#: Side of the corners that red cells are taken from, as a share of the image's: what is left of a field of red cells
-#: around the largest monocyte.
+#: Side of the corners that red cells are taken from, as a share of the image's side: around the largest monocyte, so much
+#: of the field of red cells is left.
 _CORNER = 0.27
 _LINES = (
     "The quick brown",
@@ -37,17 +37,18 @@ _LINES = (
 
 @dataclass(frozen=True)
 class Probe:
-    """One way of making images that are not ordinary."""
+    """One way of making images that are out of the ordinary."""
 
     name: str
     #: "mild": still to be counted. "corrupted" and "no cell": not to be counted.
     family: Family
-    #: From images of shape (n, side, side, 3), 0-255, which it leaves as they are, as many of this kind and shape.
+    #: Takes ordinary images, uint8, shape (n, side, side, 3), RGB, 0-255, and a source of random numbers; returns new images
+    #: of the same number, shape and type, and leaves its input as it is.
     make: Make
 
 
 def _of_each(change: Callable[[Image.Image], Image.Image]) -> Make:
-    """Lift a change of one Pillow image, the same for every image, to batches."""
+    """Turn a change of one Pillow image into a change of batches."""
 
     def make(batch: Pixels, _: np.random.Generator) -> Pixels:
         return np.stack([np.asarray(change(Image.fromarray(image))) for image in batch])
@@ -56,7 +57,7 @@ def _of_each(change: Callable[[Image.Image], Image.Image]) -> Make:
 
 
 def _of_levels(change: Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]) -> Make:
-    """Lift a change of colours, as numbers that may leave 0-255, to batches."""
+    """Turn a change of colour levels, which may leave the range 0-255, into a change of batches; it is clipped to 0-255."""
 
     def make(batch: Pixels, _: np.random.Generator) -> Pixels:
         return _pixels(change(batch.astype(np.float64)))
@@ -65,7 +66,7 @@ def _of_levels(change: Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float6
 
 
 def _drawn(draw: Callable[[int, np.random.Generator], Pixels]) -> Make:
-    """Lift a picture, drawn at a side in pixels from nothing, to batches."""
+    """Turn a drawing of a picture of a given side, in pixels, into a change of batches that ignores what they show."""
 
     def make(batch: Pixels, rng: np.random.Generator) -> Pixels:
         return np.stack([draw(batch.shape[1], rng) for _ in batch])
@@ -122,18 +123,18 @@ def _reduced(image: Image.Image) -> Image.Image:
 def _half_covered(batch: Pixels, rng: np.random.Generator) -> Pixels:
     covered = batch.copy()
     for image in covered:
-        # a view of the image whose upper half is the half to be covered
+        # rot90 returns a view of the image, turned so that its upper half is the one to be covered
         np.rot90(image, rng.integers(4).item())[: len(image) // 2] = rng.integers(0, 256, 3)
     return covered
 
 
 def _background(image: Pixels) -> npt.NDArray[np.float64]:
-    """Colour between the cells, shape (3,): the mean of the brightest tenth of the pixels."""
+    """Return the colour between the cells, shape (3,), 0-255: the mean of the brightest tenth of the pixels."""
     return _mean_colour_between(image, 0.9, 1.0)
 
 
 def _mean_colour_between(image: Pixels, low: float, high: float) -> npt.NDArray[np.float64]:
-    """Mean colour, shape (3,), of the pixels whose brightness lies between two quantiles of the image's."""
+    """Return the mean colour, shape (3,), 0-255, of the pixels whose brightness lies between two quantiles (0-1)."""
     brightness = image.sum(axis=-1, dtype=np.int64)
     within = (brightness >= np.quantile(brightness, low)) & (brightness <= np.quantile(brightness, high))
     mean: npt.NDArray[np.float64] = image[within].mean(axis=0)
@@ -146,7 +147,7 @@ def _empty_fields(batch: Pixels, rng: np.random.Generator) -> Pixels:
 
 
 def _red_cells(batch: Pixels, rng: np.random.Generator) -> Pixels:
-    """Fields of a corner of each image, where only red cells lie, continued by mirroring it."""
+    """Fill each image with one of its corners, where only red cells lie, mirrored again and again."""
     side = batch.shape[1]
     corner = round(_CORNER * side)
     fields = []
@@ -160,7 +161,7 @@ def _red_cells(batch: Pixels, rng: np.random.Generator) -> Pixels:
 
 
 def _smudges(batch: Pixels, rng: np.random.Generator) -> Pixels:
-    """The colour of each image's nucleus smeared over a field of red cells, without an outline."""
+    """Smear the colour of each image's nucleus over a field of red cells, without an outline."""
     fields = _red_cells(batch, rng)
     smeared = []
     for image, field in zip(batch, fields, strict=True):
@@ -178,7 +179,7 @@ def _smudges(batch: Pixels, rng: np.random.Generator) -> Pixels:
 
 
 def _clouds(side: int, rng: np.random.Generator) -> Pixels:
-    """Coloured noise that is smooth on every scale."""
+    """Draw coloured noise that is smooth on every scale."""
     levels = np.zeros((side, side, 3))
     for octave in range(1, 6):
         grains = Image.fromarray(rng.integers(0, 256, (2**octave, 2**octave, 3), dtype=np.uint8))
@@ -216,7 +217,7 @@ def _text(side: int, rng: np.random.Generator) -> Pixels:
 
 
 def _scene(side: int, rng: np.random.Generator) -> Pixels:
-    """A house, a tree and the sun, drawn: a stand-in for a photograph of something else."""
+    """Draw a house, a tree and the sun, in place of a photograph of something else."""
     ground = side * rng.uniform(0.6, 0.75)
     picture = Image.new("RGB", (side, side), (120, 175, 235))
     pen = ImageDraw.Draw(picture)

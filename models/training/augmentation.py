@@ -1,4 +1,7 @@
-"""What may differ between two photographs of the same cell: its position, its size a little, and the stain's colours."""
+"""Random changes of training images: everything in which two photographs of the same cell may differ.
+
+These are its position and direction, its size a little, and the colours of the stain.
+"""
 
 # ruff: noqa: PLC0415  (TensorFlow is optional and takes seconds to load: it is imported where it is used)
 # ruff: noqa: RUF005  (a seed is a tensor: the sum adds, it does not concatenate)
@@ -10,10 +13,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import tensorflow as tf
 
+#: Largest change of the size, as a share.
 SCALE = 0.15
+#: Largest shift along each axis, in pixels of the image given.
 SHIFT_PIXELS = 6.0
+#: Largest change of each channel's contrast, as a share, and of its level, of 255.
 CHANNEL_GAIN = 0.10
 CHANNEL_OFFSET = 0.10 * 255
+#: Largest change of the saturation, as a share.
 SATURATION = 0.30
 
 
@@ -21,12 +28,13 @@ def augment(images: tf.Tensor, seed: tf.Tensor, side: int, field: int) -> tf.Ten
     """Return each image turned, mirrored, scaled, shifted and recoloured at random.
 
     Args:
-        images: uint8, shape (batch, s, s, 3), with some margin around the `field` so that turning it shows no border.
+        images: uint8, shape (batch, s, s, 3), RGB, 0-255, with a margin around the `field` so that turning shows no border.
         seed: int32, shape (2,); the same seed gives the same images.
         side: side of the images returned, in pixels.
         field: side of the central square, in pixels of `images`, that the returned image shows at scale 1.
 
-    Returns: float32, shape (batch, side, side, 3), values about 0-255 (recolouring may leave that range a little).
+    Returns:
+        float32, shape (batch, side, side, 3), RGB, 0-255.
     """
     return _recolour(_move(images, seed, side, field), seed + [0, 100])
 

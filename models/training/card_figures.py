@@ -11,7 +11,7 @@ _CONFUSIONS = 8
 
 
 def metrics_of(scores: Scores) -> Metrics:
-    """Return the scores that a card states, rounded to four decimals."""
+    """Return the scores that a card states; shares (0-1) are rounded to four decimals."""
 
     def rounded(share: float | None) -> float | None:
         return None if share is None else round(share, 4)
@@ -30,7 +30,7 @@ def metrics_of(scores: Scores) -> Metrics:
 
 
 def confusions_of(scores: Scores) -> tuple[Confusion, ...]:
-    """Return the most frequent wrong calls, most frequent first."""
+    """Return the most frequent kinds of wrong calls, at most eight, the most frequent first."""
     pairs = [
         Confusion(truth=truth, called=called, images=images)
         for truth, row in zip(CellClass, scores.confusion, strict=True)

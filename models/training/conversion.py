@@ -45,9 +45,9 @@ def litert_bytes(
 
     Args:
         network: with any outputs.
-        shape: of a tensor of images, (n, side, side, 3): fixed, so that XNNPACK takes the whole network.
-        typical: tensors that show which numbers occur. Given, weights and all that is computed become int8, with float32
-            numbers in and out; without, everything stays float32.
+        shape: of a tensor of images, (n, side, side, 3). It is fixed, so that XNNPACK takes the whole network.
+        typical: tensors of this shape that show which numbers occur. With them, weights and everything computed become int8,
+            with float32 numbers in and out; without them, everything stays float32.
     """
     import tensorflow as tf
 
@@ -56,10 +56,10 @@ def litert_bytes(
         input_signature=[tf.TensorSpec(shape, tf.float32, name="pixels")],
     )
     with filtered_stderr(), warnings.catch_warnings():
-        # of the ranges of the inputs, which stay float32
+        # The warning is about the ranges of the inputs, which stay float32.
         warnings.filterwarnings("ignore", "Statistics for quantized inputs were expected")
-        # Given the Keras 3 model beside the function, the converter leaves the weights out (71 KB, NaN); without it they
-        # are frozen into the graph.
+        # The converter is not given the Keras 3 model beside the function: it would leave the weights out (71 KB, NaN)
+        # instead of freezing them into the graph.
         converter = tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()])
         if typical is not None:
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -72,9 +72,9 @@ def convert(network: keras.Model, precision: Precision = "float32", typical: Pix
     """Return the network as the content of a .tflite file with a fixed number of images, so that XNNPACK takes all.
 
     Args:
-        network: takes pixels 0-255 of the size that workers use and ends in a dense layer of logits.
-        precision: float32; or int8 for weights and everything computed, with float32 numbers in and out.
-        typical: images that show which numbers occur, shape (n, 128, 128, 3); for int8 alone.
+        network: takes pixels 0-255, shape (n, 128, 128, 3), and ends in a dense layer of logits.
+        precision: float32, or int8 for weights and everything computed, with float32 numbers in and out.
+        typical: images that show which numbers occur: uint8, shape (n, 128, 128, 3), RGB, 0-255; needed for int8 alone.
 
     Raises:
         ModelInvalid: the network does not end in a dense layer.

@@ -1,4 +1,4 @@
-"""A site's own Keras model: whether it can be used, and what it takes to make it one of ours.
+"""A site's own Keras model: whether it can be used, and what it takes to use it.
 
 A Keras file says nothing about what its outputs mean or how its pixels were scaled. A wrong guess would count one class as
 another, so the site's labelled images decide: every output must answer to its own class.
@@ -40,7 +40,7 @@ LIMITS = (
 
 
 def stated(about: str | None) -> TrainingData:
-    """Return what a card says of the training images of an imported model."""
+    """Return what the card of an imported model says of its training images, `about` being the site's own words."""
     return TrainingData(
         text=about or NOT_STATED,
         source=NOT_STATED,
@@ -93,7 +93,7 @@ def _shown(shape: tuple[int | None, ...]) -> str:
 
 
 def _without_softmax(path: Path, network: keras.Model) -> keras.Model:
-    """Return the network up to its logits: temperature and threshold need them, whichever way it was trained."""
+    """Return the network without its softmax, if it ends in one: temperature and threshold need the logits."""
     import keras
 
     last = network.layers[-1]
@@ -111,7 +111,12 @@ def _without_softmax(path: Path, network: keras.Model) -> keras.Model:
 
 
 def check_classes(network: keras.Model, order: Sequence[CellClass], images: Labelled) -> None:
-    """Hold each output of the network against labelled images of its class.
+    """Check each output of the network on labelled images of its class.
+
+    Args:
+        network: returns one logit per class.
+        order: the class of each of its outputs, which is what is checked.
+        images: of every class.
 
     Raises:
         ModelInvalid: a class has no images, or too few of them are called that class.

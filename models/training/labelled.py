@@ -15,20 +15,25 @@ from smearcount.models.preprocessing import Pixels, decode_cell
 
 @dataclass(frozen=True)
 class Labelled:
-    """Decoded images and what they show."""
+    """n decoded images and what they show."""
 
+    #: uint8, shape (n, 128, 128, 3), RGB, 0-255.
     pixels: Pixels
-    #: Indices of CellClass: shape (n,).
+    #: Classes, as indices of CellClass: int64, shape (n,).
     labels: npt.NDArray[np.int64]
-    #: Index of the network's output that is right, or of the first of several: shape (n,).
+    #: Index of the network's output that is right, or of the first of several right ones: int64, shape (n,).
     groups: npt.NDArray[np.int64]
 
 
 def load_labelled(tree: Path, outputs: Sequence[CellClass]) -> Labelled:
-    """Read a folder of class folders for a network whose outputs count as the classes `outputs`.
+    """Read and decode a folder that holds one folder of images per class.
+
+    Args:
+        tree: the folder.
+        outputs: the class that each output of the network counts as.
 
     Raises:
-        ModelsError: no images there, or one of them cannot be used.
+        ModelsError: there are no images, or one of them cannot be used (ImageRefused).
     """
     files = labelled_files(tree)
     pixels, labels = load_pixels(files, decode_cell)
@@ -40,5 +45,8 @@ def load_labelled(tree: Path, outputs: Sequence[CellClass]) -> Labelled:
 
 
 def spread_positions(n: int, most: int) -> npt.NDArray[np.int64]:
-    """Return at most `most` positions, evenly over n: the images are sorted by class, so of every class some."""
+    """Return at most `most` of the positions 0 to n - 1, spread evenly: int64, rising.
+
+    Images are sorted by class, so this takes some of every class.
+    """
     return np.unique(np.linspace(0, n - 1, min(n, most)).astype(np.int64))

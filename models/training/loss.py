@@ -1,6 +1,7 @@
-"""What training minimises: the probability that goes to none of the right outputs, with label smoothing.
+"""The loss of training: cross-entropy with label smoothing, for images that may have several right outputs.
 
-An image whose sub-type nobody named has several right outputs; only their sum counts then (the marginal likelihood).
+An image whose sub-type is not known has several right outputs. Only the sum of their probabilities counts then (the marginal
+likelihood).
 """
 
 # ruff: noqa: PLC0415  (TensorFlow is optional and takes seconds to load: it is imported where it is used)
@@ -13,14 +14,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import tensorflow as tf
 
-#: Under which a checkpoint knows the loss.
+#: Name of the loss in a checkpoint.
 LOSS_NAME = "set_crossentropy"
 
 
 def set_crossentropy(smoothing: float) -> Callable[[Any, Any], tf.Tensor]:
-    """Return the loss, for Keras: from possible outputs, 0 or 1 of shape (n, k), and logits (n, k) to losses (n,).
+    """Return the loss as a function for Keras.
 
-    With one right output each it is the cross-entropy with label smoothing of Szegedy et al. 2016.
+    It takes the right outputs, 1 or 0, shape (n, k), and logits, shape (n, k), and returns losses, shape (n,):
+    -(1 - s) ln(sum of p over the right outputs) - s mean(ln p), where p is the softmax of the logits and s the smoothing.
+    With one right output each, this is the cross-entropy with label smoothing of Szegedy et al. 2016.
+
+    Args:
+        smoothing: s, 0-1.
     """
     import tensorflow as tf
 

@@ -1,8 +1,8 @@
-"""The network: depthwise-separable blocks after a stem that quarters the side, small enough for a bench PC.
+"""The network: a stem that quarters the side, then depthwise-separable blocks; small enough for a bench PC.
 
 A 5 × 5 depthwise convolution sees lobes and granules at once and costs little; the 1 × 1 convolution after it mixes the
-channels. Stages halve the resolution and double the width; the class is read from the mean over the last map, so the
-weights fit any input size (training starts on smaller images, which is faster).
+channels. Stages halve the resolution and double the width. The class is read from the mean over the last map, so the
+weights fit any input size: training starts on smaller images, which is faster.
 """
 
 # ruff: noqa: PLC0415  (TensorFlow is optional and takes seconds to load: it is imported where it is used)
@@ -28,8 +28,10 @@ DROPOUT = 0.1
 def build_network(side: int | None = None) -> keras.Model:
     """Return the untrained network.
 
-    Input: float32 RGB, shape (batch, side, side, 3), values 0-255; any side where `side` is None.
-    Output: logits, shape (batch, 11), in the order of `Subtype`.
+    Input: float32, shape (batch, side, side, 3), RGB, 0-255. Output: logits, shape (batch, 11), in the order of `Subtype`.
+
+    Args:
+        side: of the images, in pixels; None takes any.
     """
     import keras
 

@@ -36,7 +36,15 @@ def check_parity(
     temperature: float,
     precision: Precision = "float32",
 ) -> Parity:
-    """Compare the trained network with the weights file's class logits, shape (n, 8), of the same n images.
+    """Compare the trained network with the weights file on some of n >= 1 images.
+
+    Args:
+        network: the trained one: pixels 0-255 to k logits.
+        outputs: the class that each of the k outputs counts as.
+        pixels: the images: uint8, shape (n, 128, 128, 3), RGB, 0-255.
+        logits: of the classes, from the weights file, for the same images: shape (n, 8).
+        temperature: the logits are divided by it before the softmax.
+        precision: of the weights file, which decides how far it may differ.
 
     Raises:
         ModelsError: they differ by more than the precision explains.

@@ -34,7 +34,7 @@ LIMITS = (
 
 @dataclass(frozen=True)
 class Release:
-    """What the exported model is called, where its training images came from, and in which form it is written."""
+    """Name, origin and form of an exported model."""
 
     name: str
     version: str
@@ -45,6 +45,6 @@ class Release:
 
     @property
     def stem(self) -> str:
-        """Name of the files without their suffix: name, major version, and what is not float32 in LiteRT."""
+        """Name of the files without their suffix: name, major version, and the form unless it is float32 in LiteRT."""
         forms = [form for form in (self.precision, self.runtime) if form not in {"float32", "litert"}]
         return "-".join([self.name, self.version.split(".")[0], *forms])

@@ -1,4 +1,4 @@
-"""The network that smearcount grew from, kept so that the shipped one can be compared with it on the same images.
+"""The network that smearcount began with, kept so that the shipped one can be compared with it on the same images.
 
 Built and trained as its author did: two convolutions on 300 × 300 px, no augmentation, Adam as it comes, and a stop when
 validation no longer improves. Its author reports 87.5 % on validation.
@@ -55,7 +55,7 @@ _RESULT = "result.json"
 
 @dataclass(frozen=True)
 class SeedResult:
-    """What the finished network can do and what it costs."""
+    """How good the finished network is and what it costs."""
 
     #: Of the epoch with the highest validation accuracy, on the validation images (0-1).
     accuracy: float
@@ -74,7 +74,7 @@ class SeedResult:
 def build_seed_network() -> keras.Model:
     """Return the untrained network.
 
-    Input: float32 RGB, shape (batch, 300, 300, 3), values 0-255. Output: logits, shape (batch, 8), in the order of CellClass.
+    Input: float32, shape (batch, 300, 300, 3), RGB, 0-255. Output: logits, shape (batch, 8), in the order of CellClass.
     """
     import keras
 
@@ -224,9 +224,9 @@ def _finish(run: Checkpoints, validation_files: Sequence[LabelledFile]) -> SeedR
 
 
 def _pixels_and_labels(files: Sequence[LabelledFile]) -> tf.data.Dataset:
-    """Batches of float32 pixels (n, 300, 300, 3), 0-255, and labels (n,), decoded from the files as they are needed.
+    """Return batches of pixels, float32, shape (n, 300, 300, 3), RGB, 0-255, and labels, shape (n,), indices of CellClass.
 
-    Twelve thousand images would take 13 GB as float32, so each epoch decodes them anew, ahead of the network.
+    Each epoch decodes the files anew, ahead of the network: as float32, twelve thousand images would take 13 GB.
     """
     import tensorflow as tf
 
@@ -272,7 +272,7 @@ def _best_epoch(rows: Sequence[Row]) -> int:
 
 
 def _check_images(files: Sequence[LabelledFile]) -> None:
-    """Refuse what TensorFlow would stumble over in the middle of an epoch, by the files' headers."""
+    """Refuse, by their headers, files that TensorFlow would fail on in the middle of an epoch."""
     for file in files:
         try:
             with Image.open(file.path, formats=_FORMATS) as image:
@@ -288,7 +288,7 @@ def _check_images(files: Sequence[LabelledFile]) -> None:
 
 
 def _name_the_damaged(files: Sequence[LabelledFile]) -> None:
-    """Raise for the file that made an epoch fail: its header was in order, and TensorFlow does not say which it was."""
+    """Find the file that made an epoch fail and raise for it: TensorFlow does not say which one it is."""
     import tensorflow as tf
 
     for file in files:

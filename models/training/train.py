@@ -26,13 +26,13 @@ from smearcount.models.training.checkpoints import Checkpoints, Row, seed_dropou
 from smearcount.models.training.conversion import keras_bytes
 from smearcount.models.training.weight_averaging import use_mean_weights
 
-#: Side of the pictures kept in memory: the network's field and the margin that `train/` still has around it.
+#: Side of the training images kept in memory, in pixels: the network's field with a margin around it.
 MARGIN_SIDE = 156
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides what weights come out, apart from the images."""
+    """Everything but the images that decides about the weights."""
 
     seed: int = 20260101
     batch: int = 64
@@ -43,7 +43,7 @@ class Recipe:
     warmup_epochs: float = 1.0
     label_smoothing: float = 0.05
     weight_mean: float = 0.998
-    #: The accuracy on the validation images is measured after every so many epochs, and after the last.
+    #: Epochs between two measurements of the accuracy on the validation images; it is also measured after the last epoch.
     validate_every: int = 5
 
     @property
@@ -191,7 +191,7 @@ def _accuracy(
     validation_labels: npt.NDArray[np.int64],
     recipe: Recipe,
 ) -> float:
-    """Accuracy as the network would be used now; everything in training is put back afterwards."""
+    """Return the accuracy (0-1) of the network as it would be used now; the state of its training stays as it was."""
     kept = [variable.numpy().copy() for variable in network.variables]
     use_mean_weights(network, _central(images), seed=recipe.seed)
     correct = 0
@@ -205,6 +205,6 @@ def _accuracy(
 
 
 def _central(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """The part of training images that the network sees in use: shape (n, INPUT_SIDE, INPUT_SIDE, 3)."""
+    """Return the part of training images that the network sees in use: shape (n, INPUT_SIDE, INPUT_SIDE, 3)."""
     margin = (images.shape[1] - INPUT_SIDE) // 2
     return images[:, margin : margin + INPUT_SIDE, margin : margin + INPUT_SIDE]

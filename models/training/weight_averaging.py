@@ -1,4 +1,4 @@
-"""From weights in training to weights in use: their exponential mean, and batch statistics that belong to it.
+"""The exponential mean of the weights, which is what is used in the end, and batch statistics that fit it.
 
 The mean of the weights over the last few hundred steps classifies better than the weights of any one step. But the batch
 normalisation's moving statistics were gathered while the weights were others; with them the mean is far worse than any
@@ -22,8 +22,8 @@ def use_mean_weights(network: Any, images: npt.NDArray[np.float32 | np.uint8], *
 
     Args:
         network: a Keras model compiled with an optimizer that keeps the mean (use_ema).
-        images: training images as they are in use, not augmented: shape (n, side, side, 3), values 0-255.
-        seed: decides which of them come together in a batch; all are used, but for the rest that fills none.
+        images: training images as they are in use, not augmented: shape (n, side, side, 3), n >= 1, RGB, 0-255.
+        seed: decides which of them form a batch. All are used, except for a rest that does not fill a batch.
     """
     import keras
 
@@ -33,7 +33,7 @@ def use_mean_weights(network: Any, images: npt.NDArray[np.float32 | np.uint8], *
     means = [np.zeros(layer.moving_mean.shape) for layer in layers]
     variances = [np.zeros(layer.moving_variance.shape) for layer in layers]
     for layer in layers:
-        layer.momentum = 0.0  # each batch then leaves its own statistics behind
+        layer.momentum = 0.0  # then the moving statistics are those of the last batch
     size = min(_BATCH, len(images))
     batches = len(images) // size
     for chosen in np.random.default_rng(seed).permutation(len(images))[: batches * size].reshape(batches, size):

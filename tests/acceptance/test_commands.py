@@ -38,7 +38,7 @@ COMMANDS = (
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help(smearcount: Smearcount, command: str) -> None:
-    done = smearcount.run(command, "--help")
+    done = smearcount.call(command, "--help")
     assert done.returncode == 0
     assert len(done.stdout.splitlines()) > 5
 
@@ -71,7 +71,7 @@ def test_errors_are_one_line_with_the_remedy(
     smearcount: Smearcount, arguments: list[str], settings: dict[str, str], code: int, says: str
 ) -> None:
     smearcount.environment.update(settings)
-    done = smearcount.run(*arguments)
+    done = smearcount.call(*arguments)
     assert done.returncode == code, done.stderr
     assert says in done.stderr
     assert "Traceback" not in done.stderr
@@ -79,6 +79,14 @@ def test_errors_are_one_line_with_the_remedy(
     if code == 1:
         assert done.stderr.startswith("error: ")
         assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(("arguments", "code"), [(["slides"], 1), (["frobnicate"], 2), (["up", "--help"], 0)])
+def test_a_process_says_the_same_and_ends_with_the_code(
+    smearcount: Smearcount, arguments: list[str], code: int
+) -> None:
+    done, called = smearcount.run(*arguments), smearcount.call(*arguments)
+    assert (done.returncode, done.stdout, done.stderr) == (code, called.stdout, called.stderr)
 
 
 def test_ctrl_c_ends_every_process_and_loses_nothing(smearcount: Smearcount, inbox: Path) -> None:

@@ -1,4 +1,4 @@
-"""kill -9 of any part, in the middle of 3,000 images, ends in exactly the counts of an undisturbed run."""
+"""kill -9 of any part, in the middle of 1,500 images, ends in exactly the counts of an undisturbed run."""
 
 import signal
 import subprocess
@@ -12,12 +12,12 @@ from support.exports import drop, exports
 from support.running import Smearcount
 from support.waiting import wait_until
 
-SLIDES, CELLS = 20, 150
+SLIDES, CELLS = 10, 150
 
 
 @pytest.fixture(scope="module")
 def full_inbox(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An inbox with 3,000 images."""
+    """An inbox with 1,500 images."""
     inbox = tmp_path_factory.mktemp("faults") / "inbox"
     drop(inbox, exports(SLIDES, CELLS))
     return inbox

@@ -127,7 +127,7 @@ def test_evaluate_reports_and_draws(smearcount: Smearcount, some_cells: Path, tm
     ],
 )  # fmt: skip
 def test_errors_are_one_line_with_the_remedy(smearcount: Smearcount, arguments: list[str], says: str) -> None:
-    done = smearcount.run("model", *arguments)
+    done = smearcount.call("model", *arguments)
     assert done.returncode == 1, done.stderr
     assert says in done.stderr
     assert done.stderr.startswith("error: ")

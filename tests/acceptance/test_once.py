@@ -3,9 +3,11 @@
 import csv
 import json
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import jsonschema
+import pytest
 
 from smearcount.differential.schema import counts_schema
 
@@ -51,12 +53,19 @@ def test_twenty_slides_of_real_cells_are_counted_right(smearcount: Smearcount, t
     assert smearcount.json("slides") == slides
 
 
-def test_drawn_demo_slides_need_no_real_images(smearcount: Smearcount, tmp_path: Path) -> None:
-    exports = tmp_path / "in"
-    assert smearcount.run("simulate", exports, "--slides", 2, "--cells", 40).returncode == 0
-    assert smearcount.run("up", exports, "--once").returncode == 0
-    slides = smearcount.json("slides")
-    assert [slide["images"] for slide in slides] == [40, 40]
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Smearcount]:
+    """Two drawn slides of 40 cells, counted."""
+    folder = tmp_path_factory.mktemp("drawn")
+    command = Smearcount(folder / "data")
+    assert command.run("simulate", folder / "in", "--slides", 2, "--cells", 40).returncode == 0
+    assert command.run("up", folder / "in", "--once").returncode == 0
+    yield command
+    command.end()
+
+
+def test_drawn_demo_slides_need_no_real_images(drawn: Smearcount) -> None:
+    assert [slide["images"] for slide in drawn.json("slides")] == [40, 40]
 
 
 def test_an_empty_inbox_is_said_and_done(smearcount: Smearcount, inbox: Path) -> None:
@@ -65,14 +74,11 @@ def test_an_empty_inbox_is_said_and_done(smearcount: Smearcount, inbox: Path) ->
     assert "nothing to count" in done.stderr
 
 
-def test_results_as_table_json_and_csv_agree(smearcount: Smearcount, tmp_path: Path) -> None:
-    exports = tmp_path / "in"
-    smearcount.run("simulate", exports, "--slides", 1, "--cells", 30)
-    smearcount.run("up", exports, "--once")
-    result = smearcount.json("counts", "slide-001")
-    rows = list(csv.DictReader(smearcount.run("counts", "slide-001", "--format", "csv").stdout.splitlines()))
+def test_results_as_table_json_and_csv_agree(drawn: Smearcount) -> None:
+    result = drawn.json("counts", "slide-001")
+    rows = list(csv.DictReader(drawn.run("counts", "slide-001", "--format", "csv").stdout.splitlines()))
     assert {row["class"]: int(row["count"]) for row in rows} == result["cells"]
-    table = smearcount.run("counts", "slide-001").stdout
+    table = drawn.run("counts", "slide-001").stdout
     assert f"{result['wbc_counted']}" in table
-    images = json.loads(smearcount.run("images", "slide-001", "--format", "json").stdout)
-    assert len(images) == 30
+    images = json.loads(drawn.run("images", "slide-001", "--format", "json").stdout)
+    assert len(images) == 40

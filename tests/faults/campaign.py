@@ -124,7 +124,7 @@ class _Run:
             self._injections.append(Injection(ended_at, pulse.now()))
 
     def _moments(self, seconds: float) -> Iterator[float]:
-        """Yield when to inject, in seconds from the beginning of the stream on: at random, but neither all at once nor at the very end."""
+        """Yield when to inject, in seconds from the stream's beginning: at random, neither all at once nor at the very end."""
         times = self._fault.times
         for number in range(times):
             yield (number + self._chance.random()) / times * seconds * 0.85

@@ -14,7 +14,7 @@ from typing import NoReturn
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, Request, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, Request, expect, sync_playwright
 from playwright.sync_api import Error as BrowserError
 from playwright.sync_api import TimeoutError as BrowserWaitedInVain
 
@@ -61,6 +61,8 @@ _MISSING_PICTURES = """
 }).map((image) => `${image.currentSrc || image.src} complete=${image.complete}`)
 """
 _PICTURES_ARE_THERE = f"() => ({_MISSING_PICTURES.strip()})().length === 0"
+
+expect.set_options(timeout=PATIENCE * 1000)
 
 SMALL, LARGE = (1280, 800), (1920, 1080)
 

@@ -6,11 +6,13 @@ from smearcount.db.engine.database import Database
 from smearcount.db.ingest import inbox_registry
 from smearcount.db.migration import migrate
 
+from support.waiting import PATIENCE
+
 
 def migrate_together(urls: list[str], gate: Barrier) -> None:
     """Migrate one database after the other, each at the same moment as the other processes."""
     for url in urls:
         with Database(url) as database:
-            gate.wait(30)
+            gate.wait(PATIENCE)
             migrate(database)
             inbox_registry.register_inbox(database, "/inbox", "/inbox")

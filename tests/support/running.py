@@ -1,17 +1,23 @@
 """The command as a user runs it, with a data folder of its own."""
 
 import ctypes
+import io
 import json
+import logging
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import psutil
 
+from smearcount.cli.main import main
 from smearcount.db.engine.database import Database
 from smearcount.db.errors import DatabaseError
 from smearcount.db.queries.counts import slide_tallies
@@ -64,6 +70,14 @@ class Smearcount:
             preexec_fn=_obey_permissions if self.obeys_permissions else None,
         )
 
+    def call(self, *arguments: object) -> subprocess.CompletedProcess[str]:
+        """Run a command in this process: for one that starts nothing, the same in a tenth of the time."""
+        said, errors = io.StringIO(), io.StringIO()
+        environment = mock.patch.dict(os.environ, self.all_environment(), clear=True)
+        with _undone(), environment, redirect_stdout(said), redirect_stderr(errors):
+            code = main([str(argument) for argument in arguments])
+        return subprocess.CompletedProcess(arguments, code, said.getvalue(), errors.getvalue())
+
     def start(self, *arguments: object) -> subprocess.Popen[str]:
         """Start a command that stays up; it is ended with the test."""
         process = subprocess.Popen(
@@ -77,8 +91,8 @@ class Smearcount:
         return process
 
     def json(self, *arguments: object) -> Any:
-        """Run a command that prints JSON, and return what it says."""
-        done = self.run(*arguments, "--format", "json")
+        """Run a command that prints JSON, in this process, and return what it says."""
+        done = self.call(*arguments, "--format", "json")
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
@@ -140,6 +154,21 @@ class Smearcount:
             for one in alive:
                 one.kill()
             assert not alive, f"processes outlived their parent: {alive}"
+
+
+@contextmanager
+def _undone() -> Iterator[None]:
+    """Undo what a command sets up for a process of its own: logging and signals."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    signals = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+        for number, handler in signals.items():
+            signal.signal(number, handler)
 
 
 def _obey_permissions() -> None:

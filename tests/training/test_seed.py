@@ -30,7 +30,7 @@ from smearcount.models.training.seed_network import (
     train_seed,
 )
 
-from support.crashing import crash_at_every_rename
+from faults.crashing import crash_at_every_rename
 from support.waiting import wait_until
 
 # TensorFlow and Keras warn of their own affairs

@@ -15,7 +15,7 @@ from smearcount.models.training import network as networks
 from smearcount.models.training.loss import LOSS_NAME, set_crossentropy
 from smearcount.models.training.train import Recipe, train
 
-from support.crashing import crash_at_every_rename
+from faults.crashing import crash_at_every_rename
 
 # TensorFlow and Keras warn of their own affairs
 pytestmark = pytest.mark.filterwarnings("ignore")

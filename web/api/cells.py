@@ -1,4 +1,4 @@
-"""One cell: what is known of it, what people said of it, and its picture."""
+"""Routes of one cell: what is known of it, its reviews, and its picture."""
 
 from typing import Annotated, Any, Final
 
@@ -20,10 +20,10 @@ router = APIRouter(prefix="/cells", tags=["cells"], dependencies=[Depends(person
 
 CellId = Annotated[int, Path(ge=1, le=LARGEST_ID, description="Id of the image.", examples=[3])]
 
-#: An id names one version of one file, so its picture never changes; kept by this browser alone, and not for long.
+#: The picture of an id never changes, because an id stands for one version of one file. Only the browser may keep it.
 _CACHE: Final = "private, max-age=3600, immutable"
 
-#: A picture is shown, whatever it may hold.
+#: Lets a picture be shown and nothing in it be run.
 _PICTURE_POLICY: Final = "default-src 'none'; sandbox"
 
 _BYTES: Final = {"schema": {"type": "string", "format": "binary"}}

@@ -1,4 +1,4 @@
-"""Results for other systems: one slide or many, as CSV, JSON, FHIR R4 or HL7 v2."""
+"""Routes that export results to other systems: one slide or many, as CSV, JSON, FHIR R4 or HL7 v2."""
 
 import json
 import uuid
@@ -20,6 +20,7 @@ from smearcount.web.services import Services
 
 router = APIRouter(tags=["export"], dependencies=[Depends(person)])
 
+#: Most slides in one export.
 MOST_SLIDES: Final = 200
 
 
@@ -32,7 +33,7 @@ class Form(StrEnum):
     HL7 = "hl7"
 
 
-#: What one slide is sent as, what many are, and how the file's name ends.
+#: Media type of one slide, media type of several, and the end of the file's name.
 _TYPES: Final[dict[Form, tuple[str, str, str]]] = {
     Form.CSV: ("text/csv; charset=utf-8", "text/csv; charset=utf-8", "csv"),
     Form.JSON: ("application/json", "application/json", "json"),
@@ -133,6 +134,6 @@ def _json(value: object) -> str:
 
 
 def _file(content: str, media_type: str, name: str) -> Response:
-    # The name is made of ids: one that a folder gave could say anything to whoever opens it.
+    # The file's name is made of ids: a slide's name comes from a folder and may hold anything.
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return Response(content, media_type=media_type, headers=headers)

@@ -1,4 +1,4 @@
-"""Whether the server lives and can do its work, and what monitoring asks for."""
+"""Routes for operation: whether the server lives, whether it can do its work, and metrics."""
 
 from fastapi import APIRouter, Depends, Response
 from fastapi.responses import PlainTextResponse
@@ -35,7 +35,7 @@ def readyz(database: TheDatabase) -> Health:
     try:
         require_current(database)
     except DatabaseError as error:
-        # The error's own message names the database's address.
+        # The error's own message holds the address of the database.
         raise Problem("not-ready", f"{type(error).__name__}: run smearcount doctor on the server") from None
     return Health(status="ok")
 

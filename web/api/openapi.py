@@ -1,4 +1,4 @@
-"""The OpenAPI description: what stands in it beside what each operation says of itself."""
+"""The OpenAPI document: the parts that no operation describes by itself."""
 
 from typing import Any, Final
 
@@ -40,7 +40,7 @@ TAGS: Final = [
     {"name": "problems", "description": "What the kinds of problems mean."},
 ]
 
-#: What everyone may ask.
+#: Paths that need no login.
 _PUBLIC: Final = ("/healthz", "/readyz", "/problems", "/problems/{kind}", "/api/v1/session")
 
 _ANY_PROBLEM: Final = {
@@ -49,8 +49,8 @@ _ANY_PROBLEM: Final = {
 }
 
 
-def description(application: FastAPI, *, is_open: bool) -> dict[str, Any]:
-    """Return the OpenAPI description of an application; `is_open` means that nobody logs in."""
+def openapi_document(application: FastAPI, *, is_open: bool) -> dict[str, Any]:
+    """Return the OpenAPI document of an application; `is_open` means that nobody logs in."""
     made = get_openapi(
         title="smearcount",
         version=application.version,

@@ -1,4 +1,4 @@
-"""What each kind of problem means, at the path that a problem's `type` names."""
+"""Routes that explain each kind of problem; the `type` of a problem is their path."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""Files that could not be used, of all slides, and another try for them."""
+"""Routes of the quarantined files of all slides: the list, and another try for them."""
 
 from typing import Annotated
 

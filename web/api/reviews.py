@@ -1,4 +1,4 @@
-"""What people decide: reclassify, undo, comment, sign, reopen."""
+"""Routes for what people decide: reclassify, undo, comment, sign, reopen."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Logging in and out, and who one is."""
+"""Routes to log in and out, and to ask who is logged in."""
 
 from fastapi import APIRouter, Request, Response, status
 from pydantic import BaseModel, ConfigDict, Field, SecretStr

@@ -1,4 +1,4 @@
-"""Slides: the list, one slide, its differentials and its cells."""
+"""Routes of slides: the list, one slide, its differentials and its cells."""
 
 from typing import Annotated
 
@@ -31,6 +31,7 @@ from smearcount.web.schemas.tables import ALSO_CSV, Format, FormatQuery, PageQue
 
 router = APIRouter(prefix="/slides", tags=["slides"], dependencies=[Depends(person)])
 
+#: Most slides, and most cells of a slide, on a page.
 LARGEST_PAGE, LARGEST_GALLERY = 200, 2000
 
 SlideId = Annotated[int, Path(ge=1, le=LARGEST_ID, description="Id of the slide.", examples=[1])]
@@ -43,7 +44,7 @@ def _known_flag(code: str) -> str:
 
 
 class SlidesQuery(PageQuery):
-    """Which slides, in which order."""
+    """The query of a list of slides."""
 
     status: Status | None = Field(default=None, description="Only slides that have come so far.")
     flag: Annotated[str, AfterValidator(_known_flag)] | None = Field(
@@ -61,7 +62,7 @@ class SlidesQuery(PageQuery):
 
     @property
     def search(self) -> SlideSearch:
-        """What is asked for."""
+        """The search that the query describes."""
         where = SlideFilter(
             status=self.status,
             since=start_of(self.since) if self.since is not None else None,
@@ -73,7 +74,7 @@ class SlidesQuery(PageQuery):
 
 
 class CellsQuery(PageQuery):
-    """Which images of a slide."""
+    """The query of a list of a slide's images."""
 
     cell_class: ReviewClass | None = Field(
         default=None,

@@ -1,4 +1,4 @@
-"""How the installation is doing: what the commands `status` and `doctor` show."""
+"""Routes of the installation's state: what the commands `status` and `doctor` show."""
 
 from datetime import UTC, datetime
 

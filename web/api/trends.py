@@ -1,4 +1,4 @@
-"""How the cells of each day looked, so that a change of stain shows before it hurts."""
+"""Route of the cells of each day, so that a change of stain is noticed before it affects results."""
 
 from datetime import UTC, date, datetime
 from typing import Annotated
@@ -17,7 +17,7 @@ router = APIRouter(tags=["system"], dependencies=[Depends(person)])
 
 
 class TrendsQuery(FormatQuery):
-    """Which days."""
+    """The query of the days."""
 
     until: Day | None = Field(default=None, description="Last day (UTC); today if left out.")
     days: int = Field(default=30, ge=1, le=400, description="How many days, the last one included.")

@@ -1,4 +1,4 @@
-"""Small pictures for the gallery, made in memory and kept there as long as they fit."""
+"""Thumbnails for the gallery, made in memory and kept there as long as they fit."""
 
 import threading
 from collections import OrderedDict
@@ -10,9 +10,10 @@ from PIL import Image
 from smearcount.db.queries.images import ImageFile
 from smearcount.web.media.pictures import Picture, decoded, encoded, read_picture
 
-#: Share of an image's side that the cell and its surroundings fill: the workers look at as much (256 of 360 px).
+#: Share of an image's side that a thumbnail shows, around the middle; the workers classify as much (256 of 360 px).
 _SHOWN = 256 / 360
 
+#: JPEG quality.
 _QUALITY = 82
 
 
@@ -27,24 +28,24 @@ class Side(IntEnum):
 
 @dataclass(frozen=True)
 class ThumbnailKey:
-    """What a thumbnail shows: one version of one file, so it never changes."""
+    """Names a thumbnail; an image's id stands for one version of one file, so its thumbnail never changes."""
 
     image_id: int
     side: Side
 
 
 class Thumbnails:
-    """Makes thumbnails, and remembers the last ones up to a number of bytes."""
+    """Makes thumbnails and keeps those used last, up to a number of bytes."""
 
     def __init__(self, most_bytes: int = 32 * 1024 * 1024) -> None:
-        """Start with none."""
+        """Start without any; keep at most `most_bytes` bytes of JPEGs."""
         self._most_bytes = most_bytes
         self._bytes = 0
         self._kept: OrderedDict[ThumbnailKey, Picture] = OrderedDict()
         self._lock = threading.Lock()
 
     def known(self, key: ThumbnailKey) -> Picture | None:
-        """Return a thumbnail made before, if it is still remembered."""
+        """Return a thumbnail that was made before, if it is still kept."""
         with self._lock:
             picture = self._kept.get(key)
             if picture is not None:
@@ -52,7 +53,7 @@ class Thumbnails:
             return picture
 
     def make(self, key: ThumbnailKey, file: ImageFile) -> Picture:
-        """Make a thumbnail and remember it.
+        """Make a thumbnail and keep it.
 
         Raises:
             Problem: see `read_picture`.
@@ -74,7 +75,7 @@ def thumbnail(picture: Picture, side: int) -> Picture:
     Raises:
         Problem: the image is damaged.
     """
-    # Decoding a JPEG at half or a quarter of its size is several times quicker and looks the same.
+    # Decoding a JPEG at half or a quarter of its size is several times faster and looks the same.
     whole = round(side / _SHOWN)
     with decoded(picture.content, at_least=(whole, whole)) as image:
         shown = min(image.size) * _SHOWN

@@ -1,4 +1,4 @@
-"""Looking at everything that a count depends on, one look at a time: it takes seconds and a core."""
+"""The latest diagnostics of the installation; making them takes seconds and a core, so one request at a time does."""
 
 import threading
 import time
@@ -8,30 +8,30 @@ from datetime import UTC, datetime
 
 from smearcount.web.services import Check
 
-#: Who asks again so soon is told the same, in seconds.
+#: Seconds for which diagnostics are given again instead of being made anew.
 FRESH_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What was found, and when."""
+    """The results of all checks, and when they were made."""
 
     checks: tuple[Check, ...]
     at: datetime
 
 
 class DiagnosticsCache:
-    """Looks when asked, and remembers for a moment."""
+    """Makes diagnostics when asked, and keeps them for a moment."""
 
     def __init__(self, diagnose: Callable[[], Sequence[Check]], clock: Callable[[], float] = time.monotonic) -> None:
-        """Prepare; nothing is looked at yet."""
+        """Keep the function that makes diagnostics; `clock` returns seconds."""
         self._diagnose = diagnose
         self._clock = clock
         self._lock = threading.Lock()
         self._last: tuple[float, Findings] | None = None
 
     def latest(self) -> Findings:
-        """Return what is found now, or what was found a moment ago; those who ask meanwhile wait for it."""
+        """Return diagnostics of this moment or of a moment ago; who asks while they are being made waits for them."""
         with self._lock:
             if self._last is None or self._clock() - self._last[0] > FRESH_SECONDS:
                 findings = Findings(tuple(self._diagnose()), datetime.now(UTC))

@@ -1,7 +1,7 @@
-"""What a monitoring system asks for, read from the database at every scrape; ids and names of slides never appear.
+"""The metrics for Prometheus, read from the database at every scrape; ids and names of slides never appear.
 
-What the alerts of docs/runbook.md look at is as it is now and costs the same however large the archive; totals that can
-only be had by counting everything may be some seconds old, and say how many.
+The values behind the alerts of docs/runbook.md are current, and reading them costs the same however large the archive is.
+Totals, which need everything to be counted, may be some seconds old; a metric of its own says how many.
 """
 
 from collections.abc import Iterable, Iterator
@@ -22,25 +22,25 @@ from smearcount.web.services import Services
 
 
 class SmearcountCollector(Collector):
-    """Asks database and broker when it is asked."""
+    """Reads the metrics from database and broker at each scrape."""
 
     def __init__(self, services: Services, live_updates: LiveUpdates) -> None:
-        """Prepare; nothing is asked yet."""
+        """Keep what is read from; nothing is read yet."""
         self._services = services
         self._live_updates = live_updates
         self._totals = TotalsCache(services.database)
 
     def describe(self) -> Iterable[Metric]:
-        """Return nothing, so that registering asks nothing."""
+        """Return nothing, so that registering the collector reads nothing."""
         return ()
 
     def collect(self) -> Iterator[Metric]:
-        """Return everything as it is now."""
+        """Yield all metrics as they are now."""
         yield InfoMetricFamily("smearcount", "Version of smearcount.", {"version": self._services.version})
         yield _gauge(
             "smearcount_listeners", "Pages and programs that follow the live changes.", self._live_updates.listeners
         )
-        yield from self._of_the_queue()
+        yield from self._queue_metrics()
         try:
             health = read_health(self._services.database)
             totals, age = self._totals.latest()
@@ -48,13 +48,13 @@ class SmearcountCollector(Collector):
             yield _gauge("smearcount_database_up", "Whether the database answers.", 0)
             return
         yield _gauge("smearcount_database_up", "Whether the database answers.", 1)
-        yield from _of_the_health(health)
+        yield from _health_metrics(health)
         yield _gauge("smearcount_totals_age_seconds", "Seconds since images, slides, calls and work were counted.", age)
-        yield from _of_the_images(totals.progress)
-        yield _of_the_models(totals.models)
-        yield from _of_the_time(totals.spent)
+        yield from _image_metrics(totals.progress)
+        yield _model_metric(totals.models)
+        yield from _time_metrics(totals.spent)
 
-    def _of_the_queue(self) -> Iterator[Metric]:
+    def _queue_metrics(self) -> Iterator[Metric]:
         try:
             queue = self._services.queue()
         except SmearcountError:
@@ -77,16 +77,16 @@ def make_registry(services: Services, live_updates: LiveUpdates) -> CollectorReg
     return registry
 
 
-def _of_the_health(health: Health) -> Iterator[Metric]:
+def _health_metrics(health: Health) -> Iterator[Metric]:
     oldest = health.oldest_pending_at
     waits = (datetime.now(UTC) - oldest).total_seconds() if oldest else 0.0
     yield _gauge("smearcount_oldest_pending_seconds", "Seconds that the oldest open image has waited.", max(waits, 0.0))
-    yield from _of_the_inboxes(health.inboxes)
-    yield _of_the_recent_files(health.recent)
+    yield from _inbox_metrics(health.inboxes)
+    yield _recent_files_metric(health.recent)
 
 
-def _of_the_inboxes(inboxes: Iterable[InboxHealth]) -> Iterator[Metric]:
-    # By its id: the name is a folder's, which may identify somebody.
+def _inbox_metrics(inboxes: Iterable[InboxHealth]) -> Iterator[Metric]:
+    # An inbox is labelled with its id, because its name is a folder's and may identify a patient.
     watched = GaugeMetricFamily(
         "smearcount_watcher_alive_timestamp_seconds", "When the inbox's watcher last said that it lives.",
         labels=("inbox",),
@@ -106,7 +106,7 @@ def _of_the_inboxes(inboxes: Iterable[InboxHealth]) -> Iterator[Metric]:
     yield from (watched, seen, arriving)
 
 
-def _of_the_recent_files(recent: RecentFiles) -> Metric:
+def _recent_files_metric(recent: RecentFiles) -> Metric:
     files = GaugeMetricFamily(
         "smearcount_recent_files",
         f"What became of the {RECENT_FILES} files dealt with last, none of them longer ago than a day.",
@@ -122,7 +122,7 @@ def _of_the_recent_files(recent: RecentFiles) -> Metric:
     return files
 
 
-def _of_the_models(models: Iterable[ModelUse]) -> Metric:
+def _model_metric(models: Iterable[ModelUse]) -> Metric:
     cells = CounterMetricFamily(
         "smearcount_classifications", "Calls made by each model.", labels=("model", "version", "sha256")
     )
@@ -131,7 +131,7 @@ def _of_the_models(models: Iterable[ModelUse]) -> Metric:
     return cells
 
 
-def _of_the_images(state: Progress) -> Iterator[Metric]:
+def _image_metrics(state: Progress) -> Iterator[Metric]:
     images = GaugeMetricFamily("smearcount_images", "Images by what became of them.", labels=("state",))
     for name, count in (
         ("pending", state.pending),
@@ -152,7 +152,7 @@ def _of_the_images(state: Progress) -> Iterator[Metric]:
     )
 
 
-def _of_the_time(spent: TimeSpent) -> Iterator[Metric]:
+def _time_metrics(spent: TimeSpent) -> Iterator[Metric]:
     yield CounterMetricFamily("smearcount_worked_images", "Images that workers have worked on.", spent.images)
     seconds = CounterMetricFamily(
         "smearcount_worked_seconds", "What the workers' time went into, in seconds.", labels=("stage",)

@@ -1,4 +1,4 @@
-"""What can only be had by counting everything there is: counted anew no more often than it is cheap to."""
+"""Totals that need everything to be counted, counted again only as often as it costs little."""
 
 import threading
 import time
@@ -10,13 +10,13 @@ from smearcount.db.queries.inboxes import progress
 from smearcount.db.queries.usage import ModelUse, cells_per_model, time_spent
 from smearcount.db.records import Progress, TimeSpent
 
-#: Largest share of the time that may go into counting, and longest time after which it is done all the same, in seconds.
+#: Largest share of the time that may go into counting, and seconds after which it is done all the same.
 _COUNTING_SHARE, _OLDEST_SECONDS = 0.01, 60.0
 
 
 @dataclass(frozen=True)
 class Totals:
-    """All images, slides, calls and work there have ever been."""
+    """All images, slides, calls and work of all time."""
 
     progress: Progress
     models: tuple[ModelUse, ...]
@@ -24,13 +24,13 @@ class Totals:
 
 
 class TotalsCache:
-    """Counts when asked, unless that was done so lately that it would take more than its share of the time.
+    """Counts when asked, unless the last counting was so lately that counting would take more than its share of the time.
 
-    At some hundred thousand images this is every other second, at a million every half minute.
+    With some hundred thousand images it counts every other second, with a million every half minute.
     """
 
     def __init__(self, database: Database, clock: Callable[[], float] = time.monotonic) -> None:
-        """Prepare; nothing is counted yet."""
+        """Keep the database, nothing is counted yet; `clock` returns seconds."""
         self._database = database
         self._clock = clock
         self._lock = threading.Lock()
@@ -38,7 +38,7 @@ class TotalsCache:
         self._counted_at = self._again_at = 0.0
 
     def latest(self) -> tuple[Totals, float]:
-        """Return the totals and their age in seconds; those who ask while it is counted wait for it.
+        """Return the totals and their age in seconds; who asks during a count waits for it.
 
         Raises:
             DatabaseError: the database does not answer, or cannot be used.

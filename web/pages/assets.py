@@ -1,4 +1,4 @@
-"""The pages' scripts, style sheets and icon, under a path that changes with their content, so that a browser keeps them."""
+"""The pages' scripts, style sheets and icon. Their path changes with their content, so that browsers can keep them."""
 
 import hashlib
 from functools import cache
@@ -12,7 +12,7 @@ from starlette.types import Scope
 
 FOLDER: Final = Path(__file__).parents[1] / "static"
 
-#: There is nothing secret in them, and another content has another path.
+#: The files hold nothing secret, and other content has another path.
 _CACHE: Final = "public, max-age=31536000, immutable"
 
 
@@ -20,13 +20,13 @@ class Assets(StaticFiles):
     """Serves the files of FOLDER."""
 
     def __init__(self) -> None:
-        """Serve what was installed with the program, and nothing else."""
+        """Serve the installed files and nothing else."""
         super().__init__(directory=FOLDER)
 
     def file_response(
         self, full_path: str | PathLike[str], stat_result: stat_result, scope: Scope, status_code: int = 200
     ) -> Response:
-        """Return a file that the browser may keep."""
+        """Return a file with a header that lets browsers keep it."""
         response = super().file_response(full_path, stat_result, scope, status_code)
         response.headers["Cache-Control"] = _CACHE
         return response
@@ -34,7 +34,7 @@ class Assets(StaticFiles):
 
 @cache
 def prefix() -> str:
-    """Return the path under which the files are served: /static/ and a digest of them all."""
+    """Return the path under which the files are served: /static/ and a digest of all files."""
     digest = hashlib.sha256()
     for file in sorted(path for path in FOLDER.rglob("*") if path.is_file()):
         digest.update(file.relative_to(FOLDER).as_posix().encode() + b"\0" + file.read_bytes())

@@ -1,4 +1,4 @@
-"""The page of one cell: its picture, what the model said of it, and what people said."""
+"""The page of one cell: its picture, the model's call and the reviews."""
 
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse
@@ -20,10 +20,10 @@ _WITH_PICTURE = (ImageState.DONE, ImageState.DUPLICATE)
 
 @router.get("/cells/{cell_id}")
 def show_cell(request: Request, cell_id: CellId, person: LoggedInPerson, database: TheDatabase) -> HTMLResponse:
-    """Show a cell; the slide's page shows the same in a window of its own."""
+    """Show a cell; the slide's page shows this page's content in a dialog."""
     found = cell(database, cell_id)
     call = found.automatic
-    # The likeliest first, so that what it was nearly called stands next to what it was called.
+    # The likeliest class first, so that the runner-up stands beside the model's call.
     likely = sorted(call.probabilities.items(), key=lambda item: -item[1]) if call is not None else []
     return page(
         request,

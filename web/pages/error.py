@@ -1,4 +1,4 @@
-"""The page that a browser is shown when something cannot be done."""
+"""The page that shows a browser a problem."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from smearcount.web.problems import KINDS
 
 
 def error_page(request: Request, content: Mapping[str, Any], headers: Mapping[str, str]) -> Response:
-    """Return the page for a problem; who is asking may be unknown, so it shows nothing but the problem."""
+    """Return the page of a problem. It shows nothing else, because the browser may not have logged in."""
     kind = str(content["type"]).removeprefix("/problems/")
     remedy = KINDS[kind][2] if kind in KINDS else ""
     answer = page(

@@ -1,4 +1,4 @@
-"""The page that says which keys there are, what the flags mean, and how a program asks."""
+"""The help page: the keys, the meanings of the flags, and how programs use the API."""
 
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse
@@ -13,7 +13,7 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/help")
 def show_help(request: Request, person: LoggedInPerson) -> HTMLResponse:
-    """Show it."""
+    """Show the help."""
     return page(
         request,
         "help.html",

@@ -1,4 +1,4 @@
-"""The page to log in at; the browser's script sends what is typed to the API."""
+"""The login page; its script sends what is typed to the API."""
 
 from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
@@ -11,7 +11,7 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/login")
 def show_login(request: Request, person: OptionalPerson, access: TheAccess) -> Response:
-    """Ask for name and password, or for a name and a token where there are no users."""
+    """Show a form for name and password, or for name and token if there are no users."""
     if access.is_open:
         return RedirectResponse("/", status_code=303)
     return page(request, "login.html", person, has_users=access.has_users)

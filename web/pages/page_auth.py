@@ -1,4 +1,4 @@
-"""Who looks at a page: whoever has not logged in is led to where they can."""
+"""The person who looks at a page; browsers without a login are redirected to the login page."""
 
 from typing import Annotated
 from urllib.parse import quote
@@ -12,10 +12,10 @@ from smearcount.web.dependencies import OptionalPerson
 
 
 def logged_in_person(request: Request, person: OptionalPerson) -> Person:
-    """Return who is asking; they may see everything.
+    """Return the person who asks, who may read everything.
 
     Raises:
-        HTTPException: they have to log in first, at the page that it redirects to.
+        HTTPException: a redirect to the login page, which leads back here, because they have not logged in.
     """
     if person is None:
         wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")

@@ -1,4 +1,4 @@
-"""Making a page of a template: everything in it is escaped, and a name that the template was not given is an error."""
+"""Renders pages from templates: every value is escaped, and a name without a value is an error."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +13,7 @@ from smearcount.web.pages import assets
 from smearcount.web.pages.parts import labels
 from smearcount.web.services import Services
 
-#: The pages that the navigation names: their path and what they are called.
+#: The pages in the navigation: path and name.
 NAVIGATION: Final = (("/", "Slides"), ("/trends", "Trends"), ("/system", "System"), ("/help", "Help"))
 
 
@@ -44,18 +44,18 @@ _ENVIRONMENT: Final = _environment()
 
 
 def prepare() -> None:
-    """Read and compile all templates, so that a mistake in one shows at the start and no page waits for it."""
+    """Read and compile all templates, so that a mistake shows when the server starts, and no page waits."""
     for name in _ENVIRONMENT.list_templates():
         _ENVIRONMENT.get_template(name)
 
 
 def fill(template: str, **values: Any) -> str:
-    """Return a filled-in part of a page."""
+    """Return a part of a page."""
     return _ENVIRONMENT.get_template(template).render(values)
 
 
 def page(request: Request, template: str, person: Person | None, *, status: int = 200, **values: Any) -> HTMLResponse:
-    """Return a whole page for who is asking; None if they have not logged in."""
+    """Return a whole page for the person who asks; `person` is None if they have not logged in."""
     state = request.app.state
     services, access = state.services, state.access
     assert isinstance(services, Services)  # noqa: S101 (for the type checker: make_application sets it)

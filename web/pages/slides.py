@@ -1,4 +1,4 @@
-"""The page that lists the slides."""
+"""The page with the list of slides."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -33,7 +33,7 @@ _SORTS = {
 
 
 class SlidesPageQuery(SlidesQuery):
-    """Which slides, as the page's form asks: what is left empty does not matter."""
+    """Which slides the page's form asks for; empty fields are left out."""
 
     limit: int = Field(default=50, ge=1, le=200)
 
@@ -43,7 +43,7 @@ class SlidesPageQuery(SlidesQuery):
         return {name: value for name, value in values.items() if value not in {"", None}}
 
     def address(self, after: str | None) -> str:
-        """Return the query of a page of the same list."""
+        """Return the query string of another page of the same list."""
         given = self.model_dump(mode="json", exclude_defaults=True, exclude={"after"})
         return "?" + urlencode(given | ({} if after is None else {"after": after}))
 
@@ -60,12 +60,12 @@ class SlideLine:
     slide: SlideSummary
     bar: StackedBar
     flags: tuple[Flag, ...]
-    #: Images dealt with, and all of them.
+    #: Images that are classified or quarantined, and all images.
     progress: tuple[int, int]
 
     @classmethod
     def of(cls, slide: SlideSummary, settings: CountSettings) -> "SlideLine":
-        """Prepare a slide for its line; that it is being counted stands in the status already."""
+        """Return the line of a slide; the flag `incomplete` is left out, because the status says the same."""
         flags = tuple(flag for flag in slide_flags(slide.reviewed, settings) if flag.code != "incomplete")
         return cls(slide, stacked_bar(slide.reviewed.cells), flags, progress(slide.reviewed))
 

@@ -1,4 +1,4 @@
-"""The page that shows how the installation is doing, and the files that it could not use."""
+"""The page with the state of the installation and its quarantined files."""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -15,6 +15,7 @@ from smearcount.web.pages.rendering import page
 
 router = APIRouter(prefix="/system", include_in_schema=False)
 
+#: Quarantined files on a page.
 _FILES = 100
 
 
@@ -40,5 +41,5 @@ def show_system(
 
 @router.get("/checks")
 def show_checks(request: Request, person: LoggedInPerson, diagnostics: TheDiagnostics) -> HTMLResponse:
-    """Look at everything that a count depends on, as the command `doctor` does, and show it; takes seconds."""
+    """Run the diagnostics of the command `doctor` and show them; takes seconds."""
     return page(request, "checks.html", person, findings=diagnostics.latest())

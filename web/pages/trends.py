@@ -1,4 +1,4 @@
-"""The page that shows how the cells of each day looked, so that a change of stain shows before it hurts."""
+"""The page with the cells of each day, so that a change of stain is noticed before it affects results."""
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime
@@ -18,12 +18,12 @@ from smearcount.web.services import Colour
 
 router = APIRouter(include_in_schema=False)
 
-#: How many days can be looked at.
+#: Numbers of days that the page offers.
 _SPANS = (14, 30, 90, 365)
 
 
 class TrendsPageQuery(BaseModel):
-    """How many days, today included."""
+    """How many days are shown, today included."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -34,7 +34,7 @@ class TrendsPageQuery(BaseModel):
 def show_trends(
     request: Request, person: LoggedInPerson, services: TheServices, query: Annotated[TrendsPageQuery, Query()]
 ) -> HTMLResponse:
-    """Show one chart for each thing that changes when stain, scanner or workload do, and the numbers below."""
+    """Show a chart for each quantity that changes with stain, scanner or workload, and the numbers as a table."""
     last = datetime.now(UTC).date()
     first = date.fromordinal(last.toordinal() - min(max(query.days, 2), _SPANS[-1]) + 1)
     lines = per_day(services.database, start_of(first), end_of(last))
@@ -58,7 +58,7 @@ def show_trends(
 
 
 def charts(lines: list[DayLine], days: tuple[date, date], colour: Colour | None) -> list[Chart]:
-    """Return the charts of some days."""
+    """Return the charts of the days from the first to the last of `days`; `colour` is that of the training images."""
 
     def values(of: Callable[[DayLine], float | None]) -> list[tuple[date, float]]:
         return [(line.day, value) for line in lines if (value := of(line)) is not None]
@@ -111,7 +111,7 @@ def charts(lines: list[DayLine], days: tuple[date, date], colour: Colour | None)
 
 
 def unidentified_percent(line: DayLine) -> float | None:
-    """Return which share of a day's cells is unidentified, in percent; None without cells."""
+    """Return the unidentified cells of a day in percent of its cells; None without cells."""
     return 100 * line.unidentified / line.cells if line.cells else None
 
 

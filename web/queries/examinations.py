@@ -1,4 +1,4 @@
-"""Slides as the forms of export want them, in a number of queries that does not depend on how many there are."""
+"""Slides in the shape that reports and exports take, in a number of queries that does not depend on their number."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from smearcount.differential.settings import CountSettings
 
 
 def examinations(database: Database, slide_ids: Sequence[int], settings: CountSettings) -> list[SlideExamination]:
-    """Return the examinations of slides, in the order asked for.
+    """Return the examinations of slides, in the order of the ids; an id that is repeated counts once.
 
     Raises:
         UnknownSlide: one of them does not exist.

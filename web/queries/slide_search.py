@@ -1,4 +1,4 @@
-"""Slides by their flags, which are no column of any table: a flag follows from the numbers and the site's settings."""
+"""The list of slides, also by flag. No table has flags: they follow from the counts and the site's settings."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -9,24 +9,25 @@ from smearcount.differential.classes import WBC_CLASSES
 from smearcount.differential.flags import FLAG_MEANINGS, slide_flags
 from smearcount.differential.settings import CountSettings
 
-#: Every flag there is.
+#: The codes of all flags.
 FLAG_CODES: Final = tuple(
     code.replace("<class>", cell_class)
     for code in FLAG_MEANINGS
     for cell_class in (WBC_CLASSES if "<class>" in code else ("",))
 )
 
-#: Most pages that are looked through for one, so that a rare flag among many slides takes no longer than a moment.
+#: Most pages of the database that are searched for one page of slides: a rare flag among many slides takes no longer
+#: than a moment.
 _MOST_LOOKED_THROUGH = 20
 
 
 @dataclass(frozen=True)
 class SlideSearch:
-    """Which slides, in which order."""
+    """Which slides are wanted, and in which order."""
 
     where: SlideFilter
     sort: SlideSort = SlideSort.NEWEST
-    #: Only slides with this flag, by their reviewed numbers.
+    #: Only slides whose reviewed counts raise this flag.
     flag: str | None = None
 
 
@@ -35,8 +36,7 @@ def search_slides(
 ) -> SlidePage:
     """Return a page of slides.
 
-    With a flag, a page may hold fewer slides than asked for, even none, and yet name a next page: the search goes on
-    there.
+    With a flag, a page may hold fewer than `limit` slides, even none, and still name a next page, where the search goes on.
 
     Raises:
         UnknownPage: `after` names no page of a list sorted like this.
@@ -48,7 +48,7 @@ def search_slides(
         page = slide_page(database, search.where, sort=search.sort, after=after, limit=limit - len(found))
         found += [slide for slide in page.slides if _has(slide, search.flag, settings)]
         after = page.next
-        # Half a page will do: what is left of it would be looked for in ever smaller parts.
+        # Half a page is enough: filling the rest would take queries for ever smaller pages.
         if after is None or 2 * len(found) >= limit:
             break
     return SlidePage(found, after)

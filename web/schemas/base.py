@@ -1,4 +1,4 @@
-"""What all answers share."""
+"""The base classes and common types of the schemas."""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -11,27 +11,27 @@ LARGEST_ID = 2**53 - 1
 
 def _number(value: object) -> object:
     if isinstance(value, bool | str):
-        raise ValueError("Input should be a number")  # noqa: TRY004 (what pydantic makes an error of the request of)
+        raise ValueError("Input should be a number")  # noqa: TRY004 (pydantic reports a ValueError as an error of the request)
     return value
 
 
-#: An id in a body, where neither true nor "1" is a number.
+#: An id in a request's body; true and "1" are refused.
 Id = Annotated[int, Field(ge=1, le=LARGEST_ID), BeforeValidator(_number)]
 
 #: An id, or 0 for none.
 IdOrNone = Annotated[int, Field(ge=0, le=LARGEST_ID), BeforeValidator(_number)]
 
-#: A moment; written in UTC.
+#: A moment, which is written in UTC.
 Moment = Annotated[datetime, AfterValidator(lambda moment: moment.astimezone(UTC))]
 
 
 class Answer(BaseModel):
-    """Something that the API answers with; `class` is a word of Python's own, so such fields have another name here."""
+    """An answer of the API. A field `class` has another name here, because the word is reserved in Python."""
 
     model_config = ConfigDict(frozen=True, serialize_by_alias=True)
 
 
 class Question(BaseModel):
-    """Something that is sent to the API; what it does not know is refused, since it may be a misspelling."""
+    """A request to the API. Unknown fields are refused, because they may be misspelled."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -1,4 +1,4 @@
-"""Cell images as the API shows them."""
+"""Schemas of cell images and quarantined files, and their rows in CSV."""
 
 from collections.abc import Iterable
 from typing import Final, Self
@@ -12,6 +12,7 @@ from smearcount.differential.classes import CellClass, ReviewClass
 from smearcount.web.schemas.base import Answer, Moment
 from smearcount.web.schemas.slides import ModelAnswer
 
+#: Columns of a list of cells as CSV.
 CELL_COLUMNS: Final = (
     "id", "slide_id", "state", "class", "automatic_class", "confidence", "identified", "unlikeness",
     *(f"probability_{cell_class}" for cell_class in CellClass),
@@ -19,9 +20,10 @@ CELL_COLUMNS: Final = (
     "reason_code", "reason", "duplicate_of", "analyzer_label", "path", "sha256",
 )  # fmt: skip
 
-#: From automatic_class to model_sha256.
+#: Number of columns from automatic_class to model_sha256.
 _AUTOMATIC_COLUMNS = CELL_COLUMNS.index("review_id") - CELL_COLUMNS.index("automatic_class")
 
+#: Columns of a list of quarantined files as CSV.
 QUARANTINED_COLUMNS: Final = (
     "id", "slide_id", "slide", "inbox", "path", "bytes", "reason_code", "reason", "attempts", "seen_at", "finished_at",
 )  # fmt: skip

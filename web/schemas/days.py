@@ -1,4 +1,4 @@
-"""Days as the moments between which something happened; all in UTC."""
+"""Days in requests, and the moments at which they begin and end, in UTC."""
 
 import re
 from datetime import UTC, date, datetime, time, timedelta
@@ -15,7 +15,7 @@ def _written_out(value: object) -> object:
     return value
 
 
-#: A day in a request: a number would otherwise be taken for the seconds since 1970.
+#: A day in a request, written like 2026-11-23; pydantic alone would take a number for seconds since 1970.
 Day = Annotated[date, BeforeValidator(_written_out)]
 
 
@@ -25,5 +25,5 @@ def start_of(day: date) -> datetime:
 
 
 def end_of(day: date) -> datetime:
-    """Return the moment at which a day is over; of the last day there is, its last moment."""
+    """Return the first moment after a day; for the last possible day, its last moment."""
     return datetime.max.replace(tzinfo=UTC) if day == date.max else start_of(day) + timedelta(days=1)

@@ -1,4 +1,4 @@
-"""Reviews as they are asked for and as the API shows them."""
+"""Schemas of reviews, comments and signatures, in requests and in answers."""
 
 from typing import Annotated, Self
 
@@ -10,7 +10,7 @@ from smearcount.differential.classes import ReviewClass
 from smearcount.web.schemas.base import Answer, Id, IdOrNone, Moment, Question
 from smearcount.web.schemas.slides import DifferentialAnswer
 
-#: A slide rarely holds more cells; the body's limit lets so many through.
+#: Most cells that one request reclassifies; a slide rarely has more, and a body of so many is within the limit.
 MOST_CHANGES = 2000
 
 Text = Annotated[str, Field(max_length=LONGEST_TEXT)]

@@ -1,4 +1,4 @@
-"""The state of the installation, and how the cells of each day looked, as the API shows them."""
+"""Schemas of the installation's state and of the cells of each day."""
 
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -13,6 +13,7 @@ from smearcount.db.records import InboxLine, Progress
 from smearcount.web.schemas.base import Answer, Moment
 from smearcount.web.services import Check, Colour, ModelFacts
 
+#: Columns of the list of days as CSV.
 DAY_COLUMNS: Final = (
     "day", "images", "cells", "unidentified", "quarantined", "mean_confidence", "red", "green", "blue",
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Lists as a program reads them: page by page as JSON or CSV, each page naming the next."""
+"""Lists in pages, as JSON or CSV: the parameters of their queries, and the parts of an answer beside the rows."""
 
 from enum import StrEnum
 from typing import Any, Final
@@ -28,7 +28,7 @@ class FormatQuery(Question):
 
 
 class PageQuery(FormatQuery):
-    """Which page of a list."""
+    """Which page of a list is wanted."""
 
     after: str | None = Field(
         default=None, max_length=1000, description="`next` of the page before; leave it out for the first page."
@@ -36,7 +36,7 @@ class PageQuery(FormatQuery):
     limit: int = Field(default=200, ge=1, le=1000, description="Most lines on the page.")
 
 
-#: For the description of an operation that also answers with CSV.
+#: OpenAPI description of an operation that also answers with CSV.
 ALSO_CSV: Final[dict[int | str, dict[str, Any]]] = {
     200: {
         "description": "JSON, or CSV where asked for.",
@@ -47,7 +47,7 @@ ALSO_CSV: Final[dict[int | str, dict[str, Any]]] = {
 
 
 def csv_answer(text: str, *, name: str) -> Response:
-    """Return a table as a CSV file of that name, which is ours and not that of anything counted."""
+    """Return a table as a CSV file; `name` must not come from a slide or file."""
     return Response(
         text,
         media_type=f"{CSV_TYPE}; charset=utf-8",
@@ -56,7 +56,7 @@ def csv_answer(text: str, *, name: str) -> Response:
 
 
 def link_next(request: Request, response: Response, after: str | None) -> None:
-    """Name the next page in the header Link (RFC 8288), relative to this server."""
+    """Put the URL of the next page, relative to this server, into the header Link (RFC 8288)."""
     if after is not None:
         url = request.url.include_query_params(after=after)
         response.headers["Link"] = f'<{url.path}?{url.query}>; rel="next"'

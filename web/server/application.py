@@ -18,7 +18,7 @@ from smearcount.web.api import (
     system,
     trends,
 )
-from smearcount.web.api.openapi import description
+from smearcount.web.api.openapi import openapi_document
 from smearcount.web.auth.access import Access
 from smearcount.web.live.live_updates import LiveUpdates
 from smearcount.web.media.thumbnails import Thumbnails
@@ -82,10 +82,10 @@ def make_application(services: Services) -> FastAPI:
     application.include_router(api)
     install_pages(application)
 
-    def described() -> dict[str, Any]:
+    def cached_openapi() -> dict[str, Any]:
         if application.openapi_schema is None:
-            application.openapi_schema = description(application, is_open=access.is_open)
+            application.openapi_schema = openapi_document(application, is_open=access.is_open)
         return application.openapi_schema
 
-    application.openapi = described  # type: ignore[method-assign]
+    application.openapi = cached_openapi  # type: ignore[method-assign]
     return application

@@ -90,6 +90,7 @@ def _columns(connection: Connection, view: str) -> list[str]:
     return list(connection.execute(text(f"SELECT * FROM {view}")).keys())  # noqa: S608 (one of ours)
 
 
+@pytest.mark.slow
 def test_several_processes_may_migrate_at_once(bare_database: Database, tmp_path: Path) -> None:
     urls = [bare_database.url.render_as_string(hide_password=False)]
     if bare_database.file is not None:  # making a new file is a race of its own, so it is run more often

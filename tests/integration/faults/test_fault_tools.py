@@ -18,6 +18,8 @@ from faults.proxy import Proxy
 from support.servers import PostgresqlServer
 from support.waiting import PATIENCE
 
+pytestmark = pytest.mark.slow
+
 _NEEDS_CLOCKS = pytest.mark.skipif(clock.why_unavailable() is not None, reason=str(clock.why_unavailable()))
 
 _TELLS_TIME = """

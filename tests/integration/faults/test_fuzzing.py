@@ -14,6 +14,8 @@ from fuzzing.mutations import mutated
 from fuzzing.originals import originals
 from fuzzing.sandbox import MEGABYTES, SECONDS, Decode, Outcome, fuzz
 
+pytestmark = pytest.mark.slow
+
 
 def _fuzzed(decode: Decode, scratch: Path, *, images: int, **limits: float) -> Outcome:
     (*_, outcome) = fuzz(decode, images=images, seed=7, scratch=scratch, **limits)

@@ -16,7 +16,7 @@ import pytest
 from support.network.hosts import Host, Network, why_unavailable
 from support.waiting import PATIENCE, wait_until
 
-pytestmark = pytest.mark.skipif(why_unavailable() is not None, reason=str(why_unavailable()))
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(why_unavailable() is not None, reason=str(why_unavailable()))]
 
 _PORT = 7000
 
@@ -33,7 +33,7 @@ while True:
 #: Says each word to the other side on one connection, and prints the answer, or what came in its place within a while.
 _ASK = """
 import socket, sys
-with socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=PATIENCE) as connection:
+with socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=300) as connection:
     for line in sys.stdin:
         word, seconds = line.split()
         connection.settimeout(float(seconds))

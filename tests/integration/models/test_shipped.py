@@ -32,6 +32,7 @@ def noise() -> npt.NDArray[np.uint8]:
     return np.random.default_rng(7).integers(0, 256, (9, INPUT_SIDE, INPUT_SIDE, 3), np.uint8)
 
 
+@pytest.mark.slow
 def test_accuracy(pbc: Path, classifier: Classifier) -> None:
     result, _ = evaluate(classifier, pbc / "val")
     assert result.refused == {}
@@ -45,6 +46,7 @@ def test_accuracy(pbc: Path, classifier: Classifier) -> None:
     assert result.unidentified == pytest.approx(card.validation.unidentified, abs=0.005)
 
 
+@pytest.mark.slow
 def test_the_two_decoders_see_the_same_pixels(pbc: Path) -> None:
     for file in labelled_files(pbc / "val"):
         with Image.open(file.path) as image:

@@ -125,6 +125,7 @@ def test_a_token_is_shown_nowhere(smearcount: Smearcount) -> None:
     assert "do-not-show" not in web.end()
 
 
+@pytest.mark.slow
 def test_a_fresh_installation_shows_an_empty_list(tmp_path: Path) -> None:
     smearcount = Smearcount(tmp_path / "kept")
     try:

@@ -24,6 +24,7 @@ def lab(sqlite_database: Database, tmp_path: Path) -> Lab:
     return lab
 
 
+@pytest.mark.slow
 def test_schemathesis_finds_nothing(lab: Lab, tmp_path: Path) -> None:
     with served(lab) as address:
         done = subprocess.run(

@@ -3,6 +3,7 @@
 import io
 
 import numpy as np
+import pytest
 
 from smearcount.cli.simulation.drawing import draw_cell
 from smearcount.cli.simulation.export import JPEG_QUALITY
@@ -20,6 +21,7 @@ def as_exported(label: CellClass, seed: int) -> bytes:
     return stream.getvalue()
 
 
+@pytest.mark.slow
 def test_nine_in_ten_drawn_cells_are_recognised() -> None:
     classifier = load_classifier(ModelSettings(), threads=1)
     recognised = {}

@@ -15,11 +15,12 @@ from smearcount.differential.status import SlideStatus, Status
 from smearcount.differential.tally import Calls
 
 from support.examining import EXPORT, SIGNED_AT, any_examination, examined, exports, reviewed_tally, signed, tally
+from support.examples import examples
 
 SCHEMA = Draft202012Validator(examination_schema())
 
 
-@settings(deadline=None)
+@settings(max_examples=examples(30))
 @given(any_examination(), exports)
 def test_every_examination_keeps_the_schema_and_holds_both_counts(
     examination: SlideExamination, export: Export

@@ -37,6 +37,7 @@ from support.examining import (
     signed,
     tally,
 )
+from support.examples import examples
 
 LOINC_CODES = {
     CellClass.NEUTROPHIL: "26511-6",
@@ -93,7 +94,7 @@ def interval(quantity: Quantity) -> tuple[Decimal | None, ...]:
     return confidence.valueDecimal, bounds.low.value, bounds.high.value
 
 
-@settings(deadline=None)
+@settings(max_examples=examples(30))
 @given(any_examination(), exports)
 def test_every_bundle_is_valid_and_says_what_the_report_says(examination: SlideExamination, export: Export) -> None:
     read = Read(bundle(examination, export))
@@ -132,7 +133,7 @@ def test_every_bundle_is_valid_and_says_what_the_report_says(examination: SlideE
         assert read.value("wbc-correction-factor") == exact(result.wbc_correction_factor, 3)
 
 
-@settings(deadline=None)
+@settings(max_examples=examples(30))
 @given(any_examination(), exports)
 def test_what_was_called_before_the_review_is_told_beside_the_result(
     examination: SlideExamination, export: Export
@@ -150,7 +151,7 @@ def test_what_was_called_before_the_review_is_told_beside_the_result(
             assert only.valueQuantity.value == exact(before[cell_class])
 
 
-@settings(deadline=None)
+@settings(max_examples=examples(30))
 @given(any_examination(), exports)
 def test_every_reference_leads_to_a_resource_of_the_bundle(examination: SlideExamination, export: Export) -> None:
     read = Read(bundle(examination, export))
@@ -176,7 +177,7 @@ def test_the_status_follows_the_signature(examination: SlideExamination, of_repo
     assert {observation.status for observation in read.observations.values()} == {of_results}
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=examples(30))
 @given(any_examination(), exports)
 def test_only_what_was_signed_twice_is_amended_and_only_what_is_signed_is_final(
     examination: SlideExamination, export: Export

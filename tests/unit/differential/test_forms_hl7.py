@@ -30,6 +30,7 @@ from support.examining import (
     signed,
     tally,
 )
+from support.examples import examples
 
 STATUSES = {
     "unsigned": (examined(reviewed=reviewed_tally()), "P"),
@@ -74,7 +75,7 @@ def exact(number: float | None, digits: int = 2) -> Decimal | None:
     return None if number is None else Decimal(repr(round(number, digits)))
 
 
-@settings(deadline=None)
+@settings(max_examples=examples(30))
 @given(any_examination(), exports)
 def test_every_message_says_what_the_report_says(examination: SlideExamination, export: Export) -> None:
     read = Read(oru(examination, export))
@@ -112,7 +113,7 @@ def test_every_message_says_what_the_report_says(examination: SlideExamination, 
     assert read.notes["OBR"] == [*(flag.message for flag in result.flags), RESEARCH_USE]
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=examples(15))
 @given(any_examination(), exports)
 def test_every_message_has_the_structure_of_an_oru_r01(examination: SlideExamination, export: Export) -> None:
     message = oru(examination, export)
@@ -137,7 +138,7 @@ def test_the_library_refuses_a_message_that_lacks_something(whole: str, spoilt: 
         parse_message(message.replace(whole, spoilt), validation_level=VALIDATION_LEVEL.STRICT).validate()
 
 
-@settings(deadline=None)
+@settings(max_examples=examples(30))
 @given(any_examination(), exports)
 def test_names_come_out_as_they_went_in_and_never_make_a_segment(examination: SlideExamination, export: Export) -> None:
     message = oru(examination, export)

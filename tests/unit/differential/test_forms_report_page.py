@@ -9,6 +9,7 @@ from smearcount.differential.forms.report_page import ReportPage, report_page
 from smearcount.differential.status import SlideStatus
 
 from support.examining import EXPORT, SIGNED_AT, any_examination, examined, exports, reviewed_tally, signed, tally
+from support.examples import examples
 
 
 def texts(page: ReportPage) -> list[str]:
@@ -17,7 +18,7 @@ def texts(page: ReportPage) -> list[str]:
     return [page.title, page.slide, page.standing, page.signature, page.calls, page.model, page.printed, *rows, *facts]
 
 
-@settings(deadline=None)
+@settings(max_examples=examples(30))
 @given(any_examination(), exports)
 def test_the_page_says_what_the_report_says(examination: SlideExamination, export: Export) -> None:
     page = report_page(examination, export)

@@ -13,6 +13,7 @@ from smearcount.differential.forms.examination import SlideExamination
 from smearcount.differential.forms.spreadsheet import EXAMINATION_COLUMNS, examinations_csv
 
 from support.examining import HOSTILE_NAMES, any_examination, examined, reviewed_tally, signed, tally
+from support.examples import examples
 
 
 def parsed(*examinations: SlideExamination) -> list[dict[str, str]]:
@@ -23,7 +24,7 @@ def number(cell: str) -> float | None:
     return float(cell) if cell else None
 
 
-@settings(deadline=None)
+@settings(max_examples=examples(30))
 @given(st.lists(any_examination(), max_size=3))
 def test_every_number_of_every_slide_is_in_the_csv_exactly(examinations: list[SlideExamination]) -> None:
     rows = iter(parsed(*examinations))
@@ -60,7 +61,7 @@ def test_every_number_of_every_slide_is_in_the_csv_exactly(examinations: list[Sl
     assert next(rows, None) is None
 
 
-@settings(deadline=None)
+@settings(max_examples=examples(30))
 @given(any_examination())
 def test_no_cell_is_a_formula(examination: SlideExamination) -> None:
     for row in parsed(examination):

@@ -4,7 +4,7 @@ from decimal import Decimal, localcontext
 from time import perf_counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from smearcount.differential.intervals import Interval, clopper_pearson
@@ -62,7 +62,6 @@ def upper_tail(count: int, total: int, p: Decimal) -> Decimal:
         return 1 - below
 
 
-@settings(deadline=None)
 @given(every_count, st.floats(0.01, 0.9999))
 def test_contains_the_point_estimate(counted: tuple[int, int], confidence: float) -> None:
     count, total = counted
@@ -71,7 +70,6 @@ def test_contains_the_point_estimate(counted: tuple[int, int], confidence: float
     assert 0 <= interval.low <= 100.0 * count / total <= interval.high <= 100
 
 
-@settings(deadline=None)
 @given(every_count)
 def test_mirrors_the_interval_of_all_other_cells(counted: tuple[int, int]) -> None:
     count, total = counted
@@ -81,7 +79,6 @@ def test_mirrors_the_interval_of_all_other_cells(counted: tuple[int, int]) -> No
     assert interval.high == pytest.approx(100 - mirrored.low, abs=1e-11)
 
 
-@settings(deadline=None)
 @given(every_count)
 def test_rises_with_the_count(counted: tuple[int, int]) -> None:
     count, total = counted
@@ -92,7 +89,6 @@ def test_rises_with_the_count(counted: tuple[int, int]) -> None:
         assert fewer.high < more.high
 
 
-@settings(deadline=None)
 @given(every_count)
 def test_narrows_with_more_cells_and_widens_with_the_confidence(counted: tuple[int, int]) -> None:
     count, total = counted

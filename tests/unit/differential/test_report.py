@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -84,7 +84,6 @@ counts_settings = st.builds(
 )
 
 
-@settings(deadline=None)
 @given(tallies, counts_settings)
 def test_every_report_keeps_the_schema_and_adds_up(slide: SlideTally, count_settings: CountSettings) -> None:
     result = report(slide, count_settings).as_json()
@@ -112,7 +111,6 @@ def test_every_report_keeps_the_schema_and_adds_up(slide: SlideTally, count_sett
         assert sum(row["percent"] for row in rows) == pytest.approx(100)
 
 
-@settings(deadline=None)
 @given(tallies, counts_settings)
 def test_every_flag_is_documented_and_in_the_documented_order(slide: SlideTally, count_settings: CountSettings) -> None:
     given_codes = codes(slide, count_settings)
@@ -125,7 +123,6 @@ def test_every_flag_is_documented_and_in_the_documented_order(slide: SlideTally,
     assert len(set(given_codes)) == len(given_codes)
 
 
-@settings(deadline=None)
 @given(tallies, counts_settings)
 def test_the_line_agrees_with_the_report(slide: SlideTally, count_settings: CountSettings) -> None:
     short, full = line(slide, count_settings, inbox="/in").as_json(), report(slide, count_settings).as_json()

@@ -176,3 +176,16 @@ def test_weights_that_match_their_card_and_are_no_network(
     card = written(tmp_path, {**content, "sha256": hashlib.sha256(weights).hexdigest()}, weights)
     with pytest.raises(ModelInvalid, match="export the model anew"):
         load_classifier(ModelSettings(model=card), threads=1)
+
+
+@pytest.mark.parametrize("path", sorted(SHIPPED_MODEL.parent.glob("*.json")), ids=lambda path: path.stem)
+def test_a_shipped_card_is_written_again_byte_for_byte(path: Path) -> None:
+    assert (load_card(path).model_dump_json(indent=2) + "\n").encode() == path.read_bytes()
+
+
+def test_the_ood_file_has_one_name_in_json(content: dict[str, Any], tmp_path: Path) -> None:
+    assert load_card(SHIPPED_MODEL).ood is not None
+    content["ood"] = content.pop("likeness")
+    (tmp_path / "card.json").write_text(json.dumps(content))
+    with pytest.raises(ModelInvalid, match="likeness: Field required"):
+        load_card(tmp_path / "card.json")

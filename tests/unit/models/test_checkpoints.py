@@ -10,7 +10,7 @@ import pytest
 from smearcount.models.errors import ModelsError
 from smearcount.models.training.checkpoints import Checkpoints, Row, require_same_recipe
 
-from support.crashing import Crash, crashing
+from faults.crashing import Crash, crashing
 
 RECIPE = {"network": "toy", "seed": 1, "sides": ((2, 32),)}
 EPOCHS = 4
@@ -79,6 +79,7 @@ def steps_of_a_run(folder: Path) -> int:
         return steps()
 
 
+@pytest.mark.slow
 def test_a_run_may_be_cut_off_at_every_step(whole: Path, tmp_path: Path) -> None:
     total = steps_of_a_run(tmp_path / "counted")
     assert total > 100

@@ -27,6 +27,8 @@ from smearcount.models.evaluation.intervals import intervals
 from smearcount.models.evaluation.scores import score
 from smearcount.models.evaluation.thresholds import threshold_rows
 
+pytestmark = pytest.mark.slow
+
 FIGURES = ["confusion.png", "reliability.png", "risk_coverage.png", "mistakes.png"]
 ORDER = list(CellClass)
 NEUTROPHIL, IG = ORDER.index(CellClass.NEUTROPHIL), ORDER.index(CellClass.IG)

@@ -20,6 +20,8 @@ from smearcount.inbox.reading import LARGEST_FILE
 from smearcount.models.errors import ImageRefused
 from smearcount.models.preprocessing import INPUT_SIDE, central_square, decode_cell, decode_half_size
 
+from support.examples import examples
+
 LOSSLESS = ("PNG", "BMP", "TIFF")
 ORIENTATION = 0x0112
 
@@ -264,7 +266,7 @@ def test_decoding_in_threads_gives_the_same() -> None:
 WHOLES = [encoded(cell(), kind) for kind in ("JPEG", *LOSSLESS)]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(
     whole=st.sampled_from(WHOLES),
     changes=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), min_size=1, max_size=30),

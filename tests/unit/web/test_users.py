@@ -5,7 +5,9 @@ import os
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
 
+from smearcount.web.auth import users as users_module
 from smearcount.web.auth.users import Role, Users, check_name
 from smearcount.web.errors import UsersInvalid
 
@@ -24,6 +26,15 @@ def test_a_user_is_known_by_the_right_password_alone(users: Users) -> None:
     assert known.role is Role.VIEWER
     assert users.verified("Änne Lab", PASSWORD + "r") is None
     assert users.verified("Nobody", PASSWORD) is None
+
+
+def test_a_password_is_hashed_at_the_cost_that_rfc_9106_recommends(
+    users: Users, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(users_module, "PasswordHasher", PasswordHasher)  # as it is in use; other tests hash cheaply
+    users.set("Anna", Role.REVIEWER, PASSWORD)
+    assert "$argon2id$v=19$m=65536,t=3,p=4$" in users.path.read_text()
+    assert users.verified("Anna", PASSWORD) is not None
 
 
 def test_the_password_is_nowhere_in_the_file_and_the_file_is_its_owners(users: Users) -> None:

@@ -1,4 +1,4 @@
-"""The bars that show percentages, as numbers for an SVG: what is where, in the units of its view box."""
+"""Bars that show percentages: places and widths for an SVG whose view box is 100 wide."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,19 +9,21 @@ from smearcount.differential.classes import DISPLAY_NAMES, WBC_CLASSES, CellClas
 from smearcount.differential.ratios import RangeFlag, per_100_wbc
 from smearcount.differential.report import DifferentialRow
 
-#: Between two parts of a stacked bar, so that no colour is needed to tell where one ends.
+#: Gap between two parts of a stacked bar, in units of the view box, so that parts can be told apart without colours.
 _GAP: Final = 0.6
 
-#: Ends of scales that people can reckon with.
+#: Percentages at which a scale may end.
 _ROUND_ENDS: Final = (1, 2, 5, 10, 15, 20, 30, 40, 50, 75, 100)
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One class in a stacked bar of the width 100."""
+    """One class in a stacked bar that is 100 wide."""
 
     cell_class: CellClass
+    #: Distance of its left edge from the bar's, 0 to 100.
     start: float
+    #: Its width, less the gap.
     width: float
 
 
@@ -34,7 +36,7 @@ class StackedBar:
 
 
 def stacked_bar(cells: Mapping[CellClass, int]) -> StackedBar:
-    """Return the bar of the WBC classes that have any cells; without any WBC it is empty."""
+    """Return the bar of the WBC classes that have cells; without any WBC it is empty."""
     wbc = sum(cells[one] for one in WBC_CLASSES)
     parts, texts, start = [], [], 0.0
     for one in WBC_CLASSES:
@@ -47,7 +49,7 @@ def stacked_bar(cells: Mapping[CellClass, int]) -> StackedBar:
 
 
 class Shape(StrEnum):
-    """How the percentage is marked, so that its place can be told without colours."""
+    """Shape of a percentage's mark: within, below or above the reference range, without the need for colours."""
 
     WITHIN = "within"
     LOW = "low"
@@ -56,14 +58,18 @@ class Shape(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RangeBar:
-    """A percentage with its interval over the reference range, on a scale from 0 to `end` percent, 100 wide."""
+    """A percentage with its interval over the reference range, on a scale that is 100 wide."""
 
+    #: Where the scale ends, in percent of the WBC; it begins at 0.
     end: float
+    #: Place of the percentage, 0 to 100.
     at: float
+    #: Places of the interval's ends, 0 to 100.
     interval: tuple[float, float]
-    #: None where the site has set none.
+    #: Places of the reference range's ends, 0 to 100; None if the site has set no range.
     band: tuple[float, float] | None
     shape: Shape
+    #: The same in words.
     text: str
 
 
@@ -84,7 +90,11 @@ def range_bar(row: DifferentialRow) -> RangeBar | None:
 
 
 def _end(row: DifferentialRow) -> float:
-    """Return where a scale ends: twice the reference range, more if interval or percentage need it, never above 100."""
+    """Return the percentage at which a scale ends.
+
+    Twice the upper end of the reference range, or more to show the percentage, and the interval up to three times the
+    percentage; rounded up, at most 100.
+    """
     wanted = max(2 * (row.reference_high or 0), row.percent or 0, min(row.ci95_high or 0, 3 * (row.percent or 0)), 1)
     return float(next((end for end in _ROUND_ENDS if end >= wanted), 100))
 

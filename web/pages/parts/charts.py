@@ -1,4 +1,4 @@
-"""Lines over days, as numbers for an SVG drawn by a template."""
+"""Charts of values over days: places in an SVG, in units of its view box, which is WIDTH by HEIGHT."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -6,47 +6,50 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
+#: Width and height of a chart with its margins, in units of the view box; y grows downwards.
 WIDTH: Final = 560
 HEIGHT: Final = 190
+#: Margins around the lines, in the same units.
 LEFT: Final = 46
 RIGHT: Final = 16
 TOP: Final = 12
 BOTTOM: Final = 26
 
-#: Steps between the lines of a grid, times a power of ten.
+#: Distances between the lines of a grid, each times a power of ten.
 _STEPS: Final = (1, 2, 2.5, 5, 10)
+#: About how many distances a grid has, and at most how many dates are written below it.
 _GRID_LINES: Final = 4
 _MOST_DATES: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
 class Within:
-    """What a scale has to hold or keep to, so that a small change does not look like a large one."""
+    """Limits of a scale, in units of the values, so that a small change does not look like a large one."""
 
-    #: Its ends are at least so far from each other.
+    #: Least distance between the scale's ends.
     least_span: float
     begins_at_zero: bool = False
-    #: The values cannot be above it.
+    #: The largest possible value; None if there is no limit.
     most: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """From which value to which the chart reaches, and where lines are drawn."""
+    """The values at the lower and the upper end of a chart, and those at which grid lines are drawn."""
 
     low: float
     high: float
     ticks: tuple[float, ...]
 
     def place(self, value: float) -> float:
-        """Return how far down a value is drawn."""
+        """Return the y at which a value is drawn."""
         within = min(max(value, self.low), self.high)
         return round(TOP + (HEIGHT - TOP - BOTTOM) * (self.high - within) / (self.high - self.low), 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One day's value, where it is drawn."""
+    """The value of one day, and where it is drawn."""
 
     x: float
     y: float
@@ -56,7 +59,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """What the value was in training: its mean, and the spread about it."""
+    """Mean and spread of a value in training, as y of the mean, of mean + spread, and of mean - spread."""
 
     middle: float
     top: float
@@ -65,7 +68,7 @@ class Band:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One quantity over the days that have it."""
+    """The line of one quantity, over the days that have a value."""
 
     name: str
     points: tuple[Point, ...]
@@ -81,6 +84,7 @@ class Line:
 class Tick:
     """A mark on an axis."""
 
+    #: y of a mark on the vertical axis, x on the horizontal one.
     at: float
     text: str
 
@@ -112,16 +116,16 @@ def chart(
     within: Within,
     training: Mapping[str, tuple[float, float]] | None = None,
 ) -> Chart:
-    """Lay a chart out.
+    """Return a chart.
 
     Args:
-        code: names it in the page.
-        title: its heading.
-        unit: of all values.
-        series: by name, the days that have a value, in order.
-        days: the first and the last day shown, whether they have a value or not.
-        within: what the scale has to hold or keep to.
-        training: by name of a series, mean and spread in the training data.
+        code: names the chart in its page.
+        title: heading of the chart.
+        unit: unit of all values.
+        series: by name, days and their values, in the order of the days.
+        days: the first and the last day of the chart, whether they have a value or not.
+        within: limits of the scale.
+        training: by name of a series, mean and spread in the training data, in the same unit.
     """
     training = training or {}
     values = [value for line in series.values() for _, value in line]
@@ -149,7 +153,7 @@ def _scale(values: Sequence[float], within: Within) -> Scale:
     low, high = (min(values), max(values)) if values else (0.0, 0.0)
     if within.begins_at_zero:
         low = 0.0
-    # What hardly changes must not look as if it changed a lot.
+    # A value that hardly changes must not look as if it changed a lot.
     missing = max(within.least_span - (high - low), 0)
     above = missing if within.begins_at_zero else min(missing / 2, (within.most or math.inf) - high)
     low, high = low - (missing - above), high + above

@@ -1,4 +1,4 @@
-"""The cells of a slide as its page shows them: in groups by class, the least certain first, and the files beside them."""
+"""The gallery of a slide: its cells by class, the least certain first, and the files that are not counted."""
 
 import math
 from collections.abc import Sequence
@@ -15,15 +15,15 @@ from smearcount.db.schema import ImageState
 from smearcount.differential.classes import ReviewClass
 from smearcount.web.pages.parts.labels import GALLERY_CLASSES, ClassLabels
 
-#: Most images on one page; a slide rarely has more.
+#: Most images on a page; a slide rarely has more.
 MOST: Final = 2000
 
-#: States of files that are no cell to look at.
+#: States of images that are listed as files and not shown as cells.
 _FILE_STATES: Final = (ImageState.QUARANTINED, ImageState.DUPLICATE)
 
 
 class Show(StrEnum):
-    """Which of a slide's images are shown."""
+    """Which images of a slide are shown."""
 
     ALL = "all"
     UNIDENTIFIED = "unidentified"
@@ -37,17 +37,17 @@ def _no_empty_text(value: object) -> object:
 
 
 class GalleryQuery(BaseModel):
-    """Which images of a slide; what a form leaves empty does not matter."""
+    """Which images of a slide the page's form asks for; empty fields are left out."""
 
     model_config = ConfigDict(frozen=True)
 
     show: Show = Show.ALL
-    #: Only cells that the model called with less confidence, in percent.
+    #: Only cells that the model called with less confidence than this, in percent.
     below: Annotated[float | None, Field(ge=0, le=100), BeforeValidator(_no_empty_text)] = None
     after: Annotated[str | None, Field(max_length=1000), BeforeValidator(_no_empty_text)] = None
 
     def address(self, after: str | None) -> str:
-        """Return the query of the page that begins after a place."""
+        """Return the query string of the page that begins after a place."""
         values: dict[str, object] = {"show": self.show.value, "below": self.below, "after": after}
         return "?" + urlencode({name: value for name, value in values.items() if value is not None})
 
@@ -65,18 +65,18 @@ class Gallery:
     """A page of a slide's images."""
 
     query: GalleryQuery
-    #: All nine, those without cells among them: a cell may be moved there.
+    #: All nine groups, also those without cells, because a cell may be moved there.
     groups: list[Group]
-    #: What is not counted, with the reason.
+    #: Images that are not counted, each with the reason.
     files: list[Cell]
-    #: How many images still wait for the classifier.
+    #: Number of images that still wait for the classifier.
     waiting: int
-    #: Address of the next page.
+    #: Query string of the next page; None on the last one.
     next: str | None
 
 
 def gallery(database: Database, slide_id: int, query: GalleryQuery) -> Gallery:
-    """Return the images that a page shows.
+    """Return a page of the gallery.
 
     Raises:
         UnknownSlide: there is no such slide.
@@ -102,9 +102,14 @@ def gallery(database: Database, slide_id: int, query: GalleryQuery) -> Gallery:
 
 
 def contact_sheet(groups: Sequence[Group], *, rows: int, per_row: int) -> list[Group]:
-    """Return as many cells of each group as there is room for on paper: small groups whole, large ones shortened.
+    """Return the groups with as many cells as fit on paper: small groups whole, large ones shortened.
 
-    Every group gets a row at least and the same number of rows; what small ones leave over goes to the others.
+    Every group gets at least one row. The rows are shared out evenly, and what small groups do not need goes to the others.
+
+    Args:
+        groups: the groups; those without cells are left out.
+        rows: rows on the paper.
+        per_row: cells in a row.
     """
     shown: dict[ReviewClass, int] = {}
     left = rows

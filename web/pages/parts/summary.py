@@ -1,4 +1,4 @@
-"""What a slide's page says beside the cells: both differentials as one table, what to know, and how far it is."""
+"""The parts of a slide's page beside the cells: both differentials as one table, flags, and progress."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +17,7 @@ from smearcount.web.pages.parts.labels import CLASSES, ClassLabels
 
 @dataclass(frozen=True, slots=True)
 class WbcLine:
-    """One WBC class: the reviewed count, its bar, and the automatic count beside it."""
+    """A line of the differential, for one WBC class: reviewed and automatic count, and the bar of the reviewed one."""
 
     labels: ClassLabels
     reviewed: DifferentialRow
@@ -26,13 +26,13 @@ class WbcLine:
 
     @property
     def change(self) -> int:
-        """By how many cells the review has changed the class."""
+        """The number of cells by which the review has changed the class."""
         return self.reviewed.count - self.automatic.count
 
 
 @dataclass(frozen=True, slots=True)
 class OtherLine:
-    """Cells outside the denominator."""
+    """A line for cells outside the denominator; the ratios are None except for erythroblasts."""
 
     labels: ClassLabels
     count: int
@@ -42,25 +42,25 @@ class OtherLine:
 
     @property
     def change(self) -> int:
-        """By how many cells the review has changed the number."""
+        """The number of cells by which the review has changed the count."""
         return self.count - self.automatic
 
 
 @dataclass(frozen=True)
 class Summary:
-    """A slide and its results; what is said first is the reviewed one."""
+    """A slide and its results; the reviewed result comes first."""
 
     slide: SlideSummary
     settings: CountSettings
 
     @cached_property
     def result(self) -> SlideReport:
-        """The result with people's calls."""
+        """The result by people's calls where there are any, and the model's elsewhere."""
         return report(self.slide.reviewed, self.settings)
 
     @cached_property
     def automatic(self) -> SlideReport:
-        """The result by the model alone."""
+        """The result by the model's calls alone."""
         return report(self.slide.automatic, self.settings)
 
     @property
@@ -70,12 +70,12 @@ class Summary:
 
     @property
     def flags(self) -> tuple[Flag, ...]:
-        """What to know before relying on the result."""
+        """The flags of the reviewed result."""
         return self.result.flags
 
     @property
     def is_signed(self) -> bool:
-        """Whether its cells cannot be reclassified now."""
+        """Whether the slide is signed, so that its cells cannot be reclassified."""
         return self.slide.status is Status.SIGNED
 
     @property
@@ -88,7 +88,7 @@ class Summary:
 
     @property
     def other_lines(self) -> list[OtherLine]:
-        """Erythroblasts, platelets and what is in no class."""
+        """Erythroblasts, platelets and cells in no class."""
         after, before = self.slide.reviewed, self.slide.automatic
 
         def of(code: ReviewClass, *, is_ratio: bool = False) -> OtherLine:
@@ -109,14 +109,14 @@ class Summary:
 
     @property
     def images_state(self) -> str:
-        """A text that changes whenever images came or were dealt with, and not when cells were reviewed."""
+        """A text that changes when images come, are classified or quarantined, but not when cells are reviewed."""
         tally = self.slide.automatic
         numbers = (sum(tally.cells.values()), tally.unidentified, tally.quarantined, tally.duplicates, tally.pending)
         return "-".join(map(str, (*numbers, self.slide.completed_at and self.slide.completed_at.timestamp())))
 
 
 def progress(tally: SlideTally) -> tuple[int, int]:
-    """Return how many of a slide's images are dealt with, and how many there are."""
+    """Return how many images of a slide are not pending any more, and how many images it has."""
     return tally.images - tally.pending, tally.images
 
 

@@ -1,9 +1,9 @@
-// Asking the server to change something, as the API describes it.
+// Sends changes to the server.
 
 import { reviewer } from "./reviewer.js";
 
 /**
- * @typedef {object} Review what one person said of one cell
+ * @typedef {object} Review a person's call of a cell
  * @property {number} id
  * @property {number} cell
  * @property {string | null} class
@@ -15,7 +15,7 @@ import { reviewer } from "./reviewer.js";
  */
 
 /**
- * @typedef {object} Details a problem as RFC 9457 describes it
+ * @typedef {object} Details a problem, as in RFC 9457
  * @property {string} type
  * @property {string} title
  * @property {number} status
@@ -37,11 +37,11 @@ export class Problem extends Error {
   }
 }
 
-/** Nothing was sent, since whoever was asked for a name gave none. */
+/** Nothing was sent, because the person who was asked for their name gave none. */
 export class Cancelled extends Error {}
 
 /**
- * Send something and return the answer.
+ * Send a request and return its answer.
  * @param {"POST" | "DELETE"} method
  * @param {string} path
  * @param {unknown} [body]
@@ -54,7 +54,7 @@ export async function send(method, path, body) {
   /** @type {Record<string, string>} */
   const headers = { Accept: "application/json" };
   if (body !== undefined) headers["Content-Type"] = "application/json";
-  // A header holds no letters beyond Latin-1.
+  // A header can hold only the letters of Latin-1.
   if (name) headers["X-Reviewer"] = encodeURIComponent(name);
   if (token) headers["X-CSRF-Token"] = token;
   let answer;

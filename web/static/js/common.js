@@ -1,4 +1,4 @@
-// What every page does: colours, the keys' help, menus, who is reviewing, times of the reader's place.
+// What every page does: colours, the dialog with the keys, menus, the reviewer's name, and times in the local zone.
 
 import { send } from "./api.js";
 import { isTyping, localTimes } from "./dom.js";

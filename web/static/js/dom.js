@@ -1,7 +1,7 @@
-// Short ways to find, make and replace parts of a page.
+// Helpers that find, make and replace parts of a page.
 
 /**
- * Return the one element that a selector finds; a page without it is a defect.
+ * Return the element that a selector finds; throws if the page has none, which is a defect.
  * @param {string} selector
  * @param {ParentNode} [within]
  * @returns {HTMLElement}
@@ -22,7 +22,7 @@ export function all(selector, within = document) {
 }
 
 /**
- * Make an element; text is never markup.
+ * Make an element; strings among the children become text, never markup.
  * @param {string} tag
  * @param {Record<string, string>} [attributes]
  * @param {...(Node | string)} children
@@ -36,7 +36,7 @@ export function make(tag, attributes = {}, ...children) {
 }
 
 /**
- * Read something from this server; whoever has to log in again is led there, and back here afterwards.
+ * Read something from this server. If the login has ended, the browser goes to the login page, which leads back here.
  * @param {string} address
  * @param {string} type the media type that is wanted
  * @returns {Promise<Response>}
@@ -51,7 +51,7 @@ export async function read(address, type) {
 }
 
 /**
- * Make a document of a page's text. Nothing in it runs or loads before it is put into the page that is shown.
+ * Parse the text of a page. Nothing in the document runs or loads before it is put into the page that is shown.
  * @param {string} text
  * @returns {Document}
  */
@@ -60,7 +60,7 @@ export function parsed(text) {
 }
 
 /**
- * Read a page of this server and return it, not shown.
+ * Read a page of this server and return it without showing it.
  * @param {string} address
  * @returns {Promise<Document>}
  */
@@ -69,7 +69,7 @@ export async function readPage(address) {
 }
 
 /**
- * Put new elements in the place of their namesakes; whoever had the focus keeps it.
+ * Replace elements with those of the same id; the focus and open <details> stay.
  * @param {Iterable<Element>} elements each with an id
  */
 export function replaceById(elements) {
@@ -82,7 +82,7 @@ export function replaceById(elements) {
 }
 
 /**
- * Show the times of a page as those of the reader's place, which are written in UTC.
+ * Show the times of a page, which are written in UTC, in the local time zone.
  * @param {ParentNode} [within]
  */
 export function localTimes(within = document) {
@@ -99,9 +99,9 @@ export function localTimes(within = document) {
 const NOTICE = 6000;
 
 /**
- * Tell the user something, also by voice.
+ * Show the user a notice, which screen readers read out.
  * @param {string} text
- * @param {"own" | "news" | "trouble"} [kind] what they did themselves is told until they do the next thing
+ * @param {"own" | "news" | "trouble"} [kind] a notice of the user's own action goes when the next one comes
  */
 export function say(text, kind = "news") {
   for (const earlier of kind === "own" ? all("#notices .own") : []) earlier.remove();
@@ -116,7 +116,7 @@ export function say(text, kind = "news") {
 }
 
 /**
- * Show a dialog with a form in it and return what was chosen: the value of the button; empty if it was closed.
+ * Show a dialog with a form and return the value of the button that closed it; empty if it was closed otherwise.
  * @param {HTMLDialogElement} dialog
  * @returns {Promise<string>}
  */
@@ -128,7 +128,7 @@ export function ask(dialog) {
   });
 }
 
-/** Whether keys now go to something that is typed into or chosen from. */
+/** Return whether a key goes to a field that is typed into or chosen from. */
 export function isTyping(/** @type {Event} */ event) {
   const target = event.target;
   return target instanceof HTMLElement && target.matches("input, textarea, select, [contenteditable]");

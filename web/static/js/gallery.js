@@ -1,17 +1,17 @@
-// The cells of a slide: which are selected, and which class they stand in.
+// The cells of a slide: which are selected, and in which class each is shown.
 
 import { all, make, one } from "./dom.js";
 
 /** @typedef {import("./api.js").Review} Review */
 
-/** Says that another selection was made. */
+/** Name of the event that says that the selection has changed. */
 export const SELECTED = "gallery-selected";
 
 export class Gallery {
   constructor() {
-    /** @type {HTMLElement | null} where a range begins */
+    /** @type {HTMLElement | null} the cell where a range begins */
     this.anchor = null;
-    /** @type {HTMLElement | null} the cell that keys start from */
+    /** @type {HTMLElement | null} the cell from which the arrow keys move */
     this.current = null;
   }
 
@@ -47,7 +47,7 @@ export class Gallery {
   /**
    * Select cells and nothing else.
    * @param {HTMLElement[]} cells
-   * @param {HTMLElement | null} [current] the one that gets the focus; the last one if left out
+   * @param {HTMLElement | null} [current] the cell that gets the focus; by default the last one
    */
   select(cells, current = cells.at(-1) ?? null) {
     const wanted = new Set(cells);
@@ -85,7 +85,7 @@ export class Gallery {
   }
 
   /**
-   * Return the cell that an arrow leads to.
+   * Return the cell to which an arrow key leads.
    * @param {string} key
    * @returns {HTMLElement | undefined}
    */
@@ -104,7 +104,7 @@ export class Gallery {
   }
 
   /**
-   * Return the cell above or below: in the next row, the one whose middle is nearest.
+   * Return the cell above or below: the nearest one in the next row.
    * @param {HTMLElement[]} cells
    * @param {number} now
    * @param {1 | -1} way
@@ -136,7 +136,7 @@ export class Gallery {
   }
 
   /**
-   * Return the cell to go on with when some go elsewhere: the next one that stays.
+   * Return the cell to select after some cells are moved: the next one that stays, or else the one before.
    * @param {HTMLElement[]} leaving
    * @returns {HTMLElement | null}
    */
@@ -149,7 +149,7 @@ export class Gallery {
   }
 
   /**
-   * Show what people said of cells: each goes to its class, in the order of confidence.
+   * Show reviews: each cell moves to its class, in the order of confidence. Reviews older than a cell's own are skipped.
    * @param {Review[]} reviews oldest first
    */
   apply(reviews) {
@@ -165,7 +165,7 @@ export class Gallery {
 
   /**
    * @param {HTMLElement} cell
-   * @param {string | null} called by a person; null if by the model alone
+   * @param {string | null} called the class that a person called; null if only the model called one
    */
   mark(cell, called) {
     const auto = cell.dataset.auto ?? "";
@@ -194,7 +194,7 @@ export class Gallery {
   }
 
   /**
-   * Show another gallery; cells that are in both stay as they are, so that no picture is loaded twice.
+   * Show another gallery. Cells that are the same in both keep their elements, so that no picture is loaded twice.
    * @param {Element} other
    */
   replace(other) {
@@ -216,7 +216,7 @@ export class Gallery {
     this.root.dispatchEvent(new CustomEvent(SELECTED, { bubbles: true }));
   }
 
-  /** Let Tab reach the gallery: exactly one cell takes part in it. */
+  /** Let Tab reach exactly one cell of the gallery. */
   makeReachable() {
     (this.current ?? this.cells[0])?.setAttribute("tabindex", "0");
   }

@@ -1,10 +1,10 @@
-// Logging in: what is typed goes to the API as JSON.
+// The login form: sends what is typed to the API as JSON.
 
 import { one } from "./dom.js";
 
 const form = /** @type {HTMLFormElement} */ (one("#login"));
 
-/** Where to go afterwards: a page of this server alone, whatever the address says. */
+/** Return where to go after the login: always a page of this server, whatever `next` holds. */
 function target() {
   const wanted = new URL(new URLSearchParams(location.search).get("next") ?? "/", location.origin);
   return wanted.origin === location.origin ? wanted.pathname + wanted.search : "/";

@@ -1,3 +1,3 @@
-// The printed report: the button that prints it.
+// The report of a slide: its button prints it.
 
 document.getElementById("print")?.addEventListener("click", () => print());

@@ -1,16 +1,16 @@
-// Whose name a change gets where nobody logs in: asked for once, and kept in this browser.
+// The name under which changes are kept where nobody logs in: asked for once, then kept in this browser.
 
 import { ask } from "./dom.js";
 
 const KEPT = "smearcount-reviewer";
 
-/** @returns {string} the name; empty if none was given yet, or where a login knows it */
+/** @returns {string} the name; empty if none was given yet, or if people log in */
 export function knownReviewer() {
   return document.body.hasAttribute("data-open") ? (localStorage.getItem(KEPT) ?? "") : "";
 }
 
 /**
- * Return the name to send, asking for it if need be: empty where a login knows it, null if none was given.
+ * Return the name to send, and ask for it if necessary: empty if people log in, null if no name was given.
  * @returns {Promise<string | null>}
  */
 export async function reviewer() {
@@ -20,7 +20,7 @@ export async function reviewer() {
 
 /**
  * Ask for another name.
- * @returns {Promise<string | null>} null if it was not given
+ * @returns {Promise<string | null>} null if none was given
  */
 export async function askReviewer() {
   const dialog = /** @type {HTMLDialogElement} */ (document.getElementById("ask-reviewer"));
@@ -34,7 +34,7 @@ export async function askReviewer() {
   return name;
 }
 
-/** Show the name in the page's head. */
+/** Show the name at the top of the page. */
 export function showReviewer() {
   const shown = document.getElementById("reviewer-name");
   if (shown) shown.textContent = knownReviewer() || "nobody yet";

@@ -6,7 +6,7 @@ import { reviewer } from "./reviewer.js";
 /** @typedef {import("./review.js").Reviewing} Reviewing */
 
 /**
- * Sign or reopen, whichever the slide allows now.
+ * Sign the slide, or reopen it if it is signed.
  * @param {Reviewing} reviewing
  */
 export async function signOrReopen(reviewing) {
@@ -50,7 +50,7 @@ export async function comment(reviewing, input) {
 }
 
 /**
- * Show a dialog with one field and return what was typed; null if it was closed, or nobody said their name.
+ * Show a dialog with one field and return what was typed; null if it was closed, or if no name was given.
  * @param {string} selector
  * @param {string} field
  * @returns {Promise<string | null>}

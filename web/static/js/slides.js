@@ -1,9 +1,9 @@
-// The list of slides: live, and by keyboard.
+// The list of slides: live changes and keys.
 
 import { all, isTyping, one, readPage, replaceById } from "./dom.js";
 import { follow } from "./live.js";
 
-/** Read the list anew and show it; slides that changed are marked for a moment. */
+/** Read the list again and show it; slides that changed are marked for a moment. */
 async function refresh(/** @type {Map<number, unknown> | null} */ changes) {
   const page = await readPage(location.pathname + location.search);
   const list = page.getElementById("slides");
@@ -24,7 +24,7 @@ function step(by) {
 const filter = /** @type {HTMLFormElement} */ (one("#filter"));
 filter.addEventListener("change", () => filter.requestSubmit());
 filter.addEventListener("formdata", ({ formData }) => {
-  // What is left empty need not stand in the address.
+  // Leave empty fields out of the address.
   for (const [name, value] of [...formData]) if (value === "") formData.delete(name);
 });
 

@@ -1,4 +1,4 @@
-// The state of the installation: read anew as images come, the checks when asked for, and another try for files.
+// The system page: its state is read again as images come, the checks on request; files get another try.
 
 import { Cancelled, send } from "./api.js";
 import { one, readPage, replaceById, say } from "./dom.js";

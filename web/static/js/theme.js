@@ -1,4 +1,4 @@
-// Sets the colours before anything is drawn. Not a module, so that the page waits for it.
+// Sets the colours before anything is drawn. It is no module, so that the page waits for it.
 "use strict";
 {
   const chosen = localStorage.getItem("smearcount-theme");

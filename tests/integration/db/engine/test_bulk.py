@@ -14,6 +14,7 @@ from smearcount.db.engine.parameters import in_list
 from smearcount.db.errors import DatabaseError
 from smearcount.db.schema import Classification, Image, Inbox, Model, Slide
 
+from support.examples import examples
 from support.journalling import new_inbox
 
 NOW = datetime(2026, 11, 23, 8, 15, 30, 123456, tzinfo=UTC)
@@ -44,7 +45,7 @@ def test_names_come_back_as_they_went_in_and_are_found(database: Database) -> No
         assert names(connection, ["elsewhere"]) == set()
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=50)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=examples(50))
 @given(listed=some.lists(some.integers(-(2**63), 2**63 - 1)), asked=some.integers(1, 4))
 def test_a_number_is_among_those_listed_or_not(prepared: Database, listed: list[int], asked: int) -> None:
     query = select(Slide.id).where(Slide.id == asked, in_list(Slide.id, "ids"))

@@ -26,6 +26,7 @@ from smearcount.db.queries.inboxes import progress
 from smearcount.db.records import Batch, NotVisible, Outcome, Refusal, Refused, SeenFile, WorkItem
 from smearcount.differential.classes import CellClass
 
+from support.examples import examples
 from support.journalling import MODEL, classified, new_inbox, seen, take
 
 SLIDES = ("S", "T")
@@ -257,9 +258,8 @@ def test_the_tally_is_that_of_the_files_whatever_happened_on_the_way(
     run_state_machine_as_test(
         Laboratory,
         settings=settings(
-            max_examples=50,
+            max_examples=examples(50, quick=2),
             stateful_step_count=30,
-            deadline=None,
             # Shrinking a failure could take minutes; a history of thirty steps can be read as it is.
             phases=[Phase.explicit, Phase.reuse, Phase.generate],
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],

@@ -255,7 +255,6 @@ def test_retry_gives_quarantined_images_another_chance(database: Database, inbox
 
 
 def test_times_come_back_in_utc(database: Database, inbox: int) -> None:
-    began_at = datetime.now(UTC)
     (item, *_) = start(database, inbox)
     results.store(database, MODEL, "bench", [classified(item.image_id, "a")])
     found = line(database, "S/a.jpg")
@@ -263,7 +262,7 @@ def test_times_come_back_in_utc(database: Database, inbox: int) -> None:
     for moment in (found.seen_at, found.finished_at):
         assert moment is not None
         assert moment.tzinfo is UTC
-        assert began_at <= moment <= datetime.now(UTC)
+        assert abs(datetime.now(UTC) - moment) < timedelta(minutes=30)
 
 
 def test_beginning_leaves_postgresqls_rows_where_they_are(postgresql_database: Database) -> None:

@@ -20,6 +20,7 @@ from smearcount.differential.classes import CellClass
 from smearcount.differential.status import Status
 from smearcount.differential.tally import Calls
 
+from support.examples import examples
 from support.journalling import MODEL, begin, classified, count_cells, new_inbox, seen, take
 from support.reviewing import IG, MONOCYTE, Bench
 
@@ -150,7 +151,7 @@ def test_unknown_slides_are_refused(many: Bench) -> None:
             slide(many.database, unknown)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(200), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(after=st.text(max_size=80) | st.binary(max_size=60).map(lambda raw: raw.hex()), sort=st.sampled_from(SlideSort))
 def test_no_text_can_be_mistaken_for_a_page(sqlite_database: Database, after: str, sort: SlideSort) -> None:
     with pytest.raises(UnknownPage, match="begin at the first page"):

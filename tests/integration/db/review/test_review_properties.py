@@ -27,6 +27,7 @@ from smearcount.differential.classes import CellClass, ReviewClass
 from smearcount.differential.status import Status
 from smearcount.differential.tally import SlideTally
 
+from support.examples import examples
 from support.journalling import MODEL, begin, classified, new_inbox, seen, take
 
 SLIDES = ("S", "T")
@@ -294,13 +295,12 @@ def _numbers(tally: SlideTally) -> Counter[ReviewClass]:
     return +numbers
 
 
-def _run(examples: int) -> None:
+def _run(histories: int) -> None:
     run_state_machine_as_test(
         Laboratory,
         settings=settings(
-            max_examples=examples,
+            max_examples=histories,
             stateful_step_count=30,
-            deadline=None,
             # Shrinking a failure could take minutes; a history of thirty steps can be read as it is.
             phases=[Phase.explicit, Phase.reuse, Phase.generate],
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
@@ -310,9 +310,9 @@ def _run(examples: int) -> None:
 
 def test_the_reviewed_differential_is_that_of_the_model(sqlite_url: str) -> None:
     Laboratory.template = Path(sqlite_url.removeprefix("sqlite:///"))
-    _run(50)
+    _run(examples(50, quick=2))
 
 
 def test_the_reviewed_differential_is_that_of_the_model_on_postgresql(postgresql_url: str) -> None:
     Laboratory.template, Laboratory.url = None, postgresql_url
-    _run(10)
+    _run(examples(10, quick=1))

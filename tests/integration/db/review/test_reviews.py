@@ -25,6 +25,7 @@ from smearcount.differential.tally import Calls, SlideTally
 
 from support.journalling import MODEL, NEWER_MODEL, begin, classified, seen, take
 from support.reviewing import IG, MONOCYTE, NEUTROPHIL, UNIDENTIFIED, Bench
+from support.waiting import PATIENCE
 
 
 @pytest.fixture
@@ -154,7 +155,7 @@ def test_of_two_reviewers_at_the_same_moment_one_wins_and_the_other_is_told(benc
 
     def act(reviewer: str, cell_class: ReviewClass) -> None:
         with Database(bench.database.url.render_as_string(hide_password=False)) as own:
-            gate.wait(10)
+            gate.wait(PATIENCE)
             try:
                 outcomes[reviewer] = reclassify(own, [Change(ids[0], cell_class, None)], reviewer=reviewer)
             except ReviewConflict as conflict:
@@ -185,13 +186,13 @@ def test_reviewers_of_many_cells_and_a_worker_wait_for_each_other_without_deadlo
 
     def act(image_ids: list[int], cell_class: ReviewClass) -> None:
         with Database(url) as own:
-            gate.wait(10)
+            gate.wait(PATIENCE)
             for _ in range(10):
                 review(own, image_ids, cell_class)
 
     def deliver() -> None:
         with Database(url) as own:
-            gate.wait(10)
+            gate.wait(PATIENCE)
             for number in range(10):
                 journal.record(own, bench.inbox, [seen("S/0.jpg", mtime_ns=10 + number), seen(f"S/new-{number}.jpg")])
                 items = begin(own, take(own, bench.inbox))

@@ -20,6 +20,7 @@ from smearcount.differential.status import Status
 
 from support.journalling import MODEL, begin, classified, count_cells, seen, take
 from support.reviewing import IG, MONOCYTE, Bench
+from support.waiting import PATIENCE
 
 
 @pytest.fixture
@@ -191,7 +192,7 @@ def test_of_a_signature_and_a_change_at_the_same_moment_each_sees_the_other(
 
         def change(cell: int = number, gate: threading.Barrier = gate, refused: list[SlideSigned] = refused) -> None:
             with Database(bench.database.url.render_as_string(hide_password=False)) as own:
-                gate.wait(10)
+                gate.wait(PATIENCE)
                 try:
                     last = slide(own, slide_id).last_review_id
                     reclassify(own, [Change(ids[0], MONOCYTE, last)], reviewer=f"Ben {cell}")
@@ -200,7 +201,7 @@ def test_of_a_signature_and_a_change_at_the_same_moment_each_sees_the_other(
 
         thread = threading.Thread(target=change)
         thread.start()
-        gate.wait(10)
+        gate.wait(PATIENCE)
         event = sign(bench.database, slide_id, reviewer="Ada")
         thread.join(30)
         assert event.last_review_id == now(bench).last_review_id
