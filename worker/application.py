@@ -45,7 +45,7 @@ def make_application(settings: WorkerSettings, broker_url: str) -> Celery:
         worker_enable_prefetch_count_reduction=False,
         broker_transport_options={
             "global_keyprefix": KEY_PREFIX,
-            "visibility_timeout": settings.redelivery_seconds,
+            "visibility_timeout": settings.visibility_seconds,
             # Without these two, a killed worker's message came back only after ten times the timeout (measured).
             "unacked_restore_interval": 1,
             "unacked_restore_throttle": 1,

@@ -24,19 +24,24 @@ class WorkerSettings(BaseSettings):
     batch_seconds: float = Field(
         default=60, gt=0, description="Seconds after which a batch counts as hung and its process is ended."
     )
-    redelivery_seconds: float = Field(
-        default=90,
+    redelivery_seconds: float | None = Field(
+        default=None,
         gt=0,
         description="Seconds after which a message taken by a worker that never answered goes to another one; "
-        "longer than batch_seconds.",
+        "longer than batch_seconds. Without it, half as long again as that, and at least 90.",
         json_schema_extra={"deprecated": True},
     )
 
     @model_validator(mode="after")
     def _redelivers_later_than_a_batch_takes(self) -> Self:
-        if self.redelivery_seconds <= self.batch_seconds:
+        if self.visibility_seconds <= self.batch_seconds:
             raise ValueError("SMEARCOUNT_REDELIVERY_SECONDS must be longer than SMEARCOUNT_BATCH_SECONDS")
         return self
+
+    @property
+    def visibility_seconds(self) -> float:
+        """How long the broker keeps a message from other workers, in seconds; longer than a batch may take."""
+        return self.redelivery_seconds or max(90.0, 1.5 * self.batch_seconds)
 
     @property
     def pause_seconds(self) -> float:

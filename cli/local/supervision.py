@@ -36,7 +36,8 @@ class Child:
         """
         self.name = name
         self.log = prepare_log(log)
-        self._command = [sys.executable, "-m", "smearcount.cli.main", *command]
+        # -P keeps the user's folder off the import path: a file named redis.py there would be taken for the library.
+        self._command = [sys.executable, "-P", "-m", "smearcount.cli.main", *command]
         # People read these files, on a machine without a log collector. SMEARCOUNT_LOG in the environment overrides it.
         self._environment = {"SMEARCOUNT_LOG": "plain", **os.environ, **environment}
         self._process: subprocess.Popen[bytes] | None = None

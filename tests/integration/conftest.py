@@ -8,7 +8,7 @@ import pytest
 from smearcount.cli.local.broker import EmbeddedBroker
 from smearcount.db.engine.database import Database
 
-from support.working import Desk
+from support.working import QueuedInbox
 
 
 @pytest.fixture
@@ -20,16 +20,16 @@ def own_broker(tmp_path: Path) -> Iterator[EmbeddedBroker]:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, sqlite_database: Database, broker_url: str) -> Iterator[Desk]:
+def inbox(tmp_path: Path, sqlite_database: Database, broker_url: str) -> Iterator[QueuedInbox]:
     """Yield an empty inbox with a SQLite database and a real broker."""
     (tmp_path / "inbox").mkdir()
-    with Desk(sqlite_database, tmp_path / "inbox", broker_url) as made:
+    with QueuedInbox(sqlite_database, tmp_path / "inbox", broker_url) as made:
         yield made
 
 
 @pytest.fixture
-def any_desk(tmp_path: Path, database: Database, broker_url: str) -> Iterator[Desk]:
+def any_inbox(tmp_path: Path, database: Database, broker_url: str) -> Iterator[QueuedInbox]:
     """Yield an empty inbox with a real broker and a database: once SQLite, once PostgreSQL."""
     (tmp_path / "inbox").mkdir()
-    with Desk(database, tmp_path / "inbox", broker_url) as made:
+    with QueuedInbox(database, tmp_path / "inbox", broker_url) as made:
         yield made

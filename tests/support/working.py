@@ -74,7 +74,7 @@ class Outcome(NamedTuple):
 
 
 @dataclass
-class Desk:
+class QueuedInbox:
     """One inbox with its database and queue: journals and queues like the watcher, and asks what became of it."""
 
     database: Database
@@ -208,14 +208,14 @@ class WorkerTimes(TypedDict, total=False):
 class WorkerProcess:
     """A real worker in a session of its own; whatever the test does, nothing of it outlives the context."""
 
-    def __init__(self, desk: Desk, log: Path, *, mounts: str | Path = "", **settings: float) -> None:
+    def __init__(self, inbox: QueuedInbox, log: Path, *, mounts: str | Path = "", **settings: float) -> None:
         """Prepare; `settings` are those of the worker, `mounts` is where its machine sees the inbox."""
         self.log = log
         self._command = [
             sys.executable,
             str(Path(__file__).with_name("worker_process.py")),
-            desk.broker_url,
-            desk.database.url.render_as_string(hide_password=False),
+            inbox.broker_url,
+            inbox.database.url.render_as_string(hide_password=False),
             json.dumps({"workers": 2, "mounts": str(mounts), **settings}),
         ]
         self._process: subprocess.Popen[bytes] | None = None

@@ -12,23 +12,23 @@ from smearcount.db.engine.database import Database
 from smearcount.db.ingest import queueing, results
 
 from support.journalling import MODEL, classified
-from support.working import Desk
+from support.working import QueuedInbox
 
 
 @pytest.fixture
-def desk(tmp_path: Path, sqlite_database: Database) -> Desk:
+def inbox(tmp_path: Path, sqlite_database: Database) -> QueuedInbox:
     """An inbox with a slide that is still to be counted; no broker."""
     (tmp_path / "inbox").mkdir()
-    made = Desk(sqlite_database, tmp_path / "inbox", "redis://nowhere")
+    made = QueuedInbox(sqlite_database, tmp_path / "inbox", "redis://nowhere")
     made.put("S1", 3)
     return made
 
 
 @pytest.fixture
-def site(desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
+def site(inbox: QueuedInbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     """The settings of a machine that has the share at `share`."""
     monkeypatch.setenv("SMEARCOUNT_MOUNTS", str(tmp_path / "share"))
-    return Site(data=tmp_path / "data", database_url=str(desk.database.url))
+    return Site(data=tmp_path / "data", database_url=str(inbox.database.url))
 
 
 def found(site: Site) -> Finding:
@@ -37,7 +37,7 @@ def found(site: Site) -> Finding:
     return _watched_inbox(site, line.name, folder)
 
 
-def test_the_right_share_is_well_and_no_or_another_one_is_wrong(site: Site, desk: Desk, tmp_path: Path) -> None:
+def test_the_right_share_is_well_and_no_or_another_one_is_wrong(site: Site, inbox: QueuedInbox, tmp_path: Path) -> None:
     assert found(site).state == "wrong"
     assert "no such folder" in found(site).details
     (tmp_path / "share").mkdir()
@@ -46,36 +46,36 @@ def test_the_right_share_is_well_and_no_or_another_one_is_wrong(site: Site, desk
     assert "none of the 3 newest files" in finding.details
     assert "SMEARCOUNT_MOUNTS" in finding.details
 
-    shutil.copytree(desk.root, tmp_path / "share", dirs_exist_ok=True)
+    shutil.copytree(inbox.root, tmp_path / "share", dirs_exist_ok=True)
 
     assert found(site).state == "well"
     assert found(site).what == f"inbox {tmp_path / 'share'}"
 
 
-def test_files_that_were_counted_may_have_been_removed(site: Site, desk: Desk, tmp_path: Path) -> None:
+def test_files_that_were_counted_may_have_been_removed(site: Site, inbox: QueuedInbox, tmp_path: Path) -> None:
     (tmp_path / "share").mkdir()
-    for path in (desk.root / "S1").iterdir():
+    for path in (inbox.root / "S1").iterdir():
         path.unlink()
-    for batch in queueing.take_batches(desk.database, desk.inbox_id, at_most=9, batch_size=9):
-        items = results.begin(desk.database, batch.image_ids)
-        results.store(desk.database, MODEL, "bench", [classified(item.image_id, item.path) for item in items])
+    for batch in queueing.take_batches(inbox.database, inbox.inbox_id, at_most=9, batch_size=9):
+        items = results.begin(inbox.database, batch.image_ids)
+        results.store(inbox.database, MODEL, "bench", [classified(item.image_id, item.path) for item in items])
 
     assert found(site).state == "unknown"
     assert "removed after counting" in found(site).details
 
 
 def test_a_setting_that_does_not_fit_is_said(
-    site: Site, desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    site: Site, inbox: QueuedInbox, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert _mounts(site) == Finding("mounts", "well", site.mounts.folder("", ""))
-    warn_of_mounts(desk.database, site.mounts)
+    warn_of_mounts(inbox.database, site.mounts)
     assert caplog.text == ""
 
     monkeypatch.setenv("SMEARCOUNT_MOUNTS", '{"wrd": "/mnt/share"}')
-    other = Site(data=site.data, database_url=str(desk.database.url))
-    warn_of_mounts(desk.database, other.mounts)
+    other = Site(data=site.data, database_url=str(inbox.database.url))
+    warn_of_mounts(inbox.database, other.mounts)
 
     assert _mounts(other).state == "wrong"
     assert "wrd" in _mounts(other).details
     assert "smearcount doctor" in caplog.text
-    assert str(desk.root) not in caplog.text
+    assert str(inbox.root) not in caplog.text

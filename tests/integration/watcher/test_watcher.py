@@ -966,6 +966,18 @@ def test_a_folder_hinted_at_during_a_scan_is_looked_at_after_it(site: Site, scan
     assert "S-0/deep/cell.jpg" in site.journalled()
 
 
+def test_another_folder_in_the_inboxs_place_during_a_scan_is_scanned_from_the_start(
+    site: Site, scanning: Watcher, tmp_path: Path
+) -> None:
+    assert scanning._discovery._schedule.is_running
+    site.inbox.rename(tmp_path / "away")
+    site.write("S-0/behind-the-scan.jpg")
+
+    site.go_on(30)
+
+    assert site.journalled()["S-0/behind-the-scan.jpg"] == "queued"
+
+
 def test_hints_behind_folder_links_are_not_followed(site: Site, by_hand: Watcher, tmp_path: Path) -> None:
     """The events of a folder that appears with links in it tell of those as of folders."""
     outside = tmp_path / "outside" / "deep"

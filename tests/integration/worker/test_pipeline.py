@@ -34,7 +34,7 @@ from smearcount.worker.batches import MOST_ATTEMPTS, process_batch
 from smearcount.worker.pipeline import classify
 from smearcount.worker.reading import read_image
 
-from support.working import Desk, cell_image, work_item
+from support.working import QueuedInbox, cell_image, work_item
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -47,10 +47,10 @@ def classifier() -> Classifier:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, database: Database) -> Iterator[Desk]:
+def inbox(tmp_path: Path, database: Database) -> Iterator[QueuedInbox]:
     """Yield an inbox with a database, once SQLite and once PostgreSQL, and no broker."""
     (tmp_path / "inbox").mkdir()
-    with Desk(database, tmp_path / "inbox", "redis://nowhere") as made:
+    with QueuedInbox(database, tmp_path / "inbox", "redis://nowhere") as made:
         yield made
 
 
@@ -170,18 +170,18 @@ def test_no_images_give_no_outcomes(classifier: Classifier) -> None:
     assert classify([], classifier)[0] == []
 
 
-def _take(desk: Desk) -> list[Batch]:
-    return queueing.take_batches(desk.database, desk.inbox_id, at_most=1000, batch_size=64)
+def _take(inbox: QueuedInbox) -> list[Batch]:
+    return queueing.take_batches(inbox.database, inbox.inbox_id, at_most=1000, batch_size=64)
 
 
-def test_a_batch_is_classified_and_stored(desk: Desk, classifier: Classifier) -> None:
-    desk.put("S1", 64)
-    (batch,) = _take(desk)
+def test_a_batch_is_classified_and_stored(inbox: QueuedInbox, classifier: Classifier) -> None:
+    inbox.put("S1", 64)
+    (batch,) = _take(inbox)
 
-    process_batch(desk.database, classifier, "bench-1", batch.image_ids)
+    process_batch(inbox.database, classifier, "bench-1", batch.image_ids)
 
-    assert desk.states() == {"done": 64}
-    with desk.database.reading() as connection:
+    assert inbox.states() == {"done": 64}
+    with inbox.database.reading() as connection:
         rows = connection.execute(select(Classification)).mappings().all()
     assert {row["worker"] for row in rows} == {"bench-1"}
     card = load_card(SHIPPED_MODEL)
@@ -191,12 +191,12 @@ def test_a_batch_is_classified_and_stored(desk: Desk, classifier: Classifier) ->
         assert row["identified"] == (row["confidence"] >= card.threshold and row["unlikeness"] <= card.ood.limit)
 
 
-def test_the_colour_of_each_image_is_stored(desk: Desk, classifier: Classifier) -> None:
-    desk.put("S1", 2)
-    (batch,) = _take(desk)
-    process_batch(desk.database, classifier, "bench", batch.image_ids)
+def test_the_colour_of_each_image_is_stored(inbox: QueuedInbox, classifier: Classifier) -> None:
+    inbox.put("S1", 2)
+    (batch,) = _take(inbox)
+    process_batch(inbox.database, classifier, "bench", batch.image_ids)
 
-    with desk.database.reading() as connection:
+    with inbox.database.reading() as connection:
         rows = connection.execute(
             select(Image.filename, Classification.red, Classification.green, Classification.blue).join(
                 Image, Image.id == Classification.image_id
@@ -229,79 +229,81 @@ class Stopwatch:
         return slow
 
 
-def test_what_a_batch_takes_is_added_up(desk: Desk, classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_batch_takes_is_added_up(
+    inbox: QueuedInbox, classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stopwatch = Stopwatch()
     monkeypatch.setattr(pipeline, "perf_counter", stopwatch)
     monkeypatch.setattr(pipeline, "read_image", stopwatch.slowed(read_image, 0.25))
     monkeypatch.setattr(pipeline, "decode_cell", stopwatch.slowed(decode_cell, 1))
     monkeypatch.setattr(pipeline, "mean_colours", stopwatch.slowed(mean_colours, 100))
-    desk.put("S1", 100)
-    (desk.root / "S1" / "0007.jpg").write_bytes(b"no image")
-    desk.journal("S1")
-    assert time_spent(desk.database) == TimeSpent(0, 0.0, 0.0, 0.0)
+    inbox.put("S1", 100)
+    (inbox.root / "S1" / "0007.jpg").write_bytes(b"no image")
+    inbox.journal("S1")
+    assert time_spent(inbox.database) == TimeSpent(0, 0.0, 0.0, 0.0)
 
-    for batch in _take(desk):
-        process_batch(desk.database, classifier, "bench", batch.image_ids)
+    for batch in _take(inbox):
+        process_batch(inbox.database, classifier, "bench", batch.image_ids)
 
-    assert time_spent(desk.database) == TimeSpent(100, reading=25.0, decoding=100.0, network=200.0)
-
-
-def test_working_through_a_batch_again_changes_nothing(desk: Desk, classifier: Classifier) -> None:
-    desk.put("S1", 10)
-    (batch,) = _take(desk)
-    process_batch(desk.database, classifier, "bench-1", batch.image_ids)
-    before = desk.outcomes()
-
-    process_batch(desk.database, classifier, "bench-2", batch.image_ids)
-
-    assert desk.outcomes() == before
+    assert time_spent(inbox.database) == TimeSpent(100, reading=25.0, decoding=100.0, network=200.0)
 
 
-def test_ids_of_images_that_are_not_there_are_passed_over(desk: Desk, classifier: Classifier) -> None:
-    desk.put("S1", 1)
-    (batch,) = _take(desk)
+def test_working_through_a_batch_again_changes_nothing(inbox: QueuedInbox, classifier: Classifier) -> None:
+    inbox.put("S1", 10)
+    (batch,) = _take(inbox)
+    process_batch(inbox.database, classifier, "bench-1", batch.image_ids)
+    before = inbox.outcomes()
 
-    process_batch(desk.database, classifier, "bench-1", [*batch.image_ids, 999_999])
+    process_batch(inbox.database, classifier, "bench-2", batch.image_ids)
 
-    assert desk.states() == {"done": 1}
+    assert inbox.outcomes() == before
 
 
-def test_an_image_with_which_a_worker_began_before_is_tried_alone(desk: Desk, classifier: Classifier) -> None:
-    desk.put("S1", 8)
-    (batch,) = _take(desk)
-    results.begin(desk.database, batch.image_ids)  # and the worker died
+def test_ids_of_images_that_are_not_there_are_passed_over(inbox: QueuedInbox, classifier: Classifier) -> None:
+    inbox.put("S1", 1)
+    (batch,) = _take(inbox)
+
+    process_batch(inbox.database, classifier, "bench-1", [*batch.image_ids, 999_999])
+
+    assert inbox.states() == {"done": 1}
+
+
+def test_an_image_with_which_a_worker_began_before_is_tried_alone(inbox: QueuedInbox, classifier: Classifier) -> None:
+    inbox.put("S1", 8)
+    (batch,) = _take(inbox)
+    results.begin(inbox.database, batch.image_ids)  # and the worker died
     deadly = Unreliable(classifier, _pixels(3))
 
     with pytest.raises(RuntimeError):
-        process_batch(desk.database, deadly, "bench-1", batch.image_ids)
+        process_batch(inbox.database, deadly, "bench-1", batch.image_ids)
 
-    outcomes = desk.outcomes()
+    outcomes = inbox.outcomes()
     assert [outcomes[f"S1/{number:04}.jpg"].state for number in range(4)] == ["done", "done", "done", "queued"]
     assert outcomes["S1/0003.jpg"].attempts == 2
 
 
 def test_an_image_is_given_up_after_three_attempts_and_the_others_are_counted(
-    desk: Desk, classifier: Classifier
+    inbox: QueuedInbox, classifier: Classifier
 ) -> None:
-    desk.put("S1", 8)
-    (batch,) = _take(desk)
+    inbox.put("S1", 8)
+    (batch,) = _take(inbox)
     deadly = Unreliable(classifier, _pixels(5))
 
     for _ in range(MOST_ATTEMPTS):
         with pytest.raises(RuntimeError):
-            process_batch(desk.database, deadly, "bench-1", batch.image_ids)
-    process_batch(desk.database, deadly, "bench-1", batch.image_ids)
+            process_batch(inbox.database, deadly, "bench-1", batch.image_ids)
+    process_batch(inbox.database, deadly, "bench-1", batch.image_ids)
 
-    assert desk.states() == {"done": 7, "quarantined": 1}
-    given_up = desk.outcomes()["S1/0005.jpg"]
+    assert inbox.states() == {"done": 7, "quarantined": 1}
+    given_up = inbox.outcomes()["S1/0005.jpg"]
     assert (given_up.reason_code, given_up.attempts) == ("kills-worker", MOST_ATTEMPTS)
 
 
 def test_a_database_that_fails_while_storing_costs_no_attempt(
-    desk: Desk, classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+    inbox: QueuedInbox, classifier: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    desk.put("S1", 3)
-    (batch,) = _take(desk)
+    inbox.put("S1", 3)
+    (batch,) = _take(inbox)
 
     def fail(*_: object) -> None:
         raise DatabaseUnavailable("the database is full")
@@ -309,56 +311,60 @@ def test_a_database_that_fails_while_storing_costs_no_attempt(
     with monkeypatch.context() as patched:
         patched.setattr(results, "store", fail)
         with pytest.raises(DatabaseUnavailable):
-            process_batch(desk.database, classifier, "bench-1", batch.image_ids)
-    assert {outcome.attempts for outcome in desk.outcomes().values()} == {0}
+            process_batch(inbox.database, classifier, "bench-1", batch.image_ids)
+    assert {outcome.attempts for outcome in inbox.outcomes().values()} == {0}
 
-    process_batch(desk.database, classifier, "bench-1", batch.image_ids)
-    assert desk.states() == {"done": 3}
+    process_batch(inbox.database, classifier, "bench-1", batch.image_ids)
+    assert inbox.states() == {"done": 3}
 
 
-def test_an_inbox_that_is_not_shown_here_costs_no_attempt_and_no_time(desk: Desk, classifier: Classifier) -> None:
-    desk.put("S1", 3)
-    (batch,) = _take(desk)
-    away = desk.root.with_name("away")
-    desk.root.rename(away)
+def test_an_inbox_that_is_not_shown_here_costs_no_attempt_and_no_time(
+    inbox: QueuedInbox, classifier: Classifier
+) -> None:
+    inbox.put("S1", 3)
+    (batch,) = _take(inbox)
+    away = inbox.root.with_name("away")
+    inbox.root.rename(away)
 
-    summary = process_batch(desk.database, classifier, "bench-1", batch.image_ids)
+    summary = process_batch(inbox.database, classifier, "bench-1", batch.image_ids)
 
-    assert desk.states() == {"pending": 3}
-    assert {(one.reason_code, one.attempts) for one in desk.outcomes().values()} == {("not-here", 0)}
+    assert inbox.states() == {"pending": 3}
+    assert {(one.reason_code, one.attempts) for one in inbox.outcomes().values()} == {("not-here", 0)}
     assert [item.image_id for item, _ in summary.not_visible] == list(batch.image_ids)
     assert summary.visible == 0
-    assert time_spent(desk.database).images == 0, "images that were not seen were not worked on"
-    (again,) = _take(desk)
+    assert time_spent(inbox.database).images == 0, "images that were not seen were not worked on"
+    (again,) = _take(inbox)
     assert again.image_ids == batch.image_ids, "another machine may see them"
 
     summary = process_batch(
-        desk.database, classifier, "bench-2", again.image_ids, mounts=Mounts({str(desk.root): str(away)})
+        inbox.database, classifier, "bench-2", again.image_ids, mounts=Mounts({str(inbox.root): str(away)})
     )
-    assert desk.states() == {"done": 3}
+    assert inbox.states() == {"done": 3}
     assert (summary.visible, summary.not_visible) == (3, ())
 
 
-def test_what_is_seen_of_a_batch_is_counted_and_the_rest_left_to_others(desk: Desk, classifier: Classifier) -> None:
-    desk.hash_files = True
-    desk.put("S1", 4)
-    (batch,) = _take(desk)
-    missing, older = desk.root / "S1" / "0001.jpg", desk.root / "S1" / "0002.jpg"
+def test_what_is_seen_of_a_batch_is_counted_and_the_rest_left_to_others(
+    inbox: QueuedInbox, classifier: Classifier
+) -> None:
+    inbox.hash_files = True
+    inbox.put("S1", 4)
+    (batch,) = _take(inbox)
+    missing, older = inbox.root / "S1" / "0001.jpg", inbox.root / "S1" / "0002.jpg"
     missing.unlink()
     status, content = older.stat(), older.read_bytes()
     older.write_bytes(content[::-1])
     os.utime(older, ns=(status.st_atime_ns, status.st_mtime_ns))
 
-    summary = process_batch(desk.database, classifier, "bench-1", batch.image_ids)
+    summary = process_batch(inbox.database, classifier, "bench-1", batch.image_ids)
 
-    outcomes = desk.outcomes()
+    outcomes = inbox.outcomes()
     assert {path: (one.state, one.reason_code) for path, one in outcomes.items()} == {
         "S1/0000.jpg": ("done", None),
         "S1/0001.jpg": ("pending", "not-here"),
         "S1/0002.jpg": ("pending", "other-copy"),
         "S1/0003.jpg": ("done", None),
     }
-    assert summary.visible == time_spent(desk.database).images == 2
+    assert summary.visible == time_spent(inbox.database).images == 2
 
 
 def _pixels(number: int) -> npt.NDArray[np.uint8]:

@@ -13,7 +13,7 @@ from smearcount.db.records import Batch
 from support.servers import PostgresqlServer
 from support.waiting import wait_until
 from support.worker_process import SLOW
-from support.working import Desk, WorkerProcess, WorkerTimes, kill_broker
+from support.working import QueuedInbox, WorkerProcess, WorkerTimes, kill_broker
 
 #: What an operator should never read in the log of a worker that works.
 FRIGHTENING = ("Traceback", "Warning", "WARNING", "ERROR", "CRITICAL", "superuser", "Deprecat")
@@ -28,29 +28,29 @@ def _started(worker: WorkerProcess) -> None:
     wait_until(worker.is_ready, what="the worker to be ready")
 
 
-def test_a_worker_counts_what_is_queued_and_ends_calmly(any_desk: Desk, tmp_path: Path) -> None:
-    any_desk.put("S1", 150)
-    any_desk.put("S2", 70)
+def test_a_worker_counts_what_is_queued_and_ends_calmly(any_inbox: QueuedInbox, tmp_path: Path) -> None:
+    any_inbox.put("S1", 150)
+    any_inbox.put("S2", 70)
 
-    with WorkerProcess(any_desk, tmp_path / "worker.log") as worker:
-        any_desk.tend_until_finished()
-        assert any_desk.queue.depth().waiting == 0
+    with WorkerProcess(any_inbox, tmp_path / "worker.log") as worker:
+        any_inbox.tend_until_finished()
+        assert any_inbox.queue.depth().waiting == 0
         code = worker.stop()
 
     assert code == 0
-    assert any_desk.states() == {"done": 220}
-    assert {outcome.attempts for outcome in any_desk.outcomes().values()} == {1}
-    assert any_desk.queue.depth().held == 0
+    assert any_inbox.states() == {"done": 220}
+    assert {outcome.attempts for outcome in any_inbox.outcomes().values()} == {1}
+    assert any_inbox.queue.depth().held == 0
     _assert_calm(worker)
 
 
-def test_the_log_names_no_file_and_no_slide(desk: Desk, tmp_path: Path) -> None:
-    desk.put("Jane Doe 1970", 3)
-    (desk.root / "Jane Doe 1970" / "0000.jpg").write_bytes(b"no image")
-    desk.journal("Jane Doe 1970")
+def test_the_log_names_no_file_and_no_slide(inbox: QueuedInbox, tmp_path: Path) -> None:
+    inbox.put("Jane Doe 1970", 3)
+    (inbox.root / "Jane Doe 1970" / "0000.jpg").write_bytes(b"no image")
+    inbox.journal("Jane Doe 1970")
 
-    with WorkerProcess(desk, tmp_path / "worker.log") as worker:
-        desk.tend_until_finished()
+    with WorkerProcess(inbox, tmp_path / "worker.log") as worker:
+        inbox.tend_until_finished()
         assert worker.stop() == 0
 
     assert "Jane" not in worker.said()
@@ -58,43 +58,43 @@ def test_the_log_names_no_file_and_no_slide(desk: Desk, tmp_path: Path) -> None:
     _assert_calm(worker)
 
 
-def test_sigterm_finishes_the_batch_under_way_and_leaves_the_rest_queued(desk: Desk, tmp_path: Path) -> None:
-    desk.put("S1", 12 * 64, dict.fromkeys(range(0, 12 * 64, 64), SLOW))
-    desk.send()
+def test_sigterm_finishes_the_batch_under_way_and_leaves_the_rest_queued(inbox: QueuedInbox, tmp_path: Path) -> None:
+    inbox.put("S1", 12 * 64, dict.fromkeys(range(0, 12 * 64, 64), SLOW))
+    inbox.send()
 
-    with WorkerProcess(desk, tmp_path / "worker.log", workers=1) as worker:
-        wait_until(desk.finished_images, what="the first batch")
-        held = desk.queue.depth().held
+    with WorkerProcess(inbox, tmp_path / "worker.log", workers=1) as worker:
+        wait_until(inbox.finished_images, what="the first batch")
+        held = inbox.queue.depth().held
         # Between two batches it holds none for a moment.
-        wait_until(lambda: desk.queue.depth().held == 1, what="the next batch to be under way")
+        wait_until(lambda: inbox.queue.depth().held == 1, what="the next batch to be under way")
         code = worker.stop()
 
     assert code == 0
     assert held <= 1, "a worker of one process holds more than the message it works on"
-    finished = desk.finished_images()
+    finished = inbox.finished_images()
     assert finished % 64 == 0
     assert 64 <= finished < 12 * 64
     # What was received and not begun goes back at once.
-    assert desk.queue.depth().held == 0
+    assert inbox.queue.depth().held == 0
     # A batch just finished may be there once more, which changes nothing.
-    assert desk.queue.depth().waiting + finished // 64 in {12, 13}
-    assert set(desk.outcomes().values()) >= {("queued", None, 0, None, None)}
+    assert inbox.queue.depth().waiting + finished // 64 in {12, 13}
+    assert set(inbox.outcomes().values()) >= {("queued", None, 0, None, None)}
     _assert_calm(worker)
 
 
-def test_ctrl_c_in_a_terminal_finishes_the_batch_under_way(desk: Desk, tmp_path: Path) -> None:
-    desk.put("S1", 6 * 64, dict.fromkeys(range(0, 6 * 64, 64), SLOW))
-    desk.send()
+def test_ctrl_c_in_a_terminal_finishes_the_batch_under_way(inbox: QueuedInbox, tmp_path: Path) -> None:
+    inbox.put("S1", 6 * 64, dict.fromkeys(range(0, 6 * 64, 64), SLOW))
+    inbox.send()
 
-    with WorkerProcess(desk, tmp_path / "worker.log") as worker:
-        wait_until(desk.finished_images, what="the first batch")
+    with WorkerProcess(inbox, tmp_path / "worker.log") as worker:
+        wait_until(inbox.finished_images, what="the first batch")
         os.killpg(worker.process.pid, signal.SIGINT)  # a terminal tells parent and children alike
         code = worker.wait()
 
     assert code == 0
-    assert desk.finished_images() % 64 == 0
-    assert {outcome.attempts for outcome in desk.outcomes().values() if outcome.state == "queued"} <= {0}
-    assert desk.queue.depth().held == 0
+    assert inbox.finished_images() % 64 == 0
+    assert {outcome.attempts for outcome in inbox.outcomes().values() if outcome.state == "queued"} <= {0}
+    assert inbox.queue.depth().held == 0
     _assert_calm(worker)
 
 
@@ -102,16 +102,16 @@ def test_a_worker_waits_for_a_broker_that_is_not_there_yet(
     tmp_path: Path, sqlite_database: Database, own_broker: EmbeddedBroker
 ) -> None:
     (tmp_path / "inbox").mkdir()
-    with Desk(sqlite_database, tmp_path / "inbox", own_broker.url) as desk:
-        desk.put("S1", 10)
-        with WorkerProcess(desk, tmp_path / "worker.log") as worker:
+    with QueuedInbox(sqlite_database, tmp_path / "inbox", own_broker.url) as inbox:
+        inbox.put("S1", 10)
+        with WorkerProcess(inbox, tmp_path / "worker.log") as worker:
             wait_until(lambda: "Cannot connect" in worker.said(), what="the worker to miss the broker")
 
             own_broker.start()
 
-            desk.tend_until_finished()
+            inbox.tend_until_finished()
             assert worker.stop() == 0
-        assert desk.states() == {"done": 10}
+        assert inbox.states() == {"done": 10}
         assert "Traceback" not in worker.said()
 
 
@@ -120,16 +120,16 @@ def test_a_worker_goes_on_after_the_broker_was_killed_and_restarted(
 ) -> None:
     (tmp_path / "inbox").mkdir()
     own_broker.start()
-    with Desk(sqlite_database, tmp_path / "inbox", own_broker.url) as desk:
-        desk.put("S1", 8 * 64, dict.fromkeys(range(0, 8 * 64, 64), SLOW))
-        with WorkerProcess(desk, tmp_path / "worker.log") as worker:
-            desk.tend_until(desk.finished_images, what="the first batch")
+    with QueuedInbox(sqlite_database, tmp_path / "inbox", own_broker.url) as inbox:
+        inbox.put("S1", 8 * 64, dict.fromkeys(range(0, 8 * 64, 64), SLOW))
+        with WorkerProcess(inbox, tmp_path / "worker.log") as worker:
+            inbox.tend_until(inbox.finished_images, what="the first batch")
             kill_broker(own_broker)
             own_broker.start()
 
-            desk.tend_until_finished()
+            inbox.tend_until_finished()
             assert worker.stop() == 0
-        assert desk.states() == {"done": 8 * 64}
+        assert inbox.states() == {"done": 8 * 64}
         assert "Traceback" not in worker.said()
         assert "Deprecat" not in worker.said()
 
@@ -139,74 +139,76 @@ def test_a_worker_ends_when_told_to_while_the_broker_is_away(
 ) -> None:
     (tmp_path / "inbox").mkdir()
     own_broker.start()
-    with Desk(sqlite_database, tmp_path / "inbox", own_broker.url) as desk:
-        desk.put("S1", 64, {0: SLOW, 1: SLOW})
-        desk.send()
-        with WorkerProcess(desk, tmp_path / "worker.log", workers=1) as worker:
-            wait_until(lambda: desk.outcomes()["S1/0000.jpg"].attempts, what="the batch to be begun")
+    with QueuedInbox(sqlite_database, tmp_path / "inbox", own_broker.url) as inbox:
+        inbox.put("S1", 64, {0: SLOW, 1: SLOW})
+        inbox.send()
+        with WorkerProcess(inbox, tmp_path / "worker.log", workers=1) as worker:
+            wait_until(lambda: inbox.outcomes()["S1/0000.jpg"].attempts, what="the batch to be begun")
             worker.process.send_signal(signal.SIGTERM)
             own_broker.stop()
 
             assert worker.wait() == 0
-        assert desk.states() == {"done": 64}, "the batch under way was not finished"
+        assert inbox.states() == {"done": 64}, "the batch under way was not finished"
         assert "Traceback" not in worker.said()
 
 
-def test_a_worker_goes_on_with_an_emptied_broker(desk: Desk, tmp_path: Path, own_broker: EmbeddedBroker) -> None:
-    desk.broker_url = own_broker.url
+def test_a_worker_goes_on_with_an_emptied_broker(
+    inbox: QueuedInbox, tmp_path: Path, own_broker: EmbeddedBroker
+) -> None:
+    inbox.broker_url = own_broker.url
     own_broker.start()
-    desk.put("S1", 4 * 64, dict.fromkeys(range(0, 4 * 64, 64), SLOW))
-    with WorkerProcess(desk, tmp_path / "worker.log", workers=1) as worker:
-        desk.tend_until(desk.finished_images, what="the first batch")
+    inbox.put("S1", 4 * 64, dict.fromkeys(range(0, 4 * 64, 64), SLOW))
+    with WorkerProcess(inbox, tmp_path / "worker.log", workers=1) as worker:
+        inbox.tend_until(inbox.finished_images, what="the first batch")
         kill_broker(own_broker)
         (own_broker.folder / "appendonlydir").rename(tmp_path / "lost")
         own_broker.start()
 
-        desk.tend_until_finished()
+        inbox.tend_until_finished()
         assert worker.stop() == 0
-    assert desk.states() == {"done": 4 * 64}
+    assert inbox.states() == {"done": 4 * 64}
 
 
-def test_killing_all_processes_in_mid_work_changes_no_count(desk: Desk, tmp_path: Path) -> None:
+def test_killing_all_processes_in_mid_work_changes_no_count(inbox: QueuedInbox, tmp_path: Path) -> None:
     comments = dict.fromkeys(range(0, 5 * 64, 64), SLOW)
-    desk.put("S1", 5 * 64, comments)
-    desk.put("S2", 5 * 64, comments)
+    inbox.put("S1", 5 * 64, comments)
+    inbox.put("S2", 5 * 64, comments)
     quick: WorkerTimes = {"batch_seconds": 4, "redelivery_seconds": 5}
 
     for round_ in range(2):
-        with WorkerProcess(desk, tmp_path / "worker.log", **quick) as worker:
-            before = desk.finished_images()
-            desk.tend_until(lambda now=before: desk.finished_images() > now, what="a batch")  # type: ignore[misc]
+        with WorkerProcess(inbox, tmp_path / "worker.log", **quick) as worker:
+            before = inbox.finished_images()
+            inbox.tend_until(lambda now=before: inbox.finished_images() > now, what="a batch")  # type: ignore[misc]
             worker.kill()
-        assert desk.open_images(), f"everything was finished before the kill in round {round_}"
-    with WorkerProcess(desk, tmp_path / "worker.log", **quick) as worker:
-        desk.tend_until_finished()
+        assert inbox.open_images(), f"everything was finished before the kill in round {round_}"
+    with WorkerProcess(inbox, tmp_path / "worker.log", **quick) as worker:
+        inbox.tend_until_finished()
         assert worker.stop() == 0
 
-    assert desk.states() == {"done": 10 * 64}
-    classes = desk.classes()
+    assert inbox.states() == {"done": 10 * 64}
+    classes = inbox.classes()
     assert classes["S1"] == classes["S2"]
     assert classes["S1"].total() == 5 * 64
 
 
-def test_a_batch_delivered_to_two_processes_at_once_counts_once(any_desk: Desk, tmp_path: Path) -> None:
-    any_desk.put("S1", 64, {0: SLOW})
-    (batch,) = queueing.take_batches(any_desk.database, any_desk.inbox_id, at_most=64, batch_size=64)
+def test_a_batch_delivered_to_two_processes_at_once_counts_once(any_inbox: QueuedInbox, tmp_path: Path) -> None:
+    any_inbox.put("S1", 64, {0: SLOW})
+    (batch,) = queueing.take_batches(any_inbox.database, any_inbox.inbox_id, at_most=64, batch_size=64)
 
-    with WorkerProcess(any_desk, tmp_path / "worker.log") as worker:
+    with WorkerProcess(any_inbox, tmp_path / "worker.log") as worker:
         _started(worker)
         for _ in range(2):
-            any_desk.queue.send(batch)
-        wait_until(lambda: any_desk.states() == {"done": 64}, what="the batch")
-        wait_until(lambda: not _any_message(any_desk), what="both messages to be done with")
-        before = any_desk.outcomes()
+            any_inbox.queue.send(batch)
+        wait_until(lambda: any_inbox.states() == {"done": 64}, what="the batch")
+        wait_until(lambda: not _any_message(any_inbox), what="both messages to be done with")
+        before = any_inbox.outcomes()
 
-        any_desk.queue.send(Batch(batch.slide_id, batch.image_ids))
-        wait_until(lambda: not _any_message(any_desk), what="the third message to be done with")
+        any_inbox.queue.send(Batch(batch.slide_id, batch.image_ids))
+        wait_until(lambda: not _any_message(any_inbox), what="the third message to be done with")
         assert worker.stop() == 0
 
-    assert any_desk.outcomes() == before
-    assert any_desk.classes()["S1"].total() == 64
+    assert any_inbox.outcomes() == before
+    assert any_inbox.classes()["S1"].total() == 64
     _assert_calm(worker)
 
 
@@ -216,24 +218,24 @@ def test_a_database_that_goes_away_for_a_while_loses_nothing(
     (tmp_path / "inbox").mkdir()
     with (
         Database(own_postgresql.url()) as database,
-        Desk(database, tmp_path / "inbox", broker_url) as desk,
+        QueuedInbox(database, tmp_path / "inbox", broker_url) as inbox,
     ):
         migrate(database)
-        desk.put("S1", 4 * 64, dict.fromkeys(range(0, 4 * 64, 64), SLOW))
-        desk.send()
-        with WorkerProcess(desk, tmp_path / "worker.log", workers=1) as worker:
-            wait_until(desk.finished_images, what="the first batch")
+        inbox.put("S1", 4 * 64, dict.fromkeys(range(0, 4 * 64, 64), SLOW))
+        inbox.send()
+        with WorkerProcess(inbox, tmp_path / "worker.log", workers=1) as worker:
+            wait_until(inbox.finished_images, what="the first batch")
 
             own_postgresql.stop()
             wait_until(lambda: "will queue these" in worker.said(), what="the worker to miss the database")
             own_postgresql.start()
 
-            desk.tend_until_finished()
+            inbox.tend_until_finished()
             assert worker.stop() == 0
-        assert desk.states() == {"done": 4 * 64}
+        assert inbox.states() == {"done": 4 * 64}
         assert "Traceback" not in worker.said()
 
 
-def _any_message(desk: Desk) -> int:
-    depth = desk.queue.depth()
+def _any_message(inbox: QueuedInbox) -> int:
+    depth = inbox.queue.depth()
     return depth.waiting + depth.held

@@ -15,7 +15,7 @@ from sqlalchemy import select
 
 from smearcount.db.schema import Classification, Image
 
-from support.working import Desk, WorkerProcess, WorkerTimes, cell_image
+from support.working import QueuedInbox, WorkerProcess, WorkerTimes, cell_image
 
 #: A machine that sees nothing idles for a second.
 QUICK: WorkerTimes = {"batch_seconds": 4, "redelivery_seconds": 10}
@@ -24,52 +24,54 @@ LEFT = "are left to others"
 AGAIN = "images are seen here again"
 
 
-def mirrored(desk: Desk) -> Path:
+def mirrored(inbox: QueuedInbox) -> Path:
     """A copy of the inbox, with the times of its files."""
-    return Path(shutil.copytree(desk.root, desk.root.with_name("mirror")))
+    return Path(shutil.copytree(inbox.root, inbox.root.with_name("mirror")))
 
 
-def missed(desk: Desk, code: str) -> int:
+def missed(inbox: QueuedInbox, code: str) -> int:
     """How many images wait because a worker missed them."""
-    return sum(one.reason_code == code for one in desk.outcomes().values())
+    return sum(one.reason_code == code for one in inbox.outcomes().values())
 
 
-def classes_of(desk: Desk) -> dict[str, str]:
+def classes_of(inbox: QueuedInbox) -> dict[str, str]:
     """The call of each image, by its path."""
-    with desk.database.reading() as connection:
+    with inbox.database.reading() as connection:
         rows = connection.execute(
             select(Image.folder, Image.filename, Image.sha256, Classification.cell_class).join(
                 Classification, Classification.image_id == Image.id
             )
         ).all()
     for folder, filename, sha256, _ in rows:
-        assert sha256 == hashlib.sha256((desk.root / folder / filename).read_bytes()).hexdigest()
+        assert sha256 == hashlib.sha256((inbox.root / folder / filename).read_bytes()).hexdigest()
     return {f"{folder}/{filename}": cell_class for folder, filename, _, cell_class in rows}
 
 
 @pytest.mark.parametrize("place", ["no folder", "an empty mount point", "another folder"])
-def test_the_work_of_a_machine_that_sees_nothing_goes_to_another(any_desk: Desk, tmp_path: Path, place: str) -> None:
-    desk = any_desk
+def test_the_work_of_a_machine_that_sees_nothing_goes_to_another(
+    any_inbox: QueuedInbox, tmp_path: Path, place: str
+) -> None:
+    inbox = any_inbox
     elsewhere = tmp_path / "elsewhere"
     if place != "no folder":
         elsewhere.mkdir()
     if place == "another folder":
         (elsewhere / "S1").mkdir()
         (elsewhere / "S1" / "0000.txt").write_text("of another inbox")
-    desk.put("S1", 200)
-    desk.put("S2", 100)
+    inbox.put("S1", 200)
+    inbox.put("S2", 100)
 
-    with WorkerProcess(desk, tmp_path / "unmounted.log", mounts=elsewhere, **QUICK) as unmounted:
-        desk.tend_until(lambda: missed(desk, "not-here"), what="the workers that see nothing to say so")
-        assert desk.open_images() == 300, "a worker that sees nothing has decided something"
-        with WorkerProcess(desk, tmp_path / "seeing.log", workers=1, **QUICK) as seeing:
-            desk.tend_until_finished()
+    with WorkerProcess(inbox, tmp_path / "unmounted.log", mounts=elsewhere, **QUICK) as unmounted:
+        inbox.tend_until(lambda: missed(inbox, "not-here"), what="the workers that see nothing to say so")
+        assert inbox.open_images() == 300, "a worker that sees nothing has decided something"
+        with WorkerProcess(inbox, tmp_path / "seeing.log", workers=1, **QUICK) as seeing:
+            inbox.tend_until_finished()
             assert seeing.stop() == 0
         assert unmounted.stop() == 0
 
-    assert desk.states() == {"done": 300}
-    assert {(one.reason_code, one.attempts) for one in desk.outcomes().values()} == {(None, 1)}
-    assert len(classes_of(desk)) == 300
+    assert inbox.states() == {"done": 300}
+    assert {(one.reason_code, one.attempts) for one in inbox.outcomes().values()} == {(None, 1)}
+    assert len(classes_of(inbox)) == 300
     assert LEFT not in seeing.said()
     assert 1 <= unmounted.said().count(LEFT) <= 2, "each of the two processes says so once"
     assert AGAIN not in unmounted.said()
@@ -77,59 +79,59 @@ def test_the_work_of_a_machine_that_sees_nothing_goes_to_another(any_desk: Desk,
     assert "S1" not in unmounted.said()
 
 
-def test_each_machine_has_a_mount_point_of_its_own(any_desk: Desk, tmp_path: Path) -> None:
-    any_desk.put("S1", 100)
-    mounted = any_desk.root.rename(tmp_path / "mounted")
-    named = f'{{"{any_desk.root}": "{mounted}"}}'
+def test_each_machine_has_a_mount_point_of_its_own(any_inbox: QueuedInbox, tmp_path: Path) -> None:
+    any_inbox.put("S1", 100)
+    mounted = any_inbox.root.rename(tmp_path / "mounted")
+    named = f'{{"{any_inbox.root}": "{mounted}"}}'
 
-    with WorkerProcess(any_desk, tmp_path / "worker.log", mounts=named, workers=1) as worker:
-        any_desk.tend_until_finished()
+    with WorkerProcess(any_inbox, tmp_path / "worker.log", mounts=named, workers=1) as worker:
+        any_inbox.tend_until_finished()
         assert worker.stop() == 0
 
-    assert any_desk.states() == {"done": 100}
+    assert any_inbox.states() == {"done": 100}
     assert LEFT not in worker.said()
 
 
-def test_an_inbox_that_comes_back_is_noticed_at_once(desk: Desk, tmp_path: Path) -> None:
-    desk.put("S1", 130)
+def test_an_inbox_that_comes_back_is_noticed_at_once(inbox: QueuedInbox, tmp_path: Path) -> None:
+    inbox.put("S1", 130)
     share = tmp_path / "share"
 
     with WorkerProcess(
-        desk, tmp_path / "worker.log", mounts=share, workers=1, batch_seconds=200, redelivery_seconds=300,
+        inbox, tmp_path / "worker.log", mounts=share, workers=1, batch_seconds=200, redelivery_seconds=300,
         longest_pause=60,
     ) as worker:  # fmt: skip
-        desk.tend_until(lambda: LEFT in worker.said(), what="the worker to say so")
-        share.symlink_to(desk.root)
+        inbox.tend_until(lambda: LEFT in worker.said(), what="the worker to say so")
+        share.symlink_to(inbox.root)
 
-        desk.tend_until_finished()
+        inbox.tend_until_finished()
         assert worker.stop() == 0
 
-    assert desk.states() == {"done": 130}
+    assert inbox.states() == {"done": 130}
     assert worker.said().count(LEFT) == worker.said().count(AGAIN) == 1
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
-def test_an_idling_worker_ends_when_it_is_told_to(desk: Desk, tmp_path: Path, how: signal.Signals) -> None:
-    desk.put("S1", 130)
+def test_an_idling_worker_ends_when_it_is_told_to(inbox: QueuedInbox, tmp_path: Path, how: signal.Signals) -> None:
+    inbox.put("S1", 130)
 
     with WorkerProcess(
-        desk, tmp_path / "worker.log", mounts=tmp_path / "nowhere", batch_seconds=300, redelivery_seconds=400,
+        inbox, tmp_path / "worker.log", mounts=tmp_path / "nowhere", batch_seconds=300, redelivery_seconds=400,
         longest_pause=60,
     ) as worker:  # fmt: skip
-        desk.tend_until(lambda: worker.said().count(LEFT) == 2, what="both processes to say so")
+        inbox.tend_until(lambda: worker.said().count(LEFT) == 2, what="both processes to say so")
         os.killpg(worker.process.pid, how) if how is signal.SIGINT else worker.process.send_signal(how)
         assert worker.wait(40) == 0
 
-    assert desk.open_images() == 130
-    assert desk.queue.depth().held == 0
+    assert inbox.open_images() == 130
+    assert inbox.queue.depth().held == 0
 
 
 @pytest.mark.parametrize("older", ["size", "time", "bytes"])
-def test_an_older_copy_is_not_counted(any_desk: Desk, tmp_path: Path, older: str) -> None:
-    desk = any_desk
-    desk.hash_files = older == "bytes"
-    desk.put("S1", 70)
-    mirror = mirrored(desk)
+def test_an_older_copy_is_not_counted(any_inbox: QueuedInbox, tmp_path: Path, older: str) -> None:
+    inbox = any_inbox
+    inbox.hash_files = older == "bytes"
+    inbox.put("S1", 70)
+    mirror = mirrored(inbox)
     behind = mirror / "S1" / "0003.jpg"
     status = behind.stat()
     if older == "size":
@@ -140,52 +142,52 @@ def test_an_older_copy_is_not_counted(any_desk: Desk, tmp_path: Path, older: str
     passed = 10**10 if older == "time" else 0
     os.utime(behind, ns=(status.st_atime_ns, status.st_mtime_ns - passed))
 
-    with WorkerProcess(desk, tmp_path / "behind.log", mounts=mirror, workers=1, **QUICK) as stale:
-        desk.tend_until(
-            lambda: missed(desk, "other-copy") == 1 and desk.states()["done"] == 69, what="all but the older copy"
+    with WorkerProcess(inbox, tmp_path / "behind.log", mounts=mirror, workers=1, **QUICK) as stale:
+        inbox.tend_until(
+            lambda: missed(inbox, "other-copy") == 1 and inbox.states()["done"] == 69, what="all but the older copy"
         )
-        with WorkerProcess(desk, tmp_path / "good.log", workers=1, **QUICK) as good:
-            desk.tend_until_finished()
+        with WorkerProcess(inbox, tmp_path / "good.log", workers=1, **QUICK) as good:
+            inbox.tend_until_finished()
             assert good.stop() == 0
         assert stale.stop() == 0
 
-    assert desk.states() == {"done": 70}
+    assert inbox.states() == {"done": 70}
     assert LEFT in stale.said()
-    classes_of(desk)  # each by the bytes in the inbox
+    classes_of(inbox)  # each by the bytes in the inbox
 
 
-def test_what_every_worker_sees_otherwise_stays_pending_and_says_why(desk: Desk, tmp_path: Path) -> None:
-    desk.hash_files = True
-    desk.put("S1", 10)
-    mirror = mirrored(desk)
+def test_what_every_worker_sees_otherwise_stays_pending_and_says_why(inbox: QueuedInbox, tmp_path: Path) -> None:
+    inbox.hash_files = True
+    inbox.put("S1", 10)
+    mirror = mirrored(inbox)
     (mirror / "S1" / "0003.jpg").write_bytes(b"nothing like it")
 
-    with WorkerProcess(desk, tmp_path / "worker.log", mounts=mirror, **QUICK) as worker:
-        desk.tend_until(lambda: desk.states()["done"] == 9, what="the others")
-        desk.tend_until(lambda: worker.said().count("batch of 1 images begun") >= 2, what="it to be tried again")
+    with WorkerProcess(inbox, tmp_path / "worker.log", mounts=mirror, **QUICK) as worker:
+        inbox.tend_until(lambda: inbox.states()["done"] == 9, what="the others")
+        inbox.tend_until(lambda: worker.said().count("batch of 1 images begun") >= 2, what="it to be tried again")
         # The remedy: the file is copied anew.
-        shutil.copy2(desk.root / "S1" / "0003.jpg", mirror / "S1" / "0003.jpg")
-        desk.tend_until_finished()
+        shutil.copy2(inbox.root / "S1" / "0003.jpg", mirror / "S1" / "0003.jpg")
+        inbox.tend_until_finished()
         assert worker.stop() == 0
 
-    assert desk.states() == {"done": 10}
+    assert inbox.states() == {"done": 10}
 
 
-def test_files_that_are_gone_end_so_and_hold_nobody_up(any_desk: Desk, tmp_path: Path) -> None:
-    desk = any_desk
-    desk.put("S1", 70)
-    desk.put("S2", 70)
-    shutil.rmtree(desk.root / "S1")
-    (desk.root / "S2" / "0000.jpg").unlink()
+def test_files_that_are_gone_end_so_and_hold_nobody_up(any_inbox: QueuedInbox, tmp_path: Path) -> None:
+    inbox = any_inbox
+    inbox.put("S1", 70)
+    inbox.put("S2", 70)
+    shutil.rmtree(inbox.root / "S1")
+    (inbox.root / "S2" / "0000.jpg").unlink()
 
     with WorkerProcess(
-        desk, tmp_path / "worker.log", workers=1, batch_seconds=200, redelivery_seconds=300, longest_pause=60
+        inbox, tmp_path / "worker.log", workers=1, batch_seconds=200, redelivery_seconds=300, longest_pause=60
     ) as worker:
-        desk.tend_until_finished()
+        inbox.tend_until_finished()
         assert worker.stop() == 0
 
-    assert desk.states() == {"done": 69, "quarantined": 71}
-    assert Counter(one.reason_code for one in desk.outcomes().values()) == {None: 69, "gone": 71}
+    assert inbox.states() == {"done": 69, "quarantined": 71}
+    assert Counter(one.reason_code for one in inbox.outcomes().values()) == {None: 69, "gone": 71}
 
 
 def _pad(path: Path, size: int) -> bool:

@@ -37,7 +37,7 @@ def test_an_environment_of_settings_alone_gives_no_warning(monkeypatch: pytest.M
 def test_a_deprecated_setting_is_read_and_listed_with_a_warning(
     monkeypatch: pytest.MonkeyPatch, kind: type[BaseSettings], name: str
 ) -> None:
-    value = str(kind.model_fields[name].default)
+    value = str(kind.model_fields[name].default or 100)
     monkeypatch.setenv(variable(name), value)
     site = Site()
 

@@ -13,7 +13,7 @@ def make(settle: float = 2.0, empty: float = 10.0) -> StabilityTracker:
     return StabilityTracker(settle_seconds=settle, empty_seconds=empty)
 
 
-def test_a_file_settles_after_staying_the_same_and_is_then_forgotten() -> None:
+def test_a_file_is_stable_after_staying_the_same_and_is_then_forgotten() -> None:
     tracker = make()
 
     assert not tracker.observe("x", A, 0)
@@ -38,7 +38,7 @@ def test_a_time_alone_that_changes_is_a_change() -> None:
     assert not tracker.observe("x", FileVersion(10, 2), 3)
 
 
-def test_an_empty_file_settles_later() -> None:
+def test_an_empty_file_is_stable_later() -> None:
     tracker = make()
 
     assert not tracker.observe("x", EMPTY, 0)
@@ -54,7 +54,7 @@ def test_an_empty_file_that_is_filled_waits_like_any_other() -> None:
     assert tracker.observe("x", A, 7)
 
 
-def test_an_empty_file_never_settles_sooner_than_a_full_one() -> None:
+def test_an_empty_file_is_never_stable_sooner_than_a_full_one() -> None:
     tracker = make(settle=5, empty=1)
 
     assert not tracker.observe("x", EMPTY, 0)
@@ -62,7 +62,7 @@ def test_an_empty_file_never_settles_sooner_than_a_full_one() -> None:
     assert tracker.observe("x", EMPTY, 5)
 
 
-def test_without_a_wait_a_file_settles_at_first_sight() -> None:
+def test_without_a_wait_a_file_is_stable_when_it_is_first_observed() -> None:
     assert make(settle=0).observe("x", A, 0)
 
 
@@ -86,7 +86,7 @@ def test_a_forgotten_file_begins_anew() -> None:
     assert not tracker.observe("x", A, 5)
 
 
-def test_it_says_which_file_to_look_at_and_when() -> None:
+def test_it_says_which_file_to_probe_and_when() -> None:
     tracker = make()
     tracker.observe("x", A, 0)
     tracker.observe("y", A, 1)
@@ -98,7 +98,7 @@ def test_it_says_which_file_to_look_at_and_when() -> None:
     assert tracker.seconds_to_next(9) == 0
 
 
-def test_an_empty_file_is_looked_at_meanwhile_to_see_it_filled() -> None:
+def test_an_empty_file_is_probed_meanwhile_to_see_it_filled() -> None:
     tracker = make()
     tracker.observe("x", EMPTY, 0)
 
@@ -106,31 +106,31 @@ def test_an_empty_file_is_looked_at_meanwhile_to_see_it_filled() -> None:
 
 
 @given(
-    looks=st.lists(
+    observations=st.lists(
         st.tuples(st.floats(0, 5), st.integers(0, 2), st.integers(0, 2)),  # seconds later, size, time
         max_size=30,
     ),
     settle=st.floats(0, 4),
     empty=st.floats(0, 8),
 )
-def test_never_settles_before_it_has_looked_the_same_for_long_enough(
-    looks: list[tuple[float, int, int]], settle: float, empty: float
+def test_no_file_is_stable_before_it_has_been_the_same_for_long_enough(
+    observations: list[tuple[float, int, int]], settle: float, empty: float
 ) -> None:
     tracker = make(settle, empty)
     now = 0.0
     history: list[tuple[float, FileVersion]] = []  # since it was last forgotten
-    for later, size, mtime in looks:
+    for later, size, mtime in observations:
         now += later
         version = FileVersion(size, mtime)
         history.append((now, version))
         if tracker.observe("x", version, now):
-            patience = max(settle, empty) if size == 0 else settle
+            required = max(settle, empty) if size == 0 else settle
             same_since = now
             for moment, seen in reversed(history):
                 if seen != version:
                     break
                 same_since = moment
-            assert now - same_since >= patience
+            assert now - same_since >= required
             history.clear()
             assert len(tracker) == 0
         else:
@@ -138,15 +138,15 @@ def test_never_settles_before_it_has_looked_the_same_for_long_enough(
 
 
 @given(settle=st.floats(0, 10), empty=st.floats(0, 60), size=st.integers(0, 1), start=st.floats(0, 1e6))
-def test_a_file_that_stays_the_same_settles_when_it_is_looked_at_as_told(
+def test_a_file_that_stays_the_same_is_stable_if_it_is_probed_when_due(
     settle: float, empty: float, size: int, start: float
 ) -> None:
     tracker = make(settle, empty)
-    version, now, looks = FileVersion(size, 1), start, 0
+    version, now, probes = FileVersion(size, 1), start, 0
     while not tracker.observe("x", version, now):
         wait = tracker.seconds_to_next(now)
         assert wait is not None
         now += max(wait, 1e-6)
-        looks += 1
-        assert looks <= 3 * (max(settle, empty) / max(settle, 0.1) + 2)
+        probes += 1
+        assert probes <= 3 * (max(settle, empty) / max(settle, 0.1) + 2)
     assert now - start <= max(settle, empty if size == 0 else 0) + 0.2

@@ -80,6 +80,13 @@ def test_a_lost_message_comes_again_soon_after_its_time() -> None:
     assert options["global_keyprefix"] == KEY_PREFIX
 
 
+@pytest.mark.parametrize(("batch_seconds", "visibility_seconds"), [(60, 90), (20, 90), (200, 300)])
+def test_a_longer_time_for_a_batch_needs_no_second_setting(batch_seconds: float, visibility_seconds: float) -> None:
+    conf = make_application(WorkerSettings(batch_seconds=batch_seconds), BROKER).conf
+
+    assert conf.broker_transport_options["visibility_timeout"] == visibility_seconds
+
+
 def test_the_names_on_the_wire_stay() -> None:
     """A worker of one version must understand the messages of another."""
     assert (QUEUE, CLASSIFY, KEY_PREFIX) == ("smearcount", "smearcount.classify", "smearcount:")
