@@ -72,11 +72,12 @@ class Smearcount:
 
     def call(self, *arguments: object) -> subprocess.CompletedProcess[str]:
         """Run a command in this process: for one that starts nothing, the same in a tenth of the time."""
+        words = [str(argument) for argument in arguments]
         said, errors = io.StringIO(), io.StringIO()
         environment = mock.patch.dict(os.environ, self.all_environment(), clear=True)
         with _undone(), environment, redirect_stdout(said), redirect_stderr(errors):
-            code = main([str(argument) for argument in arguments])
-        return subprocess.CompletedProcess(arguments, code, said.getvalue(), errors.getvalue())
+            code = main(words)
+        return subprocess.CompletedProcess(words, code, said.getvalue(), errors.getvalue())
 
     def start(self, *arguments: object) -> subprocess.Popen[str]:
         """Start a command that stays up; it is ended with the test."""

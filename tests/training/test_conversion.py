@@ -26,7 +26,7 @@ from smearcount.models.training.network import build_network
 from smearcount.models.training.parity import check_parity
 from smearcount.models.training.release import Release
 
-# TensorFlow and Keras warn of their own affairs
+# TensorFlow and Keras warn about themselves
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 #: A colour per class that no other class comes near.

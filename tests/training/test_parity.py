@@ -38,7 +38,7 @@ def same_class(some: list[Classification], others: list[Classification]) -> floa
     return float(np.mean([a.cell_class is b.cell_class for a, b in zip(some, others, strict=True)]))
 
 
-@pytest.mark.filterwarnings("ignore")  # TensorFlow warns of its own affairs
+@pytest.mark.filterwarnings("ignore")  # TensorFlow warns about itself
 def test_both_runtimes_agree(cells: npt.NDArray[np.uint8]) -> None:
     litert, tensorflow = calls_of(SHIPPED_MODEL, cells), calls_of(KERAS, cells)
     assert same_class(litert, tensorflow) == 1.0

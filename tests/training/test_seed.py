@@ -33,7 +33,7 @@ from smearcount.models.training.seed_network import (
 from faults.crashing import crash_at_every_rename
 from support.waiting import wait_until
 
-# TensorFlow and Keras warn of their own affairs
+# TensorFlow and Keras warn about themselves
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 EPOCHS = 2

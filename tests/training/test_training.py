@@ -17,7 +17,7 @@ from smearcount.models.training.train import Recipe, train
 
 from faults.crashing import crash_at_every_rename
 
-# TensorFlow and Keras warn of their own affairs
+# TensorFlow and Keras warn about themselves
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 RECIPE = Recipe(batch=8, phases=((2, 32),), warmup_epochs=0.5, validate_every=2)

@@ -1,4 +1,4 @@
-"""A file is replaced whole or not at all, by whoever writes it and wherever the writing is cut off."""
+"""A file is replaced whole or not at all, wherever the writing is cut off."""
 
 import errno
 import os
@@ -187,7 +187,7 @@ def test_the_longest_names_are_no_obstacle(tmp_path: Path, name: str) -> None:
     assert names(tmp_path) == [name]
 
 
-def test_a_leftover_of_a_power_cut_is_in_nobodys_way(path: Path) -> None:
+def test_a_leftover_of_a_power_cut_is_no_obstacle(path: Path) -> None:
     (path.parent / ".file.json.0123456789abcdef.part").write_bytes(b"half")
     replace_file(path, NEW)
     assert path.read_bytes() == NEW
