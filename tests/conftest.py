@@ -1,7 +1,7 @@
 """What all tests share: real databases, a real broker, and the shipped cell images.
 
-A server that cannot be had skips its tests on a developer's machine and fails them where CI=true, so that no check is
-ever silently left out there.
+Where a server cannot start, its tests are skipped on a developer's machine and fail where CI=true, so that CI never leaves
+out a check in silence.
 """
 
 import os
@@ -34,7 +34,7 @@ _TEMPLATE = "smearcount_template"
 examples.use_thorough()
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # A shell starts what runs in its background so, and processes inherit it: a Ctrl-C of the tests would do nothing.
+    # A shell makes background jobs ignore SIGINT, and their children inherit it: the Ctrl-C that tests send would do nothing.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -43,12 +43,12 @@ _SERVERS = {"_postgresql", "own_postgresql", "_broker", "own_broker", "smearcoun
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let `make check` leave out what takes long."""
+    """Add the option by which `make check` leaves out slow tests."""
     parser.addoption("--fast", action="store_true", help="leave out tests that need a server or are marked as slow")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what takes long where that is asked for."""
+    """Leave out slow tests where --fast is given."""
     if config.getoption("--fast"):
         slow = [item for item in items if _is_slow(item)]
         config.hook.pytest_deselected(items=slow)
@@ -59,13 +59,13 @@ def _is_slow(item: pytest.Item) -> bool:
     return (
         item.get_closest_marker("slow") is not None
         or (isinstance(item, pytest.Function) and not _SERVERS.isdisjoint(item.fixturenames))
-        # The database of a test that runs once on each kind.
+        # A test that runs once on each kind of database.
         or "postgresql" in item.name.partition("[")[2].removesuffix("]").split("-")
     )
 
 
 def unavailable(reason: str) -> NoReturn:
-    """Skip the test for want of a server; in CI, where nothing may be left out, fail it."""
+    """Skip the test because a server is missing; in CI, where nothing may be left out, fail it."""
     if os.environ.get("CI", "").lower() in {"true", "1"}:
         pytest.fail(reason)
     pytest.skip(reason)
@@ -77,13 +77,13 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
         if name.startswith("SMEARCOUNT_") and not name.startswith("SMEARCOUNT_TEST_"):
             monkeypatch.delenv(name)
-    # What a command forgets to write out at once is seen late by users, and so it is by the tests.
+    # Users see late what a command forgets to flush; the tests must see it as late.
     monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
 
 
 @pytest.fixture(autouse=True)
 def _cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hash passwords in no time: at the cost of real use, tests would do little else."""
+    """Hash passwords cheaply: at the production cost, tests would spend most of their time on it."""
     monkeypatch.setattr(users, "PasswordHasher", partial(PasswordHasher, time_cost=1, memory_cost=8, parallelism=1))
 
 
@@ -229,7 +229,7 @@ def broker_url(_broker: str) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def pbc() -> Path:
-    """Folder of the shipped cell images: `train` and `val`, and in each a folder per class."""
+    """Folder of the real cell images: `train` and `val`, each with a folder per class."""
     beside = Path(__file__).parents[2] / "shared" / "pbc"
     folder = Path(os.environ.get("SMEARCOUNT_TEST_IMAGES") or beside)
     if not (folder / "val").is_dir():
@@ -239,7 +239,7 @@ def pbc() -> Path:
 
 @pytest.fixture
 def smearcount(tmp_path: Path) -> Iterator[Smearcount]:
-    """The command with a fresh data folder; what it started is ended afterwards, and nothing may outlive it."""
+    """Yield the command with a fresh data folder; afterwards end what it started, and fail if a process outlives it."""
     command = Smearcount(tmp_path / "data")
     yield command
     command.end()

@@ -33,7 +33,7 @@ KINDS: Final[dict[str, tuple[int, str, str]]] = {
     "signed": (409, "The slide is signed", "Reopen it first, saying why."),
     "review-refused": (409, "This cannot be reviewed so", "`detail` says what forbids it."),
     "too-many-logins": (429, "Too many failed logins", "Wait as long as Retry-After says."),
-    "too-many-listeners": (503, "Too many follow the changes", "Close a page, or raise SMEARCOUNT_WEB_LISTENERS."),
+    "too-many-listeners": (503, "Too many follow the changes", "Close a page that follows them, and try again."),
     "failed": (500, "That failed", "`detail` says what to do."),
     "database-unavailable": (503, "The database does not answer", "Try again; it may be starting or busy."),
     "not-ready": (503, "Not ready", "`detail` says what is missing."),

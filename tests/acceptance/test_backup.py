@@ -67,7 +67,7 @@ def test_what_is_interrupted_or_killed_leaves_all_as_it_was(
     drop(inbox, exports(slides=1, cells=5))
     assert smearcount.run("up", inbox, "--once").returncode == 0
     with closing(sqlite3.connect(smearcount.data / "smearcount.db")) as database:
-        # Large enough to be met on its way: 400 MB of a table that is none of ours.
+        # Make backups take long enough to be interrupted: 400 MB in a table that is not part of the schema.
         database.execute("CREATE TABLE ballast (bytes BLOB)")
         database.executemany("INSERT INTO ballast VALUES (zeroblob(?))", [(20_000_000,)] * 20)
         database.commit()
@@ -176,7 +176,7 @@ def test_parts_that_run_go_on_while_another_host_upgrades_the_database(
 
 
 def _make_newer(url: str) -> None:
-    """Do to a database what the next version may: add, and never take away or rename."""
+    """Change a database as a next version may: add things, without removing or renaming any."""
     with closing(sqlite3.connect(url.removeprefix("sqlite:///"), timeout=10)) as database:
         database.execute("ALTER TABLE classifications ADD COLUMN of_the_future TEXT")
         database.execute("CREATE TABLE of_the_future (id INTEGER)")

@@ -1,4 +1,4 @@
-"""What bad input gets: nothing stops the service, and every file is counted, ignored by rule or refused with a reason."""
+"""Bad input: nothing stops the service, and every file is counted, ignored by a rule or refused with a reason."""
 
 import os
 import socket
@@ -111,7 +111,7 @@ def test_every_kind_of_bad_file_gets_its_reason_and_the_good_ones_are_counted(  
     assert not {"pipe.jpg", "socket.jpg", "notes.txt", "Thumbs.db", "half.jpg.part"} & set(states)
     assert {line["slide"] for line in lines if line["slide"]} == {"S1", "CON", "a..b", " ", "ʕ•ᴥ•ʔ"}
 
-    # What was wrong is mended: the link replaced by the file, the loose image put into its slide, the empty one written.
+    # Mend the files: replace the link by a file, put the loose image into its slide, write the empty one.
     (slide / "link.jpg").unlink()
     draw(30).save(slide / "link.jpg")
     (slide / "loose.jpg").write_bytes((inbox / "loose.jpg").read_bytes())

@@ -1,8 +1,8 @@
 """docker-compose.yml as processes: each service's own command and environment, on a real PostgreSQL and Valkey.
 
-Host names, ports, mount points and the folder of secrets are those of this machine, and times are shortened; everything else
-is as the files have it, and the health checks are those of the Dockerfile. What is read-only in a container cannot be
-written here either.
+Host names, ports, mount points and the folder of secrets are those of this machine, and times are shorter; everything else is
+as in the files, and the health checks are those of the Dockerfile. Folders that are read-only in a container are read-only
+here, too.
 """
 
 import json
@@ -41,21 +41,21 @@ _BYTES = {"M": 2**20, "G": 2**30}
 
 
 def interpolated(value: Any) -> str:
-    """A value of docker-compose.yml where no variable is set."""
+    """Return a value of docker-compose.yml with the defaults of its variables."""
     text = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", str(value))
     assert "$" not in text, f"{value} needs a variable that has no default"
     return text
 
 
 def image_of(service: str) -> dict[str, str]:
-    """The variables that the image of a service sets."""
+    """Return the variables that the image of a service sets."""
     chain = check_build.chain_of(STAGES, COMPOSE["services"][service]["build"]["target"])
     words = [word for stage in chain for step in stage.steps if step.instruction == "ENV" for word in step.words]
     return {name: value for name, _, value in (word.partition("=") for word in words) if name != "PATH"}
 
 
 def health_check_of(service: str) -> str:
-    """The command by which the image of a service says whether it is well."""
+    """Return the health check of a service's image."""
     chain = check_build.chain_of(STAGES, COMPOSE["services"][service]["build"]["target"])
     checks = [step.rest for stage in chain for step in stage.steps if step.instruction == "HEALTHCHECK"]
     return checks[-1].partition("CMD ")[2]
@@ -63,7 +63,7 @@ def health_check_of(service: str) -> str:
 
 @dataclass
 class Host:
-    """This machine in the place of a container host."""
+    """This machine in the role of a container host."""
 
     folder: Path
     inbox: Path
@@ -81,15 +81,15 @@ class Host:
 
     @property
     def all_secrets(self) -> Path:
-        """Where the operator has the secrets."""
+        """Return the operator's folder of secrets."""
         return self.folder / "secrets"
 
     def secret(self, name: str) -> str:
-        """What a secret's file holds."""
+        """Return the content of a secret's file."""
         return (self.all_secrets / name).read_text().strip()
 
     def secrets_of(self, service: str) -> Path:
-        """What a service finds in /run/secrets: those that it asks for, and no others."""
+        """Return a service's /run/secrets, which holds the secrets that it asks for and no others."""
         folder = self.folder / "run" / service / "secrets"
         folder.mkdir(parents=True, exist_ok=True)
         for name in COMPOSE["services"][service]["secrets"]:
@@ -98,7 +98,7 @@ class Host:
         return folder
 
     def data_of(self, service: str) -> Path:
-        """What a service finds in /data: a folder of its own where it has a volume there, else nothing to write to."""
+        """Return a service's /data: a folder of its own if it has a volume there, otherwise one that it cannot write to."""
         volumes = [str(volume) for volume in COMPOSE["services"][service].get("volumes", [])]
         folder = self.folder / "run" / service / "data"
         folder.mkdir(parents=True, exist_ok=True)
@@ -106,14 +106,14 @@ class Host:
         return folder
 
     def here(self, service: str, word: str) -> str:
-        """A word of a command, or the value of a variable, with the places of this machine."""
+        """Return a word of a command, or a variable's value, with the paths and addresses of this machine."""
         word = re.sub(r"^/run/secrets\b", str(self.secrets_of(service)), interpolated(word))
         word = re.sub(r"^/data$", str(self.data_of(service)), word)
         word = re.sub(r"^/opt/weights\b", str(ROOT / "models" / "weights"), word)
         return {"/inbox": str(self.inbox), "0.0.0.0": "127.0.0.1"}.get(word, word)  # noqa: S104 (only compared)
 
     def environment(self, service: str) -> dict[str, str]:
-        """The environment that a service runs in: the image's and its own, nothing of this machine's."""
+        """Return a service's environment: that of the image and its own, nothing of this machine's."""
         given = image_of(service) | COMPOSE["services"][service]["environment"]
         temporary = self.folder / "tmp"
         temporary.mkdir(exist_ok=True)
@@ -177,7 +177,7 @@ class Host:
         wait_until(lambda: subprocess.run(command, check=False, capture_output=True).returncode == 0, what="PostgreSQL")
 
     def is_well(self, service: str) -> bool:
-        """Whether a service's health check says so."""
+        """Tell whether a service's health check passes."""
         command = health_check_of(service).replace("8765", str(self.ports["web"]))
         done = subprocess.run(
             ["sh", "-c", command], env=self.environment(service), cwd=self.data_of(service), check=False,
@@ -186,7 +186,7 @@ class Host:
         return done.returncode == 0
 
     def bytes_used(self, service: str) -> int:
-        """Most memory of one container of a service, as a container host counts it."""
+        """Return the peak memory of one container of a service in bytes, as a container host counts it."""
         return max(_bytes_used(process.pid) for process in self.running[service])
 
 
@@ -210,7 +210,7 @@ def limit_of(service: str) -> int:
 @pytest.fixture
 def host(tmp_path: Path, inbox: Path, smearcount: Smearcount, own_postgresql: PostgresqlServer) -> Iterator[Host]:
     """Yield this machine with secrets made and nothing started."""
-    own_postgresql.remove()  # where there is none, the test is skipped; this one lacks a port
+    own_postgresql.remove()  # skips the test if PostgreSQL is missing; this server has no TCP port, so the test starts its own
     ports = {name: free_port() for name in ("postgres", "valkey", "web")}
     postgresql = PostgresqlServer(port=ports["postgres"])
     made = Host(tmp_path / "host", inbox, smearcount, postgresql, ports)

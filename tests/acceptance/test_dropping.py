@@ -1,4 +1,4 @@
-"""However the files arrive, the counts are those of dropping them at once."""
+"""The counts do not depend on how the files arrive."""
 
 import os
 from pathlib import Path
@@ -48,7 +48,7 @@ def test_dropped_slowly_in_bursts_by_rename_and_over_each_other(
     drop(elsewhere, {path: data for path, data in FILES.items() if path.startswith("S01")})
     (elsewhere / "S01").rename(inbox / "S01")
 
-    # First other cells under the same names, then, when those are counted, the right ones over them.
+    # Drop other cells under the same names first and, when those are counted, the right ones over them.
     slide = {path: data for path, data in FILES.items() if path.startswith("S02")}
     drop(inbox, {path: cell_bytes(90_000 + number) for number, path in enumerate(slide)})
     wait_until(lambda: smearcount.is_counted(len(FILES)), what="the first versions")

@@ -23,7 +23,7 @@ def campaign(tmp_path_factory: pytest.TempPathFactory) -> Campaign:
 def undisturbed(campaign: Campaign) -> Account:
     """What a run counts in which nothing happens."""
     try:
-        PostgresqlServer().remove()  # a run has its own
+        PostgresqlServer().remove()  # skips the test if PostgreSQL is missing; a run starts its own
     except ServerCannotStart as error:
         is_ci = os.environ.get("CI", "").lower() in {"true", "1"}
         (pytest.fail if is_ci else pytest.skip)(str(error))

@@ -1,4 +1,4 @@
-"""kill -9 of any part, in the middle of 1,500 images, ends in exactly the counts of an undisturbed run."""
+"""After kill -9 of any part in the middle of 1,500 images, the counts are exactly those of an undisturbed run."""
 
 import signal
 import subprocess
@@ -63,7 +63,7 @@ def test_killing_a_part_changes_no_count(
     up = smearcount.start("up", full_inbox, "--workers", 2)
     wait_until(lambda: smearcount.images("done") > 100, what="the first images")
     if part == "up":
-        # Everything goes at once, as when the machine loses power; then it is started again.
+        # Kill everything at once, as if the machine lost power, and start it again.
         family = psutil.Process(up.pid).children(recursive=True)
         up.send_signal(signal.SIGKILL)
         for process in family:

@@ -83,7 +83,7 @@ def test_damaged_or_exchanged_files_are_refused_at_the_start(smearcount: Smearco
         assert "SHA-256" in damaged.stderr
         assert len(damaged.stderr.strip().splitlines()) == 1
 
-    # Another model put in its place whole, card and weights: the SHA-256 kept by `model use` tells.
+    # Put another model in its place, card and weights: only the SHA-256 that `model use` has stored can tell.
     other = load_card(SHIPPED_MODEL.with_name(f"{SHIPPED_MODEL.stem}-int8.json"))
     weights.write_bytes((SHIPPED_MODEL.parent / other.file).read_bytes())
     card_path.write_text(other.model_copy(update={"file": card["file"]}).model_dump_json())

@@ -44,7 +44,7 @@ def test_twenty_slides_of_real_cells_are_counted_right(smearcount: Smearcount, t
     for slide, counts in smearcount.cells().items():
         unidentified = counts.pop("unidentified")
         assert sum(counts.values()) + unidentified == 150
-        # Every cell in a class beyond the true number is a wrong one; unidentified cells are for a person to look at.
+        # Every cell beyond the true number of its class is wrong; unidentified cells go to a person.
         wrong += sum((Counter(counts) - truth[slide]).values())
     assert wrong / 3000 < 0.05
 

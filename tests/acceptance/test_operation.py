@@ -1,4 +1,4 @@
-"""What an operator goes by: logs that name no one, one trace from file to row, and a status that says what is wrong."""
+"""What an operator relies on: logs without names, one trace from file to row, and a status that says what is wrong."""
 
 import json
 import os
@@ -27,7 +27,7 @@ from support.running import Smearcount
 from support.waiting import PATIENCE, wait_until
 
 CELLS = 30
-#: What lies so far ahead does not grow old while a test runs.
+#: Times so far in the future do not grow old while a test runs.
 AHEAD = timedelta(hours=1)
 
 
@@ -101,7 +101,7 @@ def test_what_up_starts_writes_for_people_unless_told_otherwise(
     assert done.returncode == 0, done.stderr
     for part in ("watcher", "worker"):
         text = (smearcount.data / "logs" / f"{part}.log").read_text()
-        # Celery says on standard output, which is no log, that it ends.
+        # Celery announces its end on standard output, which is not part of the log.
         lines = text.replace("\nworker: Warm shutdown (MainProcess)\n", "").splitlines()
         assert lines
         assert all(line.startswith("{") is (form == "json") for line in lines), lines
@@ -137,7 +137,7 @@ def test_up_warns_of_settings_once_and_what_it_starts_does_not_repeat_it(smearco
 
 
 def journal_some(database: Database, inbox: Path, *, watched: timedelta, came: timedelta) -> None:
-    """Journal an image that waits; the watcher lived, and the image came, so long ago."""
+    """Journal a pending image; `watched` and `came` are the ages of the watcher's last sign of life and of the image."""
     now = datetime.now(UTC)
     inbox_id = inbox_registry.register_inbox(database, str(inbox), str(inbox))
     with database.writing() as connection:

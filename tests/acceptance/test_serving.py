@@ -1,4 +1,4 @@
-"""`up` serves the pages beside the counting, and neither keeps the other from its work."""
+"""`up` serves the pages while it counts."""
 
 import re
 import signal
@@ -15,7 +15,7 @@ from support.waiting import PATIENCE, wait_until
 
 
 def address_of(up: subprocess.Popen[str]) -> str:
-    """The address that `up` prints."""
+    """Return the address that `up` prints."""
     assert up.stdout is not None
     for line in up.stdout:
         if found := re.search(r"slides are shown and reviewed at (http://\S+)", line):
@@ -24,7 +24,7 @@ def address_of(up: subprocess.Popen[str]) -> str:
 
 
 def answers(address: str, path: str = "readyz") -> httpx2.Response | None:
-    """What the server there says, if it serves already."""
+    """Return the answer of the server at an address; None if nothing listens there."""
     try:
         return httpx2.get(address + path, timeout=PATIENCE)
     except httpx2.TransportError:

@@ -1,4 +1,4 @@
-"""The commands on machines that see the inbox at a mount point of their own, or do not see it yet."""
+"""Machines that see the inbox at their own mount point, or do not see it yet."""
 
 import json
 import shutil
@@ -13,7 +13,7 @@ CELLS = 20
 
 
 def findings(smearcount: Smearcount, what: str) -> list[dict[str, Any]]:
-    """What doctor finds of one thing; it ends with 1 where anything is wrong, the broker of a test for example."""
+    """Return doctor's findings about one thing; its exit code may be 1 because of others, such as the broker of a test."""
     said = json.loads(smearcount.run("doctor", "--format", "json").stdout)
     return [one for one in said if one["what"].startswith(what)]
 

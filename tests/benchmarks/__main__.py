@@ -1,10 +1,10 @@
-"""How fast smearcount is, held against what it has to reach.
+"""How fast smearcount is, compared with what it has to reach.
 
     make bench                                    everything, about 25 minutes
     make bench BENCH="--only speed --only latency"
 
-All of it runs on this machine and on the same images, one thing after the other. What is compared is measured in turns
-(A B C, A B C, ...), so that a busy minute of the machine hits all of it, and the medians are quoted. Inboxes are made of links
+Everything runs on this machine and on the same images, one measurement after the other. Figures that are compared are measured
+in turns (A B C, A B C, ...), so that a busy minute of the machine hits all of them; we quote the medians. Inboxes hold links
 where the temporary folder (TMPDIR) is on the images' file system; elsewhere the largest takes 4 GB.
 """
 
@@ -38,13 +38,13 @@ from support.network.hosts import Network, why_unavailable
 from support.servers import PostgresqlServer, ServerCannotStart, ValkeyServer, free_port
 
 _ROUNDS = 3
-#: Of hosts more, since their ratio is close to its bound and the machine's speed differs from one minute to the next.
+#: More rounds for hosts: their ratio is close to its bound, and the machine's speed changes from one minute to the next.
 _HOST_ROUNDS = 5
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much of everything is measured."""
+    """Numbers of images, rounds and seconds to measure."""
 
     cells: int = 12_800
     peer: int = 300
@@ -115,12 +115,12 @@ class Bench:
         return rates | {"rounds": took, "microseconds_of_cpu_per_image": cpu}
 
     def peer(self) -> dict[str, Any]:
-        """Return images per second of what people write first."""
+        """Return the images per second of the peer: what people write first."""
         folder = self._folder("peer")
         broker = EmbeddedBroker(folder / "broker", folder / "broker.log")
         broker.start()
         try:
-            # Celery knows a socket by this name; the embedded broker has no other address.
+            # Celery's name for a socket, which is the embedded broker's only address.
             rate = peer.images_per_second(
                 self._cells[: self._sizes.peer], broker_url=broker.url, scratch=folder, workers=self._cores,
                 warm_up=8 * self._cores,
@@ -135,7 +135,7 @@ class Bench:
         return {network: script.images_per_second(inbox, network) for network in script.SIDES}
 
     def breakdown(self) -> dict[str, Any]:
-        """Return where the time goes, per image in microseconds."""
+        """Return the time of each stage per image, in microseconds."""
         images = len(self._warm())
         stages = breakdown.microseconds_per_image(self._inbox, images, self._folder("breakdown"))
         self._warm()
@@ -240,7 +240,7 @@ class Bench:
             server.remove()
 
 
-#: What can be measured, in the order in which it is.
+#: All measurements, in their order.
 PARTS = ("speed", "hosts", "peer", "script", "breakdown", "growth", "worker", "watcher", "latency", "queries")
 
 
@@ -263,7 +263,7 @@ def main() -> int:
                 say.print(f"measuring: {part} ...")
                 start = time.monotonic()
                 figures[part] = getattr(bench, part)()
-                # After each part: an interruption costs no more than the part under way.
+                # Write after each part: an interruption loses only the part under way.
                 options.json.write_text(json.dumps(figures, indent=2) + "\n")
                 say.print(f"           {part} took {time.monotonic() - start:.0f} s")
     except (SmearcountError, pipeline.BenchmarkFailed, ServerCannotStart, OSError) as error:

@@ -1,4 +1,4 @@
-"""What smearcount has to reach, and whether a run of the benchmarks did."""
+"""The bounds that smearcount has to keep, and whether a run of the benchmarks keeps them."""
 
 import statistics
 from collections.abc import Callable, Mapping
@@ -10,10 +10,10 @@ Figures = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Bound:
-    """One line of the table: a figure, and what it must not fall below or exceed."""
+    """One line of the table: a figure and its bound."""
 
     what: str
-    #: How the figure comes from the measurements; KeyError where they were not made.
+    #: Computes the figure from the measurements; raises KeyError if they are missing.
     figure: Callable[[Figures], float]
     at_least: float | None = None
     at_most: float | None = None
@@ -26,20 +26,20 @@ class Bound:
         return f"{word} {limit:g}{self.unit}"
 
     def holds(self, figure: float) -> bool:
-        """Say whether the figure keeps to the bound."""
+        """Tell whether the figure keeps the bound."""
         return (self.at_least is None or figure >= self.at_least) and (self.at_most is None or figure <= self.at_most)
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """A bound beside what was measured."""
+    """A bound and the measured figure."""
 
     what: str
     wanted: str
-    #: None: not measured in this run.
+    #: None if this run did not measure it.
     measured: float | None
     holds: bool | None
-    #: Why it cannot be measured on this machine.
+    #: Why this machine cannot measure it; None if it can.
     why_not: str = ""
 
 
@@ -48,7 +48,7 @@ def _slowest(figures: Figures, question: str) -> float:
 
 
 class Unavailable(Exception):
-    """The figure cannot be measured on this machine; the message says why."""
+    """This machine cannot measure the figure; the message says why."""
 
 
 def _ratio(figures: Figures, one: str, other: str, part: str = "speed") -> float:
@@ -80,7 +80,7 @@ BOUNDS = (
 
 
 def verdicts(figures: Figures) -> list[Verdict]:
-    """Hold the figures of a run against the bounds."""
+    """Compare the figures of a run with the bounds."""
     lines = []
     for bound in BOUNDS:
         try:

@@ -31,11 +31,11 @@ class Stages:
     """Seconds by stage."""
 
     def __init__(self) -> None:
-        """Begin with none."""
+        """Begin without stages."""
         self.seconds: dict[str, float] = defaultdict(float)
 
     def timed(self, stage: str, function: Callable[_P, _R], *arguments: _P.args, **named: _P.kwargs) -> _R:
-        """Call the function, and add the time that it took to a stage."""
+        """Call the function and add its duration to a stage."""
         start = time.perf_counter()
         answer = function(*arguments, **named)
         self.seconds[stage] += time.perf_counter() - start
@@ -45,7 +45,7 @@ class Stages:
 def microseconds_per_image(inbox: Path, images: int, scratch: Path) -> dict[str, float]:
     """Return the time of each stage per image, in the order of the stages, in microseconds.
 
-    The same functions as in watcher and worker, one after the other in this process; SQLite.
+    It calls the functions of watcher and worker, one after the other in this process, with SQLite.
     """
     stages = Stages()
     settings = WatcherSettings()

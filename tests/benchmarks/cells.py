@@ -1,4 +1,4 @@
-"""The images that everything is measured on: real ones where there are any, else the drawn demo cells."""
+"""The images for all measurements: real ones if there are any, else drawn demo cells."""
 
 import os
 import random
@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-#: Cells on one slide; a usual count.
+#: Cells on one slide, a usual count.
 CELLS_PER_SLIDE = 160
 
 
@@ -39,7 +39,7 @@ def make_inbox(folder: Path, cells: Sequence[Path], images: int) -> Path:
 
 
 def warm(inbox: Path) -> list[Path]:
-    """Read every file of an inbox once, so that all that is measured finds them in memory; return them in order."""
+    """Read every file of an inbox once, so that all measurements find them in memory; return them in order."""
     files = sorted(inbox.rglob("*.jpg"))
     for file in files:
         file.read_bytes()

@@ -1,6 +1,6 @@
-"""The floor: read, decode and classify in a plain loop, with no queue, no database and no checks between them.
+"""The floor: read, decode and classify in a plain loop, without queue, database or checks.
 
-Nothing that counts cells with this network on these cores can be faster; what smearcount adds to it is its price.
+No program can count cells faster with this network on these cores; the difference is what smearcount costs.
 """
 
 import multiprocessing

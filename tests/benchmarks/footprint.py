@@ -1,4 +1,4 @@
-"""What the processes need: time to the first result, memory, and what a large inbox costs the watcher."""
+"""Time to the first result, memory of the processes, and the costs of a large inbox for the watcher."""
 
 import subprocess
 import time
@@ -31,9 +31,9 @@ _MEGABYTE = 1e6
 
 @dataclass(frozen=True)
 class WorkerFootprint:
-    """What one `smearcount worker` needs."""
+    """The needs of one `smearcount worker`."""
 
-    #: From the start of the process, with a batch waiting, to the first result stored.
+    #: Seconds from the start of the process, with a batch waiting, to the first result stored.
     first_result_seconds: float
     #: Resident memory of the largest classifying process after its work, in MB.
     process_megabytes: float
@@ -43,19 +43,19 @@ class WorkerFootprint:
 
 @dataclass(frozen=True)
 class WatcherFootprint:
-    """What one `smearcount watch` needs for an inbox full of files."""
+    """The needs of one `smearcount watch` for an inbox full of files."""
 
     files: int
-    #: Largest resident memory until all were journalled, in MB.
+    #: Peak resident memory until all files are journalled, in MB.
     megabytes: float
-    #: From the start of the process until all were journalled.
+    #: Seconds from the start of the process until all files are journalled.
     first_scan_seconds: float
-    #: Another look through all of them, known by then.
+    #: Seconds for another scan, when all files are known.
     rescan_seconds: float
 
 
 def worker_footprint(inbox: Path, scratch: Path, broker_url: str, *, workers: int) -> WorkerFootprint:
-    """Start a worker with the inbox waiting in its queue."""
+    """Measure a worker that starts with the inbox waiting in its queue."""
     url = f"sqlite:///{scratch / 'footprint.db'}"
     environment = _environment(scratch, url, broker_url)
     with Database(url) as database:
@@ -81,7 +81,7 @@ def worker_footprint(inbox: Path, scratch: Path, broker_url: str, *, workers: in
 
 
 def watcher_footprint(inbox: Path, scratch: Path, broker_url: str, *, files: int) -> WatcherFootprint:
-    """Let a watcher find the files of the inbox; no worker runs, so that it alone is measured."""
+    """Measure a watcher that finds the files of the inbox; no worker runs beside it."""
     url = f"sqlite:///{scratch / 'watcher.db'}"
     environment = _environment(scratch, url, broker_url) | {"SMEARCOUNT_SETTLE_SECONDS": "0"}
     start = time.monotonic()

@@ -1,4 +1,4 @@
-"""How long a cell waits: from its file's last byte to its stored row, the settle time taken off."""
+"""How long a cell waits: from its file's last byte to its stored row, without the settle time."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ from sqlalchemy import create_engine, text
 from benchmarks.cells import make_inbox
 from benchmarks.pipeline import BenchmarkFailed
 
-#: Shorter than the default, so that many files fit into a minute; it is taken off anyway.
+#: Shorter than the default, so that many files fit into a minute; we subtract it anyway.
 SETTLE_SECONDS = 0.5
 _PATIENCE_SECONDS = 120.0
 _LOOK_SECONDS = 0.005
@@ -34,7 +34,7 @@ class Latency:
 
 
 class _Up:
-    """An `up` in the background, and the answers in its database."""
+    """An `up` in the background, and questions to its database."""
 
     def __init__(self, inbox: Path, data: Path, workers: int) -> None:
         words = ["up", str(inbox), "--data", str(data), "--workers", str(workers)]
@@ -48,7 +48,7 @@ class _Up:
         self._database = data / "smearcount.db"
 
     def wait(self, condition: str, at_least: int) -> None:
-        """Wait until so many images fulfil an SQL condition."""
+        """Wait until so many images meet an SQL condition."""
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while self.ask(f"SELECT count(*) FROM images WHERE {condition}")[0][0] < at_least:  # noqa: S608
             if self.process.poll() is not None or time.monotonic() > deadline:
@@ -56,7 +56,7 @@ class _Up:
             time.sleep(_LOOK_SECONDS)
 
     def ask(self, query: str) -> list[tuple[Any, ...]]:
-        """Return what the database answers; nothing counted before there is one."""
+        """Return the database's rows; a zero as long as there is no database."""
         if not self._database.exists():
             return [(0,)]
         engine = create_engine(f"sqlite:///{self._database}")

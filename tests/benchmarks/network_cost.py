@@ -1,11 +1,11 @@
-"""What the shipped networks cost beside the one they grew from and two well-known ones: images per second, side by side.
+"""Images per second of the shipped networks, the network that they replaced, and two well-known ones.
 
     python tests/benchmarks/network_cost.py [--json FILE]
 
 All run in LiteRT on the same cores, in turns (A B C, A B C, ...), so that a busy minute of the machine hits all of them.
-Random weights cost the same as trained ones, so nothing is downloaded. Copying the pixels into the tensor counts,
-decoding images does not. Each timing starts its own processes, which take the cores in one of two ways: one process with a
-thread per core, or, as the workers run, one process per core with one thread each.
+Random weights cost the same as trained ones, so nothing is downloaded. The timings include copying the pixels into the tensor
+but not decoding images. Each timing starts its own processes, which use the cores in one of two ways: one process with a
+thread per core, or, like the workers, one process per core with one thread each.
 """
 
 # ruff: noqa: PLC0415  (TensorFlow takes seconds to load, and the processes that are timed must not load it)
@@ -44,9 +44,9 @@ from smearcount.models.training.conversion import litert_bytes
 from smearcount.models.training.seed_network import build_seed_network
 
 TENSORS = (1, 4, 16, 32)
-#: What the others are compared with.
+#: The network that the others are compared with.
 YARDSTICK = "EfficientNet-B0"
-#: Side of the images that the well-known networks get: the side of ours.
+#: Side of the images for the well-known networks in pixels, equal to that of the shipped ones.
 SIDE = 128
 _WARM_UP_RUNS = 2
 _START_TIMEOUT = 120.0
@@ -54,7 +54,7 @@ _START_TIMEOUT = 120.0
 
 @dataclass(frozen=True)
 class Way:
-    """One way to take all cores."""
+    """One way to use all cores."""
 
     name: str
     processes: int
@@ -146,8 +146,8 @@ def measure(costs: Sequence[Cost], *, rounds: int, seconds: float) -> None:
 
 
 def images_per_second(file: Path, images: int, way: Way, seconds: float) -> float:
-    """Return what all processes together do per second, each from the moment at which all of them are ready."""
-    # Spawned: a forked process would carry TensorFlow's threads' locks with it.
+    """Return the images per second of all processes together, from the moment when all of them are ready."""
+    # Spawn: a forked process would inherit locks of TensorFlow's threads.
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(way.processes)
     with ProcessPoolExecutor(way.processes, context, _take_barrier, (barrier,)) as pool:
@@ -155,7 +155,7 @@ def images_per_second(file: Path, images: int, way: Way, seconds: float) -> floa
         return sum(timing.result() for timing in timings)
 
 
-#: In a timed process: where it waits until the others are ready too.
+#: The barrier at which a timed process waits for the others.
 _barrier: Barrier
 
 
@@ -214,7 +214,7 @@ def _table(title: str, *headings: str) -> Table:
 
 
 def as_json(costs: Sequence[Cost]) -> str:
-    """Return everything measured, with the machine it was measured on."""
+    """Return all measurements and the machine."""
     networks = []
     for cost in costs:
         rate, way, images = cost.best()
@@ -237,7 +237,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console(width=None if sys.stdout.isatty() else 120)
     try:
         with tempfile.TemporaryDirectory() as folder:
-            # The others first: without TensorFlow there is nothing to compare with.
+            # Build the others first: without TensorFlow there is nothing to compare with.
             others = list(networks_to_compare(Path(folder)))
             costs = [*shipped_networks(), *others]
             measure(costs, rounds=options.rounds, seconds=options.seconds)

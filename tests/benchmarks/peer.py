@@ -1,8 +1,8 @@
 """What people write first: one Celery task per image, full decode, resize, Keras `predict`, one commit per image.
 
-Nothing here is made slow on purpose: it is what the tutorials of Celery, Keras and SQLAlchemy show, put together. The
-network is the seed network (see `models.training.seed_network`), its weights random, which cost the same. The worker is warm and
-the network loaded before the clock starts.
+Nothing here is slow on purpose: it combines what the tutorials of Celery, Keras and SQLAlchemy show. The network is the seed
+network (see `models.training.seed_network`) with random weights, which cost the same. The worker is warm and the network
+loaded before the clock starts.
 """
 
 # ruff: noqa: PLC0415  (TensorFlow is loaded where the work is done: after the fork)
@@ -23,7 +23,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from benchmarks.pipeline import BenchmarkFailed
 
-#: Of the images that the seed network takes, in pixels.
+#: Side of the seed network's images in pixels.
 SIDE = 300
 
 BROKER, DATABASE = "SMEARCOUNT_PEER_BROKER", "SMEARCOUNT_PEER_DATABASE"
@@ -89,7 +89,7 @@ def images_per_second(cells: Sequence[Path], *, broker_url: str, scratch: Path, 
     """Return the throughput on `cells`, after `warm_up` others that load the network in every worker.
 
     Raises:
-        BenchmarkFailed: the results do not come.
+        BenchmarkFailed: The worker does not finish.
     """
     url = f"sqlite:///{scratch / 'peer.db'}"
     engine = create_engine(url)

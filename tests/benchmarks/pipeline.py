@@ -1,4 +1,4 @@
-"""The whole of smearcount on an inbox: `up --once`, timed from the first image queued to the last result stored."""
+"""All of smearcount on an inbox: `up --once`, timed from the first image queued to the last result stored."""
 
 import os
 import signal
@@ -16,15 +16,15 @@ import psutil
 from sqlalchemy import create_engine, text
 
 if TYPE_CHECKING:
-    # Some import this as a program of its own, for which the folder above is no place to look in.
+    # Programs that run outside tests/ import this module, too, and cannot import `support`.
     from support.network.hosts import Host
 
-#: How often the processes' use of the cores is looked at, in seconds; what the last look missed is lost.
+#: Interval of sampling the processes' CPU time, in seconds; what follows the last sample is lost.
 _LOOK_SECONDS = 0.2
 
 
 class BenchmarkFailed(Exception):
-    """Something that is measured did not do its work, so there is nothing to time."""
+    """A program did not do its work, so there is nothing to time."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class Run:
     """One `up --once`."""
 
     images: int
-    #: From the first image queued to the last result stored.
+    #: Seconds from the first image queued to the last result stored.
     seconds: float
-    #: Seconds of CPU by kind of process, where they were looked at.
+    #: Seconds of CPU by kind of process; empty if they were not sampled.
     cpu: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -53,7 +53,7 @@ def count_inbox(
     environment: Mapping[str, str] | None = None,
     looks_at_cpu: bool = False,
 ) -> Run:
-    """Count what is in the inbox with a data folder of its own.
+    """Count an inbox with its own data folder.
 
     Args:
         inbox: the folder.
@@ -65,9 +65,9 @@ def count_inbox(
         looks_at_cpu: also tell which processes used the cores.
 
     Raises:
-        BenchmarkFailed: not every image was counted.
+        BenchmarkFailed: Not every image was counted.
     """
-    # How long a slide must be quiet is waited for after the last result, so it changes nothing but the benchmark's own time.
+    # The wait for quiet comes after the last result, so it changes only the benchmark's own duration.
     settings = {"SMEARCOUNT_QUIET_SECONDS": "0.5", **(environment or {})}
     words = ["up", str(inbox), "--once", "--data", str(data), "--workers", str(workers)]
     with _limited_to(cores):
@@ -112,7 +112,7 @@ def running(
 
 @contextmanager
 def _limited_to(cores: int | None) -> Iterator[None]:
-    """Let processes started within use so many cores; None for all."""
+    """Limit the processes started within the context to so many cores; None for all."""
     all_cores = os.sched_getaffinity(0)
     os.sched_setaffinity(0, sorted(all_cores)[:cores])
     try:
@@ -125,7 +125,7 @@ def counting_seconds(database_url: str, images: int) -> float:
     """Return the time from the first image queued to the last result stored.
 
     Raises:
-        BenchmarkFailed: not so many images were counted.
+        BenchmarkFailed: Not so many images were counted.
     """
     engine = create_engine(database_url.replace("postgresql:", "postgresql+psycopg:", 1))
     seconds = "(julianday(max(finished_at)) - julianday(min(queued_at))) * 86400"

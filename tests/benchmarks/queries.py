@@ -1,4 +1,4 @@
-"""What people ask of an archive of a million cells: one differential, and a page of the list of slides."""
+"""The queries of people on an archive of a million cells: one differential, and a page of the list of slides."""
 
 import random
 import time
@@ -19,7 +19,7 @@ from smearcount.differential.classes import CellClass
 
 PAGE = 50
 _BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
-#: Each class so often among twenty cells, in the order of CellClass, roughly as in health.
+#: Number of cells of each class among twenty, roughly as in health.
 _OF_TWENTY = {
     CellClass.NEUTROPHIL: 10, CellClass.LYMPHOCYTE: 5, CellClass.MONOCYTE: 1, CellClass.EOSINOPHIL: 1, CellClass.PLATELET: 1,
     CellClass.BASOPHIL: 1, CellClass.ERYTHROBLAST: 1,
@@ -55,19 +55,19 @@ def fill(database: Database, *, images: int, slides: int) -> None:
                 for number in range(slides)
             ],
         )  # fmt: skip
-        # The rows of images are made in the database itself: handed over one by one, they would take minutes.
+        # Make the rows of images in the database itself: sending them one by one would take minutes.
         series = select(literal(0).label("n")).cte("series", recursive=True)
         series = series.union_all(select(series.c.n + 1).where(series.c.n < images - 1))
         _insert_from(connection, Image, series, _image_columns(series, images // slides))
         _insert_from(connection, Classification, series, _call_columns(series))
-    # As PostgreSQL does by itself after a while; SQLite, which has nothing to clear up, is only told what there is.
+    # PostgreSQL does this by itself after a while; SQLite has nothing to vacuum and only needs statistics.
     tidy = "VACUUM ANALYZE" if database.file is None else "ANALYZE"
     with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text(tidy))
 
 
 def answers(database: Database, *, slides: int, calls: int = 300) -> dict[str, Answer]:
-    """Return how long each kind of question takes, asked of slides and pages at random."""
+    """Return how long each kind of query takes, for random slides and pages."""
     dice = random.Random(1)
     names = [f"slide-{dice.randrange(slides):06}" for _ in range(calls)]
     cursors: list[str | None] = [None]

@@ -1,7 +1,7 @@
 """How throughput grows with the hosts that classify: PostgreSQL, Valkey and the watcher on one, a worker on each of the others.
 
-The hosts share this machine's cores. Two of them hold everything, so what servers and watcher use is missing to the second
-worker; how much that is stands beside the rates.
+The hosts share this machine's cores. With two workers on two cores, servers and watcher take time from the workers; the
+results say how much.
 """
 
 import json
@@ -29,7 +29,7 @@ _ALL = "SELECT count(*) FROM images"
 
 
 class Laboratory:
-    """A host that counts, and helpers with one worker each; every one has the inbox at a mount point of its own."""
+    """A host with the servers and the watcher, and helpers with one worker each; every host mounts the inbox elsewhere."""
 
     def __init__(self, network: Network, inbox: Path, scratch: Path, *, helpers: int) -> None:
         """Make the hosts and prepare the servers; nothing runs yet."""
@@ -55,16 +55,16 @@ class Laboratory:
             self._server.remove()
 
     def count(self, images: int, *, helpers: int) -> Run:
-        """Count the inbox into an empty database with so many helpers, which wait for it with their network loaded.
+        """Count the inbox into an empty database with so many helpers, which have loaded their network before.
 
         Raises:
-            BenchmarkFailed: not every image was counted.
+            BenchmarkFailed: Not every image was counted.
         """
         self._runs += 1
         folder = self._scratch / f"run-{self._runs}"
         folder.mkdir()
         url = self._server.create(f"scaling_{self._runs}")
-        # One connection, and questions that an index answers: asking must not be what is measured.
+        # Use one connection and queries that an index answers, so that asking costs next to nothing.
         with ExitStack() as stack, psycopg.connect(url, autocommit=True) as database:
 
             def start(host: Host, *words: str) -> subprocess.Popen[bytes]:
@@ -96,7 +96,7 @@ class Laboratory:
         }
 
     def _cpu(self, workers: Sequence[subprocess.Popen[bytes]], watcher: subprocess.Popen[bytes]) -> dict[str, float]:
-        """Seconds of CPU by kind of process until now."""
+        """Return the seconds of CPU by kind of process until now."""
         parents = [psutil.Process(one.pid) for one in workers]
         return {
             "classifying": sum(_own_seconds(child) for parent in parents for child in parent.children()),
@@ -113,7 +113,7 @@ def _own_seconds(process: psutil.Process) -> float:
 
 
 def _all_seconds(process: psutil.Process) -> float:
-    """With those of its children, also of those that have ended."""
+    """Return the CPU time of a process and its children, ended ones included."""
     times = process.cpu_times()
     ended = float(times.children_user + times.children_system)
     return _own_seconds(process) + ended + sum(map(_own_seconds, process.children()))

@@ -1,4 +1,4 @@
-"""What a data scientist would run: Keras reads the folders and predicts, with no queue and no database.
+"""The script of a data scientist: Keras reads the folders and predicts, without queue and database.
 
     PYTHONPATH=tests python -m benchmarks.script FOLDER seed|ours
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks.pipeline import BenchmarkFailed
 
-#: The two networks, by the side of the images that they take, in pixels.
+#: Side of the images of the two networks, in pixels.
 SIDES = {"seed": 300, "ours": 128}
 
 
@@ -22,7 +22,7 @@ def images_per_second(folder: Path, network: str) -> float:
     """Run this script in a process of its own.
 
     Raises:
-        BenchmarkFailed: it failed.
+        BenchmarkFailed: The script failed.
     """
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.script", str(folder), network], capture_output=True, text=True, check=False

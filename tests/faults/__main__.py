@@ -22,7 +22,7 @@ from faults.faults import FAULTS, NOTHING, Fault
 from faults.stream import choose, real_images
 from faults.verdict import HEADINGS, Row, cells
 
-#: The table in the documentation is of at least so many images.
+#: A campaign with fewer images leaves the table in the documentation as it is.
 _FEWEST_IMAGES = 5000
 
 
@@ -80,7 +80,7 @@ def _results(campaign: Campaign, faults: Sequence[Fault], begin: Callable[[str],
     row, undisturbed = campaign.run(NOTHING)
     yield NOTHING, row
     if undisturbed is None:
-        return  # there is nothing to hold the others against
+        return  # nothing to compare the others with
     for fault in faults:
         begin(fault.name)
         yield fault, campaign.run(fault, undisturbed)[0]

@@ -1,4 +1,4 @@
-"""What the database of a run holds: how far it has come, again and again while it runs, and in full at its end."""
+"""What the database of a run holds: its progress many times a second while it runs, and everything at its end."""
 
 import time
 from collections import defaultdict
@@ -37,7 +37,7 @@ FROM (SELECT count(*) AS times FROM images WHERE state = 'done' GROUP BY slide_i
 
 
 class Standing(NamedTuple):
-    """Where the images are."""
+    """How many images are in which state."""
 
     counted: int
     open: int
@@ -46,7 +46,7 @@ class Standing(NamedTuple):
 
 
 class Pulse(Background):
-    """Asks the database many times a second how far the run has come: `with Pulse(url) as pulse:`."""
+    """Records the progress of a run many times a second: `with Pulse(url) as pulse:`."""
 
     def __init__(self, url: str) -> None:
         """Prepare; nothing is asked yet."""
@@ -55,7 +55,7 @@ class Pulse(Background):
         self.beats: list[Beat] = []
 
     def now(self) -> Beat:
-        """Return how far the run has come now; waits for a database that does not answer."""
+        """Return the progress now; wait while the database does not answer."""
         while True:
             try:
                 with psycopg.connect(self._url, autocommit=True, connect_timeout=_CONNECT_SECONDS) as connection:
@@ -70,11 +70,11 @@ class Pulse(Background):
                     while not self._ending.wait(_PAUSE_SECONDS):
                         self.beats.append(_beat(connection))
             except psycopg.OperationalError:
-                self._ending.wait(_PAUSE_SECONDS)  # one of the faults; connected again until it is over
+                self._ending.wait(_PAUSE_SECONDS)  # the fault hits the database; connect again until it is over
 
 
 def standing(url: str) -> Standing:
-    """Return where the images are; all zero while the database does not answer."""
+    """Return how many images are in which state; all zero while the database does not answer."""
     try:
         with psycopg.connect(url, connect_timeout=_CONNECT_SECONDS) as connection:
             row = connection.execute(_STANDING).fetchone()
@@ -85,7 +85,7 @@ def standing(url: str) -> Standing:
 
 
 def account(url: str) -> Account:
-    """Return all that the database holds of a finished run."""
+    """Return everything that the database holds after a run."""
     fates: dict[str, list[Fate]] = defaultdict(list)
     with psycopg.connect(url) as connection:
         for path, *fate in connection.execute(_FATES):

@@ -1,4 +1,4 @@
-"""PostgreSQL and Valkey as a laboratory runs them for several hosts: over TCP, and to be killed, frozen and filled up."""
+"""PostgreSQL and Valkey over TCP, as a laboratory runs them for several hosts; faults kill, freeze and fill them."""
 
 import os
 import shutil
@@ -10,13 +10,13 @@ from pathlib import Path
 
 import psutil
 
-from faults.patience import until
+from faults.waiting import until
 from support.network.hosts import Host
 from support.servers import PostgresqlServer, ValkeyServer, free_port
 
 
 class Disk:
-    """A small disk of its own at a folder of a host, in memory, that can be filled to the last byte."""
+    """A small disk in memory, mounted at a folder of a host, that can be filled to the last byte."""
 
     def __init__(self, host: Host, folder: Path, *, megabytes: int) -> None:
         """Mount it over the folder, on this host alone."""
@@ -25,17 +25,17 @@ class Disk:
         self._run("mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder))
 
     def fill(self) -> None:
-        """Leave no room on it."""
+        """Fill it up."""
         words = ["dd", "if=/dev/zero", f"of={self._ballast}", "bs=4k", "status=none"]
         done = subprocess.run(self._host.command(words), check=False, capture_output=True, text=True)
         assert "No space left" in done.stderr, done.stderr
 
     def free(self) -> None:
-        """Give the room back."""
+        """Free the space again."""
         self._run("rm", "--force", str(self._ballast))
 
     def take_over(self, folder: Path) -> None:
-        """Copy all that lies in a folder onto it, with its owners; also the folder's own."""
+        """Copy the content of a folder onto it, and keep all owners, the folder's own included."""
         self._run("cp", "--archive", f"{folder}/.", str(self._ballast.parent))
 
     def _run(self, *words: str) -> None:
@@ -43,14 +43,14 @@ class Disk:
 
 
 class Postgresql(PostgresqlServer):
-    """A PostgreSQL server reachable over TCP, whose data survive as they do in real use."""
+    """A PostgreSQL server reachable over TCP, whose commits survive a crash as in real use."""
 
     def __init__(self, host: Host | None = None) -> None:
         """Make an empty data folder; nothing runs yet."""
         self.port = free_port()
         super().__init__(port=self.port, host=host, is_durable=True)
         self.address = self._address
-        #: What it finds in its environment from the next start on, beside the rest.
+        #: Variables that are added to its environment from the next start on.
         self.environment: Mapping[str, str] = {}
 
     def start(self) -> None:
@@ -78,7 +78,7 @@ class Postgresql(PostgresqlServer):
             self._process = None
 
     def move_to_disk(self, *, megabytes: int) -> Disk:
-        """Let a server that does not run keep its data on a disk of its own from now on."""
+        """Move the data of a stopped server to a disk of its own."""
         assert self._host is not None
         kept = self._data.rename(self.folder / "before")
         self._data.mkdir()
@@ -112,7 +112,7 @@ class Valkey(ValkeyServer):
             self._process = None
 
     def wipe(self) -> None:
-        """Lose the data of a server that does not run."""
+        """Delete the data of a stopped server."""
         words = ["rm", "--recursive", str(self.folder / "appendonlydir")]
         # Only its host sees a disk of its own.
         subprocess.run(words if self._host is None else self._host.command(words), check=True)
@@ -120,20 +120,20 @@ class Valkey(ValkeyServer):
 
 @contextmanager
 def frozen(processes: Sequence[psutil.Process]) -> Iterator[None]:
-    """Stop processes by SIGSTOP, and let them go on by SIGCONT."""
+    """Stop processes by SIGSTOP for as long as the context lasts."""
     for process in processes:
-        with suppress(psutil.NoSuchProcess):  # one of PostgreSQL's that had just done its work
+        with suppress(psutil.NoSuchProcess):  # a child of PostgreSQL that has just ended
             process.suspend()
     try:
         yield
     finally:
         for process in processes:
-            with suppress(psutil.NoSuchProcess):  # ended by its parent meanwhile, as one that hangs
+            with suppress(psutil.NoSuchProcess):  # its parent has ended it meanwhile because it hung
                 process.resume()
 
 
 def family(process: subprocess.Popen[bytes] | None) -> list[psutil.Process]:
-    """Return a process and all that it started, as far as they live."""
+    """Return a process and its descendants that are alive."""
     if process is None:
         return []
     try:

@@ -1,11 +1,11 @@
-"""Threads that do something beside a run, and do not fail in silence."""
+"""Threads that work beside a run and report their failures."""
 
 import threading
 from typing import Self
 
 
 class Background:
-    """A thread that does something until the end: `with Something(...):`. What it fails with is raised at the end."""
+    """A thread that works until the context ends: `with Something(...):`. The end of the context raises its failure."""
 
     def __init__(self) -> None:
         self._ending = threading.Event()
@@ -22,7 +22,7 @@ class Background:
         self.check()
 
     def check(self) -> None:
-        """Raise what it failed with, if it has failed."""
+        """Raise its failure if it has failed."""
         if self._failure is not None:
             raise self._failure
 

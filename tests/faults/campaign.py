@@ -1,4 +1,4 @@
-"""One run: a stream of images on a stage of its own, a fault injected again and again, and what came of it."""
+"""One run: a stream of images on its own stage, a fault that is injected again and again, and the result."""
 
 import random
 import shutil
@@ -10,13 +10,13 @@ from pathlib import Path
 
 from faults.account import Pulse, Standing, account, standing
 from faults.faults import Fault
-from faults.patience import Trouble, until
 from faults.stage import Stage
 from faults.stream import CellFile, Dropping
 from faults.verdict import Account, Findings, Injection, Row, catching_up, compare, recovery
+from faults.waiting import Trouble, until
 from support.servers import ServerCannotStart
 
-#: Images per second: a run of 5,000 takes half a minute, and a small machine has time to spare between two faults.
+#: Images per second: a run of 5,000 takes half a minute, and a small machine catches up between two faults.
 IMAGES_PER_SECOND = 200
 #: How long a run may take after the last image has come, in seconds.
 PATIENCE_SECONDS = 300.0
@@ -27,17 +27,19 @@ _FIRST_IMAGES = 20
 
 @dataclass(frozen=True)
 class Campaign:
-    """What all runs have in common."""
+    """The images, the seed and the folder of findings, which all runs share."""
 
     files: Sequence[CellFile]
     seed: int
-    #: Where the logs of a run are kept that did not end as it should; None: nowhere.
+    #: Folder for the logs of failed runs; None to keep none.
     findings: Path | None = None
 
     def run(self, fault: Fault, undisturbed: Account | None = None) -> tuple[Row, Account | None]:
-        """Run once; return what stands in the table and what the database held, None where the run did not end.
+        """Run once; return the line of the table and what the database held, None where the run did not end.
 
-        Without `undisturbed` there is nothing to hold the counts against.
+        Args:
+            fault: The fault to inject.
+            undisturbed: The account to compare with; None to compare with nothing.
         """
         lacks = fault.wiring.lacks()
         if lacks is not None:
@@ -66,22 +68,22 @@ class _Run:
         self._poison: frozenset[str] = frozenset()
         self._seconds = 0.0
         self._pulse: Pulse | None = None
-        #: What the database held in the end, if it was reached.
+        #: What the database held in the end; None if it could not be read.
         self.account: Account | None = None
-        #: What kept the run from its end.
+        #: Why the run did not end; None if it did.
         self.trouble: str | None = None
 
     def carry_out(self) -> None:
-        """Do it.
+        """Run the stream and inject the faults.
 
         Raises:
-            Trouble: it did not come to its end.
-            ServerCannotStart: a server did not, at the beginning or after a fault.
+            Trouble: The run did not end in time.
+            ServerCannotStart: A server did not start, at the beginning or after a fault.
         """
         with Stage(self.folder, self._fault.wiring, seed=self._seed) as stage, Pulse(stage.database_url) as pulse:
             self._pulse = pulse
             began_at = time.monotonic()
-            # The stream begins when everything works: on a busy machine it would be over before there is anything to disturb.
+            # Begin the stream when everything works: on a busy machine it would end before there is anything to disturb.
             for file in self._files[:_FIRST_IMAGES]:
                 file.drop(stage.inbox)
             until(lambda: any(beat.last_result for beat in pulse.beats), _FIRST_RESULT_SECONDS, what="the first result")
@@ -96,7 +98,7 @@ class _Run:
                 self.account = account(stage.database_url)
 
     def row(self, undisturbed: Account | None) -> Row:
-        """Return what stands in the table, beside an undisturbed run."""
+        """Return the line of the table, compared with an undisturbed run."""
         beats = self._pulse.beats if self._pulse else []
         found, trouble = self.account, self.trouble
         if trouble is None and self._fault.times and not self._injections:
@@ -118,7 +120,7 @@ class _Run:
         for moment in self._moments(dropping.seconds):
             stage.hold(max(began_at + moment - time.monotonic(), 0.2))
             if dropping.is_done():
-                return  # nothing is left that could be disturbed
+                return  # the stream is over
             self._fault.inject(stage, self._chance)
             ended_at = time.monotonic()
             self._injections.append(Injection(ended_at, pulse.now()))

@@ -1,4 +1,4 @@
-"""Clocks that can be set while programs run, by a small library that is preloaded; the machine's own is never touched."""
+"""Clocks that tests set while programs run, by a small preloaded library; the machine's own clock is never changed."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ _BYTES = 8
 
 
 def why_unavailable() -> str | None:
-    """Say why no clocks can be set here; None if they can."""
+    """Return the reason why this machine cannot set clocks; None if it can."""
     if sys.platform != "linux":
         return "clocks are set by preloading a library, as on Linux"
     if shutil.which("cc") is None:
@@ -20,7 +20,7 @@ def why_unavailable() -> str | None:
 
 
 class Clock:
-    """What one program takes for the time of day. How long something lasts, it measures as always."""
+    """The time of day of one program. Its measurements of durations stay right."""
 
     def __init__(self, folder: Path) -> None:
         """Begin with the right time, in a new folder that the program may read."""
@@ -34,11 +34,11 @@ class Clock:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What makes a program, and those that it starts, go by this clock."""
+        """Environment variables that give a program and its children this clock."""
         return {"LD_PRELOAD": str(self._library), "CLOCK_OFF_BY": str(self._off_by)}
 
     def step(self, seconds: int) -> None:
-        """Let it be off by so much, from one moment to the next."""
+        """Step the clock to so many seconds from the true time."""
         descriptor = os.open(self._off_by, os.O_WRONLY)
         try:
             os.pwrite(descriptor, seconds.to_bytes(_BYTES, sys.byteorder, signed=True), 0)
@@ -46,5 +46,5 @@ class Clock:
             os.close(descriptor)
 
     def set_right(self) -> None:
-        """Let it tell the time again."""
+        """Set the clock to the true time."""
         self.step(0)

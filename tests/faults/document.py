@@ -1,4 +1,4 @@
-"""The tables in docs/faults.md: rewritten by every whole campaign, so that they say what was measured."""
+"""The tables in docs/faults.md, which every complete campaign rewrites with its measurements."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,10 +16,10 @@ def write(rows: Sequence[Row], measured: str, file: Path = FILE) -> None:
 
 
 def replaced(text: str, name: str, new: str) -> str:
-    """Return a document with what stands between the two markers of that name replaced.
+    """Return a document with the text between the two markers of that name replaced.
 
     Raises:
-        ValueError: it does not hold each of them once.
+        ValueError: The document does not hold each marker once.
     """
     begin, end = f"<!-- {name}: written by make faults -->\n", f"<!-- end of {name} -->\n"
     if (text.count(begin), text.count(end)) != (1, 1):

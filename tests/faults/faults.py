@@ -1,7 +1,7 @@
-"""The faults: what each does to a stage, from its begin to its end, and what people notice of it.
+"""The faults: what each does to a stage, and what people notice of it.
 
-Every fault is a context manager. What goes wrong does so on entering it, lasts as long as the context, and is over on
-leaving it: then the part that was hit has been started again, or answers again.
+Every fault is a context manager. Entering it breaks something, which stays broken for as long as the context lasts; after
+leaving it, the part that was hit has been started again, or answers again.
 """
 
 import random
@@ -18,17 +18,17 @@ import psycopg
 
 from faults import clock
 from faults.backends import frozen, kill
-from faults.patience import Trouble, until
 from faults.stage import Part, Stage, Wiring
+from faults.waiting import Trouble, until
 from support.exports import cell_bytes
 from support.network import hosts
 from support.network.hosts import Host
 from support.worker_process import HANGS, KILLS
 
-#: How long a part may take to be there again, in seconds.
-_BACK_SECONDS = 60.0
+#: How long a part may take to come back, in seconds.
+_BACK_SECONDS = 300.0
 _HOUR = 3600
-#: After so long all that was sent has been acknowledged: a server that still repeats itself would hear that nobody is there.
+#: After this time, the host has acknowledged everything: a server that still retransmitted would learn that it is gone.
 _ACKNOWLEDGED_SECONDS = 0.3
 
 _PLAIN = Wiring()
@@ -41,7 +41,7 @@ class Fault:
     """One line of the table: what is done, how often and for how long, and what people notice."""
 
     name: str
-    #: As the table says it.
+    #: Its description in the table.
     what: str
     #: What people notice while it lasts.
     users: str
@@ -57,10 +57,10 @@ class Fault:
     mixes: bool = True
 
     def inject(self, stage: Stage, chance: random.Random) -> None:
-        """Let it begin, last and end; what is drawn by lot is drawn from `chance`.
+        """Let it begin, last and end; `chance` decides what is random.
 
         Raises:
-            Trouble: the part that was hit is not there again.
+            Trouble: The part that was hit does not come back.
         """
         with self.act(stage, chance):
             stage.hold(chance.uniform(*self.lasts))
@@ -192,7 +192,7 @@ def _database_disk_full(stage: Stage, _chance: random.Random) -> Iterator[None]:
     while not stage.postgresql.answers():
         if time.monotonic() > deadline:
             raise Trouble("PostgreSQL does not answer although its disk has room again")
-        if not stage.postgresql.is_running():  # without room it may have given up
+        if not stage.postgresql.is_running():  # the server may have ended when its disk was full
             stage.postgresql.start()
 
 
@@ -252,11 +252,13 @@ def _worker_host_dead(stage: Stage, chance: random.Random) -> Iterator[None]:
         _stop_within_transaction(stage, worker, worker.host)
         stage.hold(_ACKNOWLEDGED_SECONDS)
         with _cut_off(worker.host):
-            _forget(worker.host)  # else it would still tell the servers, once it is back, that the processes are gone
+            _forget(
+                worker.host
+            )  # otherwise the kernel would still tell the servers, once the host is back, that the processes are gone
             kill(worker.processes())
             yield
     finally:
-        kill(worker.processes())  # stopped and still there, if something failed
+        kill(worker.processes())  # still stopped, if something failed
         worker.is_kept = True
     _await_start(worker, starts)
 
@@ -312,7 +314,7 @@ def _poison(word: bytes) -> Act:
 def _two_watchers(stage: Stage, chance: random.Random) -> Iterator[None]:
     second = stage.add_watcher(f"watcher {chance.randrange(10**6)}")
     if chance.random() < 0.5:
-        stage.watcher.process.kill()  # so that the other one has the inbox, and the first one comes back to it
+        stage.watcher.process.kill()  # so that the second watcher takes over the inbox and the first one comes back to it
     yield
     until(
         lambda: any("another watcher" in part.said() for part in (stage.watcher, second)),
@@ -378,7 +380,7 @@ def _await_start(part: Part, starts: int) -> None:
 
 
 def _forget(host: Host, which: str = "") -> None:
-    """Let a host that is cut off forget its connections, as if it had been started anew: nobody else hears of it."""
+    """Let a host that is cut off forget its connections, as after a reboot: the other side does not learn of it."""
     sockets = host.command(["ss", "--no-header", "--tcp", "--numeric"])
 
     def are_gone() -> bool:
@@ -391,9 +393,9 @@ def _forget(host: Host, which: str = "") -> None:
 
 
 def _stop_within_transaction(stage: Stage, worker: Part, host: Host) -> None:
-    """Stop the processes of a worker, for good: within a transaction that has written, if one is found in some seconds.
+    """Stop the processes of a worker for good, within a transaction that has written if one is found in a few seconds.
 
-    There is none to be found while the database is away.
+    While the database is away, there is no transaction to find.
     """
     sessions = "SELECT count(*) FROM pg_stat_activity WHERE client_addr = %s AND backend_xid IS NOT NULL"
     deadline = time.monotonic() + 10
@@ -405,7 +407,7 @@ def _stop_within_transaction(stage: Stage, worker: Part, host: Host) -> None:
                 continue
             for process in processes:
                 process.suspend()
-            # What it had asked for last is still answered; if that was to commit, there is no transaction any more.
+            # The server still answers the last statement; if that was a COMMIT, the transaction is over.
             active = f"{sessions} AND state = 'active'"
             until(lambda: not _exists(connection, active, host.address), 5, what="the last answer")  # noqa: B023
             if _exists(connection, sessions, host.address):

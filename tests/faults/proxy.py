@@ -1,4 +1,4 @@
-"""A TCP proxy between the parts and a server, that resets connections or makes answers slow."""
+"""A TCP proxy between the parts and a server that resets connections or delays answers."""
 
 import asyncio
 import random
@@ -15,7 +15,7 @@ _CHUNK = 64 * 1024
 
 
 class Proxy:
-    """Hands connections to its port on to a server at another port of this machine."""
+    """Forwards connections to a server."""
 
     def __init__(self, target: tuple[str, int], seed: int, address: str = "127.0.0.1") -> None:
         """Listen at `address`, for the server at `target`; delays are drawn from `seed`."""
@@ -37,15 +37,15 @@ class Proxy:
         return int(self._do(self._reset()))
 
     def slow_down(self, shortest: float, longest: float) -> None:
-        """Hold every answer back for so long, in seconds."""
+        """Delay every answer by a random time between these, in seconds."""
         self._delay = shortest, longest
 
     def speed_up(self) -> None:
-        """Let every answer through at once."""
+        """Stop delaying answers."""
         self._delay = None
 
     def close(self) -> None:
-        """Stop listening, and end what is connected."""
+        """Stop listening and end all connections."""
         self._do(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -65,7 +65,7 @@ class Proxy:
         writers = [to_client]
         self._writers.add(to_client)
         try:
-            with suppress(OSError):  # no server, or a connection that broke: the client sees its own break as well
+            with suppress(OSError):  # no server, or a broken connection: closing the client's side tells the client
                 from_server, to_server = await asyncio.open_connection(*self._target)
                 writers.append(to_server)
                 self._writers.add(to_server)

@@ -1,4 +1,4 @@
-"""Where a run takes place: real servers, and a real watcher and workers that are started again whenever they end."""
+"""Real servers, and a real watcher and workers that are restarted whenever they end, for one run."""
 
 import json
 import os
@@ -23,17 +23,17 @@ from smearcount.db.migration import migrate
 from faults import clock
 from faults.backends import Disk, Postgresql, Valkey, family, kill
 from faults.clock import Clock
-from faults.patience import Trouble, until
 from faults.proxy import Proxy
+from faults.waiting import Trouble, until
 from support.network import hosts
 from support.network.hosts import Host, Network
 from support.running import QUICK
 
-#: A part that ended is started again after so long, as a service manager does it.
+#: Delay before a part that has ended is started again, as by a service manager.
 RESTART_SECONDS = 1.0
-#: How long the parts may take to be ready, and to end when told to.
+#: How long the parts may take to be ready, and to end after SIGTERM.
 _READY_SECONDS, _END_SECONDS = 300.0, 300.0
-#: Of the database's disk and of the broker's.
+#: Sizes of the database's disk and of the broker's.
 _DATABASE_MEGABYTES, _BROKER_MEGABYTES = 256, 32
 
 _SERVERS, _WATCHING, _WORKING = "count", "watch", ("work1", "work2")
@@ -43,32 +43,32 @@ _WORKER_WITH_TROUBLE = Path(__file__).parents[1] / "support" / "worker_process.p
 
 @dataclass(frozen=True)
 class Wiring:
-    """What a stage has beside servers, a watcher and two worker processes."""
+    """The equipment of a stage beside servers, a watcher and two worker processes."""
 
-    #: The servers on one host, the watcher on another one, and each worker on its own.
+    #: Run the servers on one host, the watcher on another, and each worker on its own.
     hosts: bool = False
-    #: The servers' data on small disks; takes hosts.
+    #: Keep the servers' data on small disks, which needs hosts.
     disks: bool = False
-    #: A proxy before either server.
+    #: Put a proxy before each server.
     proxies: bool = False
-    #: For every program but Valkey a clock of its own.
+    #: Give every program except Valkey its own clock.
     clocks: bool = False
-    #: Workers whose decoder crashes or hangs where an image asks for it.
+    #: Use workers whose decoder crashes or hangs where the bytes of an image say so.
     trouble: bool = False
 
     def fits(self, other: "Wiring") -> bool:
-        """Say whether a stage of the other wiring has all of this."""
+        """Tell whether a stage with the other wiring has all of this."""
         return all(getattr(other, name) or not wanted for name, wanted in vars(self).items())
 
     def lacks(self) -> str | None:
-        """Say what keeps this machine from having all of it; None if nothing does."""
+        """Return the reason why this machine cannot provide it; None if it can."""
         if (self.hosts or self.disks) and (why := hosts.why_unavailable()):
             return why
         return clock.why_unavailable() if self.clocks else None
 
 
 class Part:
-    """A watcher or a worker, as a service: it is started again whenever it ends."""
+    """A watcher or a worker as a service that is restarted whenever it ends."""
 
     def __init__(
         self, name: str, command: list[str], environment: dict[str, str], log: Path, *, host: Host | None
@@ -79,7 +79,7 @@ class Part:
         self.log = log
         self._command = command if host is None else host.command(command)
         self._environment = environment
-        #: Whether it is started again when it ends.
+        #: Whether it is restarted when it ends.
         self.is_kept = True
         #: How often it was started.
         self.starts = 0
@@ -89,7 +89,7 @@ class Part:
 
     @property
     def process(self) -> subprocess.Popen[bytes]:
-        """Its first process, as it was started last."""
+        """Its main process of the last start."""
         assert self._process is not None
         return self._process
 
@@ -99,7 +99,7 @@ class Part:
         self.starts += 1
 
     def tend(self) -> None:
-        """Start it again if it has ended, after a while."""
+        """Restart it a moment after it has ended."""
         with self._lock:
             if self._process is None or self._process.poll() is None or not self.is_kept:
                 self._start_at = 0.0
@@ -110,24 +110,24 @@ class Part:
                 self.start()
 
     def processes(self) -> list[psutil.Process]:
-        """All its processes, the first one first."""
+        """Return all its processes, the main one first."""
         return family(self._process)
 
     def children(self) -> list[psutil.Process]:
-        """The processes that classify."""
+        """Return the processes that classify."""
         return self.processes()[1:]
 
     def said(self) -> str:
-        """Everything that it has written to its log."""
+        """Return everything that it has written to its log."""
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
     def end(self) -> None:
-        """Tell it to end, for good.
+        """End it by SIGTERM and do not restart it.
 
         Raises:
-            Trouble: it did not, and was killed.
+            Trouble: It did not end, and was killed.
         """
-        with self._lock:  # nobody starts it anew just now
+        with self._lock:  # keep `tend` from restarting it meanwhile
             self.is_kept = False
         if self._process is None:
             return
@@ -140,14 +140,14 @@ class Part:
 
 
 class Stage:
-    """Everything that a run takes: `with Stage(folder, Wiring(hosts=True), seed=1) as stage:`.
+    """Everything that a run needs: `with Stage(folder, Wiring(hosts=True), seed=1) as stage:`.
 
-    Files that are put into `stage.inbox` are counted in the database at `stage.database_url`. When it ends, so does all that
-    was started.
+    It counts files that are put into `stage.inbox` in the database at `stage.database_url`. The end of the context ends
+    everything that it has started.
     """
 
     def __init__(self, folder: Path, wiring: Wiring, *, seed: int = 1, processes: int = 2) -> None:
-        """Prepare in the empty folder `folder`; nothing runs yet. `processes` are those that classify."""
+        """Prepare in an empty folder; nothing runs yet. `processes` is the number of processes that classify."""
         self.wiring = wiring
         self.folder = folder
         self.inbox = folder / "inbox"
@@ -199,11 +199,11 @@ class Stage:
         return self.hosts[_SERVERS]
 
     def seen_at(self, host: Host | None) -> Path:
-        """Where a host sees the inbox: each at a mount point of its own."""
+        """Return where a host sees the inbox: each has its own mount point."""
         return self.inbox if host is None else self.folder / "seen" / host.name
 
     def hold(self, seconds: float) -> None:
-        """Let things go on for a while."""
+        """Wait while everything runs on."""
         self._ending.wait(seconds)
 
     def add_watcher(self, name: str = "second watcher") -> Part:
@@ -214,10 +214,10 @@ class Stage:
         return part
 
     def end_parts(self) -> None:
-        """Tell watcher and workers to end.
+        """End watcher and workers by SIGTERM.
 
         Raises:
-            Trouble: one of them did not, or left a process behind.
+            Trouble: One of them did not end, or left a process behind.
         """
         try:
             for part in self._parts:
@@ -249,7 +249,7 @@ class Stage:
             self.clocks["database"] = Clock(server.folder / "clock")
             server.environment = self.clocks["database"].environment
         server.start()
-        #: By which the tests ask it; the parts may have to go through a proxy.
+        #: The address that the tests use; the parts may go through a proxy.
         self.database_url = server.create("smearcount")
         with Database(self.database_url) as database:
             migrate(database)
@@ -343,7 +343,7 @@ class Stage:
         """Make sure that no process of a part outlives the stage.
 
         Raises:
-            Trouble: one did, and was killed.
+            Trouble: One did, and was killed.
         """
         try:
             until(lambda: not self._left(), _END_SECONDS, what="processes of the parts to be gone")
@@ -361,7 +361,7 @@ def _environment_of(process: psutil.Process) -> str | None:
             return None
         data: str | None = process.environ().get("SMEARCOUNT_DATA")
     except (psutil.Error, OSError):
-        return None  # gone just now, or another user's
+        return None  # it has just ended, or belongs to another user
     return data
 
 

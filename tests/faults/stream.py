@@ -1,4 +1,4 @@
-"""The images of a run, and dropping them into the inbox as steadily as an analyzer exports."""
+"""The images of a run, and a thread that drops them into the inbox as steadily as an analyzer exports."""
 
 import hashlib
 import os
@@ -18,15 +18,15 @@ CELLS_PER_SLIDE = 100
 
 @dataclass(frozen=True)
 class CellFile:
-    """A file to be dropped: a path within the inbox, and what lies there afterwards."""
+    """A file to drop: its path within the inbox, and its content."""
 
     path: str
-    #: A file that holds just this, if there is one.
+    #: An existing file with this content; None if there is none.
     original: Path | None
     data: Callable[[], bytes]
 
     def drop(self, inbox: Path) -> None:
-        """Put it into the inbox; without copying, where both are on one disk."""
+        """Put it into the inbox, as a link where both are on one disk."""
         target = inbox / self.path
         target.parent.mkdir(exist_ok=True)
         if self.original is None:
@@ -46,7 +46,7 @@ def real_images() -> Path | None:
 
 
 def choose(images: int, seed: int) -> list[CellFile]:
-    """Return so many files of different bytes, slide after slide: real images where there are any, drawn cells elsewhere."""
+    """Return so many files of different bytes, slide after slide: real images if there are any, drawn cells otherwise."""
     folder = real_images()
     originals = _different(folder, images, seed) if folder else []
     files = []
@@ -73,12 +73,12 @@ def _different(folder: Path, images: int, seed: int) -> list[Path]:
 
 
 def _lengthened(original: Path, number: int) -> bytes:
-    # What follows the end-of-image marker is ignored by every decoder.
+    # Every decoder ignores what follows the end-of-image marker.
     return original.read_bytes() + number.to_bytes(8, "big")
 
 
 class Dropping(Background):
-    """Drops files at a steady rate in the background, whatever else happens: `with Dropping(...) as dropping:`."""
+    """Drops files at a steady rate in the background: `with Dropping(...) as dropping:`."""
 
     def __init__(self, files: Sequence[CellFile], inbox: Path, *, per_second: float) -> None:
         """Prepare; nothing is dropped yet."""
@@ -86,19 +86,19 @@ class Dropping(Background):
         self._files = files
         self._inbox = inbox
         self._rate = per_second
-        #: How many are in the inbox.
+        #: Number of files dropped so far.
         self.dropped = 0
 
     @property
     def seconds(self) -> float:
-        """How long it takes altogether."""
+        """Duration of the whole stream."""
         return len(self._files) / self._rate
 
     def is_done(self) -> bool:
-        """Whether all files are in the inbox.
+        """Tell whether all files are in the inbox.
 
         Raises:
-            OSError: one could not be dropped.
+            OSError: A file could not be dropped.
         """
         self.check()
         return self.dropped == len(self._files)

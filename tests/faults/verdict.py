@@ -1,4 +1,4 @@
-"""Whether a disturbed run counted what an undisturbed one did, how soon it went on, and the table that says so."""
+"""The comparison of a disturbed run with an undisturbed one, how soon it recovered, and the table of results."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ HEADINGS = (
 
 
 class Fate(NamedTuple):
-    """What became of one version of a file."""
+    """The outcome of one version of a file."""
 
     state: str
     reason_code: str | None
     cell_class: str | None
     identified: bool | None
-    #: Rows that say what a model made of it.
+    #: Number of rows with a model's call.
     classifications: int
 
 
@@ -29,9 +29,9 @@ class Fate(NamedTuple):
 class Account:
     """What a database holds after a run."""
 
-    #: By path within the inbox: a file that counts as it should has one fate.
+    #: By path within the inbox; a file that counts correctly has one fate.
     fates: Mapping[str, Sequence[Fate]]
-    #: How often the same bytes count once more in one slide.
+    #: How many times bytes are counted again on the same slide.
     same_bytes: int
     #: By slide: every number of its differential, by name.
     differentials: Mapping[str, Mapping[str, int]]
@@ -39,17 +39,17 @@ class Account:
 
 @dataclass(frozen=True)
 class Findings:
-    """How a disturbed run differs from an undisturbed one; empty where it does not."""
+    """The differences of a disturbed run from an undisturbed one; empty if there are none."""
 
-    #: Files that do not count.
+    #: Files that were not counted.
     lost: tuple[str, ...] = ()
     twice: int = 0
-    #: What else is not as it was, in words.
+    #: All other differences, in words.
     different: tuple[str, ...] = ()
 
 
 class Beat(NamedTuple):
-    """How far a run had come at a moment."""
+    """The progress of a run at one moment."""
 
     #: Seconds, of any origin.
     at: float
@@ -59,7 +59,7 @@ class Beat(NamedTuple):
 
 
 class Injection(NamedTuple):
-    """One fault of a run: when it was over, and how far the run had come then."""
+    """One fault of a run: when it ended, and the progress at that moment."""
 
     ended_at: float
     then: Beat
@@ -76,23 +76,23 @@ class Row:
     findings: Findings = Findings()
     #: For each fault, seconds from its end to the next result.
     recovery: tuple[float, ...] = ()
-    #: For each fault, seconds from its end until all is finished that was open then.
+    #: For each fault, seconds from its end until everything that was open then is finished.
     catching_up: tuple[float, ...] = ()
     #: Seconds from the first file to the last slide's completion.
     seconds: float = 0.0
-    #: What kept the run from its end.
+    #: Why the run did not end; None if it did.
     trouble: str | None = None
-    #: What this machine lacks for it.
+    #: What this machine lacks for it; None if nothing.
     lacks: str | None = None
 
     @property
     def passed(self) -> bool:
-        """Whether the counts are those of an undisturbed run; also where the machine lacks something."""
+        """Whether the counts equal those of an undisturbed run, or the machine could not run it."""
         return self.lacks is not None or (self.findings == Findings() and self.trouble is None)
 
 
 def compare(undisturbed: Account, disturbed: Account, poison: frozenset[str] = frozenset()) -> Findings:
-    """Return what differs; images in `poison` were in the disturbed run alone, and should be the only ones set aside."""
+    """Return what differs; only the disturbed run had the images in `poison`, and it must quarantine only these."""
     fates = disturbed.fates
     lost = tuple(path for path in undisturbed.fates if not any(fate.state in _COUNTED for fate in fates.get(path, ())))
     repeated = sum(max(sum(fate.classifications for fate in of_path) - 1, 0) for of_path in fates.values())
@@ -115,7 +115,7 @@ def compare(undisturbed: Account, disturbed: Account, poison: frozenset[str] = f
 
 
 def recovery(injections: Sequence[Injection], beats: Sequence[Beat]) -> tuple[float, ...]:
-    """Return for each fault the seconds from its end to the next result; none where no result came after it."""
+    """Return for each fault the seconds from its end to the next result; leave out faults without one."""
     found = (
         next((beat.at for beat in beats if beat.at > ended_at and beat.last_result > then.last_result), None)
         for ended_at, then in injections
@@ -124,7 +124,7 @@ def recovery(injections: Sequence[Injection], beats: Sequence[Beat]) -> tuple[fl
 
 
 def catching_up(injections: Sequence[Injection], beats: Sequence[Beat]) -> tuple[float, ...]:
-    """Return for each fault the seconds from its end until nothing was open of what was known then."""
+    """Return for each fault the seconds from its end until everything known at that moment was finished."""
     found = (
         next(
             (
@@ -140,7 +140,7 @@ def catching_up(injections: Sequence[Injection], beats: Sequence[Beat]) -> tuple
 
 
 def cells(row: Row) -> list[str]:
-    """Return what stands in the columns of a row, in the order of HEADINGS."""
+    """Return the cells of a row, in the order of HEADINGS."""
     if row.lacks is not None:
         return [row.what, f"not run: {row.lacks}", *[""] * (len(HEADINGS) - 2)]
     what = row.what if row.trouble is None else f"{row.what} ({row.trouble})"
@@ -155,7 +155,7 @@ def cells(row: Row) -> list[str]:
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """Return the table as it stands in the documentation."""
+    """Return the table in Markdown for the documentation."""
     lines = [HEADINGS, ["---"] * len(HEADINGS), *map(cells, rows)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 

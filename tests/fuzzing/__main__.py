@@ -15,7 +15,7 @@ from fuzzing.sandbox import MEGABYTES, SECONDS, Outcome, fuzz
 
 
 def main() -> int:
-    """Fuzz, print what came of it, and return 1 where an image did what none may do."""
+    """Fuzz, print the result, and return 1 if an image crashed, hung or swelled the decoder."""
     parser = argparse.ArgumentParser(prog="make fuzz", description="Decode spoiled images in a child process.")
     parser.add_argument("--images", type=int, default=100_000, metavar="N", help="how many (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="for other images (default: %(default)s)")

@@ -8,18 +8,18 @@ from collections.abc import Callable, Sequence
 #: Numbers at which decoders go wrong: none, one, the largest, and those about the sign bits.
 _TELLING = (0, 1, 2, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 
-#: Half of the spoiling is done in the first bytes, where the headers are.
+#: Half of the changes hit the first bytes, where the headers are.
 _HEADER_BYTES = 700
 
-#: So many ways in which one file is spoiled; mostly few, or hardly any would be decoded.
+#: Number of changes to one file: mostly few, since the decoder refuses most files with many.
 _HOW_OFTEN = (1, 1, 1, 2, 2, 3, 5, 8)
 
-#: Nothing grows beyond this: what is larger than a file may be is refused unread, which is tested elsewhere.
+#: No file grows beyond this: the reader refuses larger files unread, and other tests show that.
 _LARGEST = 256 * 1024
 
 
 def mutated(rng: random.Random, files: Sequence[bytes]) -> bytes:
-    """Return one of the files, spoiled in one way or several."""
+    """Return one of the files with one change or several."""
     data = bytearray(rng.choice(files))
     for _ in range(rng.choice(_HOW_OFTEN)):
         rng.choice(_WAYS)(rng, data)
@@ -102,7 +102,7 @@ def _spoil_jpeg_segment(rng: random.Random, data: bytearray) -> None:
 
 
 def _jpeg_segments(data: bytearray) -> list[tuple[int, int]]:
-    """Return where the segments before the first scan's data begin and end; none where it is no JPEG."""
+    """Return begin and end of each segment before the first scan's data; none if this is no JPEG."""
     found = []
     place = 2
     while data.startswith(b"\xff\xd8") and place + 4 <= len(data) and data[place] == 0xFF:
@@ -115,7 +115,7 @@ def _jpeg_segments(data: bytearray) -> list[tuple[int, int]]:
 
 
 def _mend_png(data: bytearray) -> None:
-    """Make the checksums right again, as far as the chunks can be followed, so that the decoder looks further."""
+    """Correct the checksums of all chunks that can be found, so that the decoder reads on."""
     place = 8
     while place + 12 <= len(data):
         size = int.from_bytes(data[place : place + 4], "big")

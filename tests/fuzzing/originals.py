@@ -1,4 +1,4 @@
-"""The images that are mutated: one drawn cell in every form that the decoder takes, a few kilobytes each."""
+"""The images to mutate: one drawn cell in every format that the decoder reads, a few kilobytes each."""
 
 import io
 
@@ -9,7 +9,7 @@ _SIDE = 256
 
 
 def originals() -> list[bytes]:
-    """Return the files, always the same ones."""
+    """Return the files; they are the same in every run."""
     picture = _cell()
     turned = Image.Exif()
     turned[0x0112] = 6

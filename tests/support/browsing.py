@@ -32,11 +32,11 @@ _OPTIONS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    # Containers have a small /dev/shm, in which large pages would not fit.
+    # Containers have a small /dev/shm, too small for large pages.
     "--disable-dev-shm-usage",
 )
 
-#: A violation of the policy is an error for the console, whatever the browser makes of it.
+#: Write every violation of the content security policy to the console as an error.
 _TELL_VIOLATIONS = """
 addEventListener("securitypolicyviolation",
   (event) => console.error(`policy violated: ${event.violatedDirective} by ${event.blockedURI}`));
@@ -68,7 +68,7 @@ SMALL, LARGE = (1280, 800), (1920, 1080)
 
 
 def unavailable(reason: str) -> NoReturn:
-    """Skip the test for want of a browser; in CI, where nothing may be left out, fail it."""
+    """Skip the test because there is no browser; in CI, where nothing may be left out, fail it."""
     if os.environ.get("CI", "").lower() in {"true", "1"}:
         pytest.fail(reason)
     pytest.skip(reason)
@@ -113,7 +113,7 @@ class Visitor:
         self.page.wait_for_selector('#live[data-state="on"]')
 
     def introduce(self, name: str) -> None:
-        """Answer the question who is reviewing."""
+        """Enter a name where the page asks who is reviewing."""
         self.page.wait_for_selector("#ask-reviewer[open]")
         self.page.fill("#ask-reviewer input", name)
         self.page.keyboard.press("Enter")
@@ -161,7 +161,7 @@ class Visitor:
         self.page.click(f"#cell-{cell_id}")
 
     def expect_complaint(self, text: str) -> None:
-        """Take one complaint off the list that a test means to provoke."""
+        """Remove from the list one complaint that the test provokes on purpose."""
         found = next(one for one in self.complaints if text in one)
         self.complaints.remove(found)
 
@@ -175,7 +175,7 @@ class Chromium:
 
     @contextmanager
     def visitor(self, address: str, *, size: tuple[int, int] = SMALL, colours: str = "light") -> Iterator[Visitor]:
-        """Yield a new person; afterwards, the browser must have complained about nothing."""
+        """Yield a new person; fail the test if the browser complained about anything."""
         with unchanged():
             yield from self._visitor(address, size, colours)
 
@@ -196,7 +196,7 @@ class Chromium:
             context.close()
 
     def keep(self, visitor: Visitor, name: str) -> Path:
-        """Keep a picture of what a visitor sees, once all pictures on it are loaded."""
+        """Save a screenshot of what a visitor sees, once all pictures on it are loaded."""
         try:
             visitor.page.wait_for_function(_PICTURES_ARE_THERE)
         except BrowserWaitedInVain:

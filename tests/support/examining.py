@@ -12,13 +12,13 @@ from smearcount.differential.settings import ADULT_REFERENCE_RANGES, CountSettin
 from smearcount.differential.status import SlideStatus
 from smearcount.differential.tally import SlideTally
 
-# Given in full: the environment of whoever runs the tests has no say.
+# Give every field: the environment of the person who runs the tests must not change them.
 DEFAULTS = CountSettings(reference_ranges=ADULT_REFERENCE_RANGES, minimum_wbc=100, nrbc_correction_at=5.0)
 MODEL = ModelIdentity("smearnet", "1.0.0", "0123456789abcdef" * 4)
 EXPORT = Export(key="2026-03-01/7", at=datetime(2026, 3, 1, 9, 5, tzinfo=UTC), version="0.1.0")
 SIGNED_AT = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
 
-#: Names that mean something to a spreadsheet, to HL7, to HTML, or to no one.
+#: Names with characters that have a meaning in spreadsheets, HL7 or HTML, and names that cannot be printed.
 HOSTILE_NAMES = (
     "",
     " ",
@@ -114,7 +114,7 @@ exports = st.builds(Export, key=names, at=moments, version=names)
 
 @st.composite
 def any_examination(draw: st.DrawFn) -> SlideExamination:
-    """Draw a slide in any standing, with any counts and any names."""
+    """Draw a slide in any state of review, with any counts and any names."""
     is_signed = draw(st.booleans())
     slide = draw(names)
     status = SlideStatus.COMPLETE if is_signed else draw(st.sampled_from(SlideStatus))

@@ -1,4 +1,4 @@
-"""Exports for tests: many distinct cell images, quickly."""
+"""Exports for tests: many distinct cell images, made quickly."""
 
 import io
 from functools import cache
@@ -28,7 +28,7 @@ def _drawn() -> list[bytes]:
 def cell_bytes(number: int) -> bytes:
     """Return the file of cell `number`: one of a few pictures, but no two numbers give the same bytes."""
     pictures = _drawn()
-    # What follows the end-of-image marker is ignored by every decoder.
+    # Every decoder ignores what follows the end-of-image marker.
     return pictures[number * 7 % len(pictures)] + number.to_bytes(8, "big")
 
 

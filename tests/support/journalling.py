@@ -1,4 +1,4 @@
-"""Short ways to journal files and store results, as watcher and worker do, for tests of what comes of it."""
+"""Helpers that journal files and store results as watcher and worker do, for tests of the database."""
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +14,7 @@ NEWER_MODEL = ModelUsed("test-cnn", "2.0", "b" * 64, "crop128-v1", 0.5)
 
 
 def sha256(content: str) -> str:
-    """SHA-256 of a file's content."""
+    """Return the SHA-256 of a file's content."""
     return hashlib.sha256(content.encode()).hexdigest()
 
 
@@ -27,7 +27,7 @@ def seen(
     label: str | None = None,
     refusal: Refusal | None = None,
 ) -> SeenFile:
-    """A file as the watcher saw it; its first folder is the slide unless said otherwise."""
+    """Return a file as the watcher reports it; the slide is its first folder unless the caller names another."""
     folder, _, filename = path.rpartition("/")
     if slide == "":
         slide = path.partition("/")[0] if folder else None
@@ -40,7 +40,7 @@ def new_inbox(database: Database, name: str = "/inbox") -> int:
 
 
 def take(database: Database, inbox_id: int, *, at_most: int = 10_000, batch_size: int = 64) -> list[Batch]:
-    """Take what is pending, as the dispatch does."""
+    """Take the pending images, as the watcher's dispatch does."""
     return queueing.take_batches(database, inbox_id, at_most=at_most, batch_size=batch_size)
 
 
@@ -52,14 +52,14 @@ def classified(
     identified: bool = True,
     confidence: float = 0.9,
 ) -> Classified:
-    """A worker's result for a file of this content."""
+    """Return a worker's result for a file of this content."""
     return Classified(
         image_id, sha256(content), str(cell_class), confidence, (confidence, *[0.0] * 7), identified=identified
     )
 
 
 def begin(database: Database, batches: Iterable[Batch]) -> list[WorkItem]:
-    """Begin with batches as a worker does."""
+    """Begin batches as a worker does, and return their work items."""
     return [item for batch in batches for item in results.begin(database, batch.image_ids)]
 
 

@@ -1,4 +1,4 @@
-"""What a process of its own does in tests of migrations; a spawned process can import it by name."""
+"""The work of the processes that tests of migrations spawn; they import it by name."""
 
 from multiprocessing.synchronize import Barrier
 
@@ -10,7 +10,7 @@ from support.waiting import PATIENCE
 
 
 def migrate_together(urls: list[str], gate: Barrier) -> None:
-    """Migrate one database after the other, each at the same moment as the other processes."""
+    """Migrate one database after the other; all processes begin each of them at the same moment."""
     for url in urls:
         with Database(url) as database:
             gate.wait(PATIENCE)

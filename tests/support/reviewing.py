@@ -1,4 +1,4 @@
-"""Short ways to fill slides and review them, for tests of what comes of it."""
+"""Helpers that fill slides and review them, for tests of the database."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -18,7 +18,7 @@ UNIDENTIFIED = ReviewClass.UNIDENTIFIED
 
 
 class Bench:
-    """An inbox whose slides a person looks through."""
+    """An inbox with slides for a person to review."""
 
     def __init__(self, database: Database) -> None:
         """Register the inbox; it holds nothing yet."""
@@ -26,7 +26,7 @@ class Bench:
         self.inbox = new_inbox(database)
 
     def fill(self, slide: str, classes: Sequence[CellClass | None]) -> list[int]:
-        """Count cells of these classes, None for one that the model is not sure of; return their ids."""
+        """Store cells of these classes (None: the model is not sure) and return their ids."""
         cells = [
             (f"{slide}/{number}.jpg", f"{slide} {number}", cell_class or CellClass.LYMPHOCYTE, cell_class is not None)
             for number, cell_class in enumerate(classes)
@@ -35,7 +35,7 @@ class Bench:
         return [ids[path] for path, _, _, _ in cells]
 
     def complete(self) -> None:
-        """Complete the slides of which nothing is open."""
+        """Complete the slides that have no open images."""
         completion.complete_slides(self.database, self.inbox, quiet=timedelta(0))
 
     def slide_id(self, name: str) -> int:
@@ -50,6 +50,6 @@ class Bench:
         reviewer: str = "Ada",
         reason: str | None = None,
     ) -> list[Review]:
-        """Reclassify images, having just looked at them."""
+        """Reclassify images as a person does who has just seen their current calls."""
         changes = [Change(image_id, cell_class, cell(self.database, image_id).review_id) for image_id in image_ids]
         return reclassify(self.database, changes, reviewer=reviewer, reason=reason)

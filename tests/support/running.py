@@ -1,4 +1,4 @@
-"""The command as a user runs it, with a data folder of its own."""
+"""The command `smearcount` as a user runs it, with its own data folder."""
 
 import ctypes
 import io
@@ -26,7 +26,7 @@ from smearcount.db.records import InboxLine, Progress
 
 from support.waiting import PATIENCE
 
-#: Times shortened so that tests need not wait; everything else is as shipped.
+#: Shorter times than the defaults, so that tests need not wait; all other settings keep their defaults.
 QUICK = {
     "SMEARCOUNT_SETTLE_SECONDS": "0.5",
     "SMEARCOUNT_QUIET_SECONDS": "1",
@@ -45,12 +45,12 @@ _PR_CAPBSET_DROP, _CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH = 24, 1, 2
 
 @dataclass
 class Smearcount:
-    """The installed command, with a data folder and settings of its own."""
+    """The installed command with its own data folder and settings."""
 
     data: Path
     environment: dict[str, str] = field(default_factory=dict)
     started: list[subprocess.Popen[str]] = field(default_factory=list)
-    #: Run without the superuser's right to read whatever it likes.
+    #: Whether `run` drops the superuser's right to read every file.
     obeys_permissions: bool = False
 
     def all_environment(self) -> dict[str, str]:
@@ -59,7 +59,7 @@ class Smearcount:
         return {**kept, **QUICK, "SMEARCOUNT_DATA": str(self.data), **self.environment}
 
     def run(self, *arguments: object, seconds: float = PATIENCE) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end."""
+        """Run a command in a process of its own and wait for its end."""
         return subprocess.run(
             [sys.executable, "-m", "smearcount.cli.main", *map(str, arguments)],
             env=self.all_environment(),
@@ -71,7 +71,7 @@ class Smearcount:
         )
 
     def call(self, *arguments: object) -> subprocess.CompletedProcess[str]:
-        """Run a command in this process: for one that starts nothing, the same in a tenth of the time."""
+        """Run a command in this process, which takes a tenth of the time; use it for commands that start no processes."""
         words = [str(argument) for argument in arguments]
         said, errors = io.StringIO(), io.StringIO()
         environment = mock.patch.dict(os.environ, self.all_environment(), clear=True)
@@ -80,7 +80,7 @@ class Smearcount:
         return subprocess.CompletedProcess(words, code, said.getvalue(), errors.getvalue())
 
     def start(self, *arguments: object) -> subprocess.Popen[str]:
-        """Start a command that stays up; it is ended with the test."""
+        """Start a command that keeps running; `end` ends it after the test."""
         process = subprocess.Popen(
             [sys.executable, "-m", "smearcount.cli.main", *map(str, arguments)],
             env=self.all_environment(),
@@ -110,7 +110,7 @@ class Smearcount:
     def status(self) -> list[tuple[InboxLine, Progress]]:
         """Return the state of each inbox; none before there is a database.
 
-        Asked of the database itself: tests ask many times a second, and should not be the machine's main work.
+        It reads the database directly: tests ask many times a second, and a command each time would keep the machine busy.
         """
         try:
             with self._database() as database:
@@ -139,7 +139,7 @@ class Smearcount:
         return Database(self.environment.get("SMEARCOUNT_DATABASE_URL") or own)
 
     def end(self) -> None:
-        """End what a test has left running, and say whether a process outlived it."""
+        """End what a test has left running, and fail if a process outlives its parent."""
         for process in self.started:
             descendants = _descendants(process.pid)
             if process.poll() is None:
@@ -159,7 +159,7 @@ class Smearcount:
 
 @contextmanager
 def _undone() -> Iterator[None]:
-    """Undo what a command sets up for a process of its own: logging and signals."""
+    """Restore logging and signal handlers, which a command sets up for its process."""
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     signals = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -1,7 +1,7 @@
-"""Real servers of the tests' own: PostgreSQL and Valkey, from the programs in wheels.
+"""Real PostgreSQL and Valkey servers for the tests, from the programs in wheels.
 
-The PostgreSQL wheel's own launcher is not used: as root it adds a user to the system and opens the folders above its data to
-everybody, and merely importing it warns where XDG_RUNTIME_DIR is unset.
+We do not use the PostgreSQL wheel's own launcher: as root it adds a user to the system and opens the folders above its data
+to everybody, and importing it warns where XDG_RUNTIME_DIR is unset.
 """
 
 import ctypes
@@ -31,7 +31,7 @@ _SUPERUSER = "smearcount"
 
 
 class ServerCannotStart(Exception):
-    """There is no PostgreSQL for the tests; the message says why."""
+    """A server for the tests cannot start; the message says why."""
 
 
 def free_port() -> int:
@@ -47,10 +47,9 @@ class PostgresqlServer:
         """Make an empty data folder; nothing runs yet.
 
         Args:
-            port: to be reached over TCP; None: over the socket alone.
-            host: where it runs, reached by all hosts of that network; None: on this machine, reached by this machine alone.
-            is_durable: keep what was committed through a power cut, as in real use, with the usual memory; what tests write
-                may be lost.
+            port: TCP port to listen on; None to listen on the socket alone.
+            host: the host to run on, where all hosts of its network reach it; None to run on this machine for this machine alone.
+            is_durable: whether commits survive a power cut, with the usual memory, as in real use; most tests need neither.
         """
         self._port = port
         self._host = host
@@ -73,7 +72,7 @@ class PostgresqlServer:
 
     @property
     def pid(self) -> int:
-        """Id of the process that started all others of the server, while it runs."""
+        """Id of the server's main process while it runs."""
         assert self._process is not None
         return self._process.pid
 
@@ -93,7 +92,7 @@ class PostgresqlServer:
         """Start the server and wait until it answers.
 
         Raises:
-            ServerCannotStart: it does not.
+            ServerCannotStart: It does not start; the message holds the end of its log.
         """
         if not self._data.exists():
             options = ["--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync", "--no-instructions"]
@@ -102,7 +101,7 @@ class PostgresqlServer:
                 with (self._data / "pg_hba.conf").open("a") as who_may:
                     who_may.write("host all all samenet trust\n")
         words = [str(self._programs / "postgres"), "-D", str(self._data), "-k", str(self.folder), *self._settings]
-        # To enter a host takes root; who the server is to run as is seen to there.
+        # Only root may enter a host; the host's command switches to the server's user itself.
         on_host = None if self._host is None else self._host.command(words, user=self._as_user["user"])
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
@@ -123,7 +122,7 @@ class PostgresqlServer:
             time.sleep(0.02)
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
-        """Stop the server, ending its connections; its data stay."""
+        """Stop the server and end its connections; keep its data."""
         if self._process is None:
             return
         self._process.send_signal(how)
@@ -136,7 +135,7 @@ class PostgresqlServer:
 
     def remove(self) -> None:
         """Stop the server and delete its data."""
-        self.stop(signal.SIGQUIT)  # at once, without putting its data in order
+        self.stop(signal.SIGQUIT)  # immediate shutdown: the data will be deleted anyway
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _answers(self) -> bool:
@@ -153,7 +152,7 @@ class PostgresqlServer:
         installed = Path(package.origin).parent / "pginstall"
         if self._can_run(installed / "bin"):
             return installed / "bin"
-        # Another user may not look into the virtual environment's folder.
+        # Another user may not be allowed to read the virtual environment.
         copy = self.folder / "pginstall"
         shutil.copytree(installed, copy)
         if self._can_run(copy / "bin"):
@@ -181,19 +180,19 @@ class PostgresqlServer:
 
 
 class ValkeyServer:
-    """A Valkey server reachable over TCP, as one that a laboratory runs for several hosts."""
+    """A Valkey server reachable over TCP, like the one that a laboratory runs for several hosts."""
 
     def __init__(self, folder: Path, port: int, *, host: Host | None = None) -> None:
         """Prepare to keep its data in `folder`; nothing runs yet.
 
         Args:
-            folder: its own.
-            port: under which it is reached.
-            host: where it runs, reached by all hosts of that network; None: on this machine, reached by this machine alone.
+            folder: where it keeps its data and its log; no other server uses it.
+            port: TCP port to listen on.
+            host: the host to run on, where all hosts of its network reach it; None to run on this machine for this machine alone.
         """
         address = "127.0.0.1" if host is None else host.address
         self.url = f"redis://{address}:{port}/0"
-        # Without a password it answers others only when told not to protect itself.
+        # Without a password, Valkey refuses other hosts unless its protected mode is off.
         self._command = [
             str(get_binary_path()), "--port", str(port), "--bind", address, "--dir", str(folder), "--appendonly", "yes",
             "--save", "", "--protected-mode", "yes" if host is None else "no",
@@ -205,7 +204,7 @@ class ValkeyServer:
 
     @property
     def pid(self) -> int:
-        """Id of its process, while it runs."""
+        """Id of its process while it runs."""
         assert self._process is not None
         return self._process.pid
 
@@ -213,7 +212,7 @@ class ValkeyServer:
         """Start the server and wait until it answers.
 
         Raises:
-            ServerCannotStart: it does not.
+            ServerCannotStart: It does not start; the message holds the end of its log.
         """
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -246,4 +245,4 @@ _PRCTL = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 def _end_with_parent() -> None:
     """Let the kernel end the server when the tests are killed (on Linux)."""
     if _PRCTL is not None:
-        _PRCTL(1, signal.SIGTERM)  # PR_SET_PDEATHSIG; with no client left, PostgreSQL then ends at once
+        _PRCTL(1, signal.SIGTERM)  # PR_SET_PDEATHSIG: PostgreSQL ends at once, since no client is left

@@ -29,13 +29,13 @@ from support.waiting import wait_until
 MODEL = ModelUsed("test-cnn", "1.0.0", "a" * 64, "crop128-v1", 0.5)
 FACTS = ModelFacts(MODEL, Colour((180.0, 150.0, 170.0), (12.0, 14.0, 9.0)))
 
-#: How a browser on this machine asks.
+#: Headers of a browser on this machine.
 HERE = "http://127.0.0.1:8765"
 
 ANNA = {"X-Reviewer": "Anna%20Lab"}
 BERTA = {"X-Reviewer": "Berta"}
 
-#: What the classifier says of the cells of a slide, in turn.
+#: The classes of a slide's cells, in turn.
 MIXED = (
     *[CellClass.NEUTROPHIL] * 6,
     *[CellClass.LYMPHOCYTE] * 3,
@@ -47,7 +47,7 @@ MIXED = (
 
 @dataclass(frozen=True)
 class Lab:
-    """An inbox on disk and the database that it is counted in."""
+    """An inbox on disk and its database."""
 
     database: Database
     folder: Path
@@ -62,7 +62,7 @@ class Lab:
         damaged: int = 0,
         is_complete: bool = True,
     ) -> list[int]:
-        """Write the cells of a slide, classify them, and return their ids; the last ones are unidentified or damaged."""
+        """Write and classify the cells of a slide and return their ids; the last ones are unidentified or damaged."""
         called = [*classes, *[CellClass.NEUTROPHIL] * (unidentified + damaged)]
         contents = {f"cell-{number:04}.jpg": cell_bytes(_number(name, number)) for number in range(len(called))}
         self.write(name, contents)
@@ -96,7 +96,7 @@ class Lab:
         journal.record(self.database, self.inbox_id, seen)
 
     def complete(self) -> None:
-        """Complete all slides of which nothing is open."""
+        """Complete all slides that have no open images."""
         completion.complete_slides(self.database, self.inbox_id, quiet=timedelta(0))
 
     def application(self, settings: WebSettings | None = None) -> FastAPI:
@@ -122,7 +122,7 @@ class Lab:
 
 
 def make_lab(database: Database, folder: Path) -> Lab:
-    """Return an empty inbox in `folder`, which is made."""
+    """Create `folder` and return an empty inbox in it."""
     folder.mkdir()
     return Lab(database, folder, inbox_registry.register_inbox(database, str(folder), str(folder)))
 

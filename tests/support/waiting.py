@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-#: How long a test waits, in seconds, for what an idle machine does in a few: on a busy one only a failure takes so long.
+#: How long a test waits, in seconds. An idle machine needs a few; even on a busy one, only a failure takes this long.
 PATIENCE = 300.0
 
 
@@ -19,5 +19,5 @@ def wait_until(condition: Callable[[], object], *, what: str | Callable[[], str]
         answered_at = time.monotonic()
         if answered_at - started_at > PATIENCE:
             pytest.fail(f"waited {PATIENCE:g} s in vain for {what() if callable(what) else what}")
-        # A condition that takes long to look at gets at most a third of a core: others have to bring it about.
+        # A condition that takes long to check gets at most a third of a core: other processes have to fulfil it.
         time.sleep(max(0.01, 2 * (answered_at - asked_at)))

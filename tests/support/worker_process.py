@@ -1,7 +1,7 @@
-"""A real worker as a process of its own: `python worker_process.py BROKER DATABASE SETTINGS`.
+"""A real worker in a process of its own: `python worker_process.py BROKER DATABASE SETTINGS`.
 
-Images can ask for trouble here: the decoder looks for a word in the bytes of the image (see `working.TROUBLES`) and does
-what it says, as a damaged native library would.
+Images can provoke failures here: the decoder looks for one of the words below in the bytes of an image and crashes, hangs or
+fails as it says, as a damaged native library would.
 """
 
 import json
@@ -30,7 +30,7 @@ RAISES = b"trouble-raises"
 
 
 def decode_with_trouble(data: bytes) -> Pixels:
-    """Decode, or do what the image asks for."""
+    """Decode, or fail in the way that the bytes of the image name."""
     if KILLS in data:
         os.kill(os.getpid(), signal.SIGKILL)
     if EXITS in data:
@@ -45,7 +45,7 @@ def decode_with_trouble(data: bytes) -> Pixels:
 
 
 def main(broker_url: str, database_url: str, settings: str) -> NoReturn:
-    """Work until told to stop."""
+    """Work until a signal ends the process."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     vars(pipeline)["decode_cell"] = decode_with_trouble
     given = json.loads(settings)
@@ -58,6 +58,6 @@ def main(broker_url: str, database_url: str, settings: str) -> NoReturn:
 
 
 if __name__ == "__main__":
-    # As after `smearcount worker`, the folder of this file is no place to import from.
+    # Import the same modules as `smearcount worker`: take this file's folder off the path.
     sys.path.remove(str(Path(__file__).parent))
     main(*sys.argv[1:])

@@ -1,4 +1,4 @@
-"""Short ways to a running worker: inboxes of drawn cells, the queue kept filled as the watcher does it, and processes."""
+"""Helpers for tests of workers: inboxes of drawn cells, a queue that is filled as the watcher fills it, worker processes."""
 
 import hashlib
 import io
@@ -39,7 +39,7 @@ from support.waiting import PATIENCE, wait_until
 
 
 def cell_image(number: int = 0, *, comment: bytes = b"", width: int = 360, height: int = 363) -> bytes:
-    """Draw a cell; every number gives other bytes, and every eight numbers other pixels."""
+    """Draw a cell: each number gives different bytes, and `number % 8` decides the pixels."""
     drawing = io.BytesIO()
     _drawn(number % 8, width, height).save(drawing, "JPEG", quality=90, comment=b"%d %s" % (number, comment))
     return drawing.getvalue()
@@ -57,7 +57,7 @@ def _drawn(look: int, width: int, height: int) -> Drawing.Image:
 
 
 def work_item(root: Path, path: str, *, image_id: int = 1, attempts: int = 1) -> WorkItem:
-    """The work item of a file as it is on disk now."""
+    """Return the work item of a file as it is on disk now."""
     status = (root / path).stat()
     version = FileVersion(status.st_size, status.st_mtime_ns)
     return WorkItem(image_id, to_text(str(root)), to_text(path), version, attempts)
@@ -128,12 +128,12 @@ class QueuedInbox:
         journal.record(self.database, self.inbox_id, seen)
 
     def send(self) -> None:
-        """Queue what is pending, once."""
+        """Queue the pending images once."""
         for batch in queueing.take_batches(self.database, self.inbox_id, at_most=10_000, batch_size=64):
             self.queue.send(batch)
 
     def tend(self) -> None:
-        """Do what the watcher does in every round: fill the queue, take back what it has lost."""
+        """Do one round of the watcher's dispatch: fill the queue, and take back messages that it has lost."""
         if self._dispatch is None:
             self._dispatch = Dispatch(self.database, self.queue, self.inbox_id, WatcherSettings())
         self._dispatch.run()
@@ -152,20 +152,20 @@ class QueuedInbox:
         self.tend_until(lambda: not self.open_images(), what="all images to be finished")
 
     def open_images(self) -> int:
-        """Number of images that still have to be dealt with."""
+        """Return the number of images that are still open."""
         return sum(number for state, number in self.states().items() if state in OPEN_STATES)
 
     def finished_images(self) -> int:
-        """Number of images that have been dealt with."""
+        """Return the number of images that are finished."""
         return sum(number for state, number in self.states().items() if state not in OPEN_STATES)
 
     def states(self) -> Counter[str]:
-        """Number of images per state."""
+        """Return the number of images per state."""
         with self.database.reading() as connection:
             return Counter(connection.execute(select(Image.state)).scalars())
 
     def outcomes(self) -> dict[str, Outcome]:
-        """What became of each image, by its path."""
+        """Return the outcome of each image by its path."""
         with self.database.reading() as connection:
             rows = connection.execute(
                 select(
@@ -185,7 +185,7 @@ class QueuedInbox:
         }
 
     def classes(self) -> dict[str, Counter[str]]:
-        """Number of cells per slide and class."""
+        """Return the number of cells per slide and class."""
         with self.database.reading() as connection:
             rows = connection.execute(
                 select(Slide.name, Classification.cell_class)
@@ -206,7 +206,7 @@ class WorkerTimes(TypedDict, total=False):
 
 
 class WorkerProcess:
-    """A real worker in a session of its own; whatever the test does, nothing of it outlives the context."""
+    """A real worker in its own session; none of its processes outlives the context."""
 
     def __init__(self, inbox: QueuedInbox, log: Path, *, mounts: str | Path = "", **settings: float) -> None:
         """Prepare; `settings` are those of the worker, `mounts` is where its machine sees the inbox."""
@@ -241,7 +241,7 @@ class WorkerProcess:
             return []
 
     def wait(self, seconds: float = PATIENCE) -> int:
-        """Wait for the end and return the exit code; no child may be left."""
+        """Wait for its end and return the exit code; fail if a child is left."""
         pool = self.children()
         code = self.process.wait(seconds)
         _, alive = psutil.wait_procs(pool, timeout=PATIENCE)
@@ -262,16 +262,16 @@ class WorkerProcess:
             psutil.wait_procs(pool, timeout=PATIENCE)
 
     def said(self) -> str:
-        """Everything it has written so far."""
+        """Return everything that it has written to its log so far."""
         return self.log.read_text(errors="replace")
 
     def is_ready(self) -> bool:
-        """Whether it waits for batches."""
+        """Tell whether it waits for batches."""
         return " ready." in self.said()
 
 
 def kill_broker(broker: EmbeddedBroker) -> None:
-    """End the broker by SIGKILL, once what it was told is in its file, which can take it a second."""
+    """Kill the broker once its file holds what it was sent, which can take a second."""
     with redis.Redis(unix_socket_path=str(broker.socket)) as client:
         wait_until(lambda: client.info("persistence")["aof_buffer_length"] == 0, what="the broker to write its file")
     assert broker.pid is not None

@@ -4,8 +4,8 @@
     make soak SOAK="--minutes 5"                  to see that it works
 
 Images are links to the same few thousand real cells, so that an hour's million files need no space; each slide has 400, as in
-the reference method, and none twice. Before the hour they are counted once undisturbed, as fast as it goes: half of that is
-the load, and what was said of each of them then must be said of it whenever it comes again.
+the reference method, none of them twice. Before the hour, every cell is counted once undisturbed, at full speed: the load is
+half of that speed, and every later call of a cell must equal its first one.
 """
 
 import argparse
@@ -17,14 +17,15 @@ from pathlib import Path
 
 from rich.console import Console
 
-from faults.patience import Trouble
 from faults.soak import report
+from faults.soak.load import CELLS_PER_SLIDE
 from faults.soak.run import soak
+from faults.waiting import Trouble
 from support.servers import ServerCannotStart
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return what can be told to it."""
+    """Return the parser of its options."""
     made = argparse.ArgumentParser(prog="make soak", description="Run everything at half load, with faults.")
     add = made.add_argument
     add("--minutes", type=float, default=60)
@@ -55,12 +56,14 @@ def parser() -> argparse.ArgumentParser:
 def main() -> int:
     """Run a soak, print its tables and write its figures."""
     options = parser().parse_args()
+    if options.cells < CELLS_PER_SLIDE:
+        parser().error(f"--cells: a slide has {CELLS_PER_SLIDE}, none of them twice")
     say = Console(stderr=True, highlight=False)
     options.samples.unlink(missing_ok=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         if options.page is not None:
-            report.place_in(options.page)  # said now, not in an hour
+            report.place_in(options.page)  # fail now, not in an hour
         with tempfile.TemporaryDirectory(prefix="smearcount-soak-") as folder:
             found = soak(Path(folder), options, say)
             say.print("removing the inbox ...")

@@ -1,4 +1,4 @@
-"""Whether a database holds what was sent to it: nothing lost, nothing twice, and of every image what was said of it before."""
+"""The comparison of a database with what was sent to it: nothing lost, nothing twice, and each image called as before."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ _CALLED = f"SELECT sha256, cell_class, identified, count(*) FROM ({CALLS}) AS ca
 
 @dataclass(frozen=True)
 class Balance:
-    """What the database holds beside what was sent."""
+    """Numbers of images, compared with what was sent."""
 
     counted: int
     lost: int

@@ -1,4 +1,4 @@
-"""What a soak puts everything under: images at a steady rate, and people and programs that look at the pages."""
+"""The load of a soak: images at a steady rate, and requests as people and programs make them."""
 
 import os
 import random
@@ -12,7 +12,7 @@ import httpx2
 from faults.background import Background
 from faults.stream import choose
 
-_CELLS_PER_SLIDE = 400
+CELLS_PER_SLIDE = 400
 _VISIT_SECONDS = 5.0
 
 
@@ -37,14 +37,14 @@ class Dropping(Background):
 
 
 class Visiting(Background):
-    """Looks at pages, pictures and metrics as people and programs do."""
+    """Requests pages, pictures and metrics as people and programs do."""
 
     def __init__(self, address: str, token: str, seed: int) -> None:
         super().__init__()
         self._address = address
         self._identity = {"Authorization": f"Bearer {token}"}
         self._dice = random.Random(seed)
-        #: Answers by their status; those that did not come are None.
+        #: Number of answers by status; None counts requests without an answer.
         self.answers: Counter[int | None] = Counter()
 
     def _go_on(self) -> None:
@@ -73,14 +73,14 @@ class Visiting(Background):
 
 def drop(originals: Sequence[Path], inbox: Path, number: int) -> None:
     """Put image `number` into the inbox."""
-    folder = inbox.with_name(f"{inbox.name}-{number // _CELLS_PER_SLIDE:06}")
-    if number % _CELLS_PER_SLIDE == 0:
+    folder = inbox.with_name(f"{inbox.name}-{number // CELLS_PER_SLIDE:06}")
+    if number % CELLS_PER_SLIDE == 0:
         folder.mkdir()
-    os.link(originals[number % len(originals)], folder / f"cell-{number % _CELLS_PER_SLIDE:04}.jpg")
+    os.link(originals[number % len(originals)], folder / f"cell-{number % CELLS_PER_SLIDE:04}.jpg")
 
 
 def make_originals(folder: Path, cells: int, seed: int) -> list[Path]:
-    """Return files of different bytes in a new folder: real cells where there are any, drawn ones elsewhere."""
+    """Return files of different bytes in a new folder: real cells if there are any, drawn ones otherwise."""
     folder.mkdir()
     originals = []
     for number, file in enumerate(choose(cells, seed)):

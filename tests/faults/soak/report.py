@@ -1,4 +1,4 @@
-"""What a soak found, held against its bounds, as tables for people and for the documentation."""
+"""The results of a soak, compared with their bounds, as tables for the terminal and for the documentation."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from rich.table import Table
 
 from faults.soak.samples import Steadiness
 
-#: Bounds: how much a third of the run may add to a process.
+#: Bounds of what a third of the run may add to a process.
 MOST_GROWTH_PERCENT, MOST_HANDLES_GROWTH = 5.0, 1.0
 
 
@@ -22,7 +22,7 @@ class Injected:
     at: float
     fault: str
     seconds: float
-    #: From its end to the next stored result.
+    #: Seconds from its end to the next stored result.
     recovery: float
 
 
@@ -45,19 +45,19 @@ class Soak:
     counted: int
     lost: int
     twice: int
-    #: Images that were called otherwise than when they were counted undisturbed.
+    #: Images whose call differs from the undisturbed one.
     called_otherwise: int
-    #: From the last image dropped to the last slide complete.
+    #: Seconds from the last image dropped to the last slide complete.
     seconds_to_the_end: float
     injected: Sequence[Injected]
-    #: What did not come back as it should.
+    #: Parts that did not come back after a fault.
     troubles: Sequence[str]
     steadiness: Sequence[Steadiness]
     #: Answers of the web server by status; "none" while it was gone.
     answers: Mapping[str, int]
 
     def failures(self) -> list[str]:
-        """Say which bounds are not kept."""
+        """Return the bounds that the run does not keep, in words."""
         found = [
             f"{count} images {what}"
             for count, what in (
@@ -82,7 +82,7 @@ class Soak:
 
 
 def counts(soak: Soak) -> list[tuple[str, str]]:
-    """Return what became of the images, as lines of two columns."""
+    """Return the outcome of the images, as lines of two columns."""
     recoveries = [one.recovery for one in soak.injected]
     spans = f"{median(recoveries):.1f} s; longest {max(recoveries):.1f} s" if recoveries else "no fault"
     return [
@@ -133,7 +133,7 @@ def rewrite(page: Path, soak: Soak) -> None:
     """Put the tables into a page, between two marks.
 
     Raises:
-        ValueError: it has no place for them.
+        ValueError: The page has no place for them.
     """
     before, after = place_in(page)
     page.write_text(f"{before}{_BEGIN}\n{markdown(soak)}\n{_END}{after}")
@@ -143,7 +143,7 @@ def place_in(page: Path) -> tuple[str, str]:
     """Return what stands before and after the tables of a page.
 
     Raises:
-        ValueError: it has no place for them.
+        ValueError: The page has no place for them.
     """
     before, begin, rest = page.read_text().partition(_BEGIN)
     _, end, after = rest.partition(_END)
@@ -153,7 +153,7 @@ def place_in(page: Path) -> tuple[str, str]:
 
 
 def markdown(soak: Soak) -> str:
-    """Return the tables as they stand in the documentation."""
+    """Return the tables in Markdown for the documentation."""
     times = Counter(one.fault for one in soak.injected)
     faults = ", ".join(name if count == 1 else f"{name} ({count} times)" for name, count in sorted(times.items()))
     where = "servers, watcher and two workers on hosts of their own" if soak.has_hosts else "all on one host"

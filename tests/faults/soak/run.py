@@ -1,4 +1,4 @@
-"""One soak: everything runs at half load while faults happen, and what was dropped is compared with what was counted."""
+"""One soak: everything runs at half load while faults happen; then compare what was counted with what was dropped."""
 
 import argparse
 import random
@@ -19,12 +19,12 @@ from smearcount.worker.settings import usable_cores
 from faults.account import Pulse
 from faults.background import Background
 from faults.faults import FAULTS, Fault
-from faults.patience import Trouble, until
 from faults.soak.balance import CALLS, balance
 from faults.soak.load import Dropping, Visiting, drop, make_originals
 from faults.soak.report import Injected, Soak
 from faults.soak.samples import WARM_UP_SECONDS, Sample, look, steadiness, write
 from faults.stage import Part, Stage, Wiring
+from faults.waiting import Trouble, until
 from support.network.hosts import why_unavailable
 from support.running import QUICK
 from support.servers import ServerCannotStart, free_port
@@ -32,15 +32,15 @@ from support.servers import ServerCannotStart, free_port
 _SAMPLE_SECONDS = 10.0
 #: How long the images may take to be finished after the last one was dropped.
 _PATIENCE_SECONDS = 900.0
-#: Every five minutes PostgreSQL goes through all tables; Valkey has seen each kind of client and rewritten its log once.
+#: By then, PostgreSQL has been through all tables twice, and Valkey has seen each kind of client and rewritten its log.
 _SERVER_WARM_UP_SECONDS = 600.0
 _SERVERS = {"postgresql", "valkey"}
-#: A parent that is frozen for a while cannot take notice of its children's end.
+#: A frozen parent cannot reap its children for a while.
 _ZOMBIE_SECONDS = 60.0
 
 
 class LongStage(Stage):
-    """A stage with the web server, and with all times as shipped: an hour need not be short."""
+    """A stage with the web server, and with the default times: an hour is long enough for them."""
 
     def __init__(self, folder: Path, wiring: Wiring, *, seed: int) -> None:
         super().__init__(folder, wiring, seed=seed)
@@ -49,7 +49,7 @@ class LongStage(Stage):
 
     def _start_parts(self) -> None:
         super()._start_parts()
-        # The host of the servers has the pages, too, and sees the inbox for the sake of the cells' pictures.
+        # The host of the servers also runs the web server, which reads the cells' pictures from the inbox.
         host, address = None, "127.0.0.1"
         if self.hosts:
             host, address = self.server_host, self.server_host.address
@@ -64,7 +64,7 @@ class LongStage(Stage):
         return as_shipped | {"SMEARCOUNT_WEB_TOKEN": self.web_token}
 
     def roots(self) -> dict[str, list[int]]:
-        """Ids of the processes that were started, by their role."""
+        """Return the ids of the started processes by role."""
         parts: dict[str, list[Part]] = {"watcher": [self.watcher], "worker": self.workers, "web": [self.web]}
         return {
             **{role: [part.process.pid for part in of_role] for role, of_role in parts.items()},
@@ -74,7 +74,7 @@ class LongStage(Stage):
 
 
 class Sampling(Background):
-    """Looks at all processes every ten seconds."""
+    """Samples all processes every ten seconds."""
 
     def __init__(self, stage: LongStage, file: Path) -> None:
         super().__init__()
@@ -91,7 +91,7 @@ class Sampling(Background):
 
 
 def _role(root: str, child: psutil.Process) -> str:
-    """Return the role of a process by that of the one that it descends from."""
+    """Return the role of a process from the role of its ancestor."""
     if root == "postgresql":
         return "postgresql: connection" if "(" in " ".join(child.cmdline()) else root
     return "classifying" if root == "worker" else root
@@ -99,7 +99,7 @@ def _role(root: str, child: psutil.Process) -> str:
 
 @dataclass(frozen=True)
 class Undisturbed:
-    """What was said of each original, by its SHA-256, and how fast."""
+    """The call of each original by its SHA-256, and the speed."""
 
     calls: Mapping[str, tuple[str, bool]]
     images_per_second: float
@@ -109,7 +109,7 @@ def count_undisturbed(stage: Stage, originals: Sequence[Path]) -> Undisturbed:
     """Count every original once, as fast as it goes.
 
     Raises:
-        Trouble: not all of them were counted.
+        Trouble: Not all of them were counted.
     """
     for number in range(len(originals)):
         drop(originals, stage.inbox / "undisturbed", number)
@@ -142,7 +142,7 @@ def _await_all(stage: Stage, images: int) -> None:
 
 
 class Injecting:
-    """Lets faults happen, one after the other, each kind once before any comes again."""
+    """Injects one fault after the other: every kind once before any is repeated."""
 
     def __init__(self, stage: Stage, seed: int, say: Console) -> None:
         """Prepare; nothing happens yet."""
@@ -153,15 +153,15 @@ class Injecting:
         self._ahead: list[Fault] = []
         self._began_at = time.monotonic()
         self.injected: list[Injected] = []
-        #: What did not come back as it should.
+        #: Parts that did not come back after a fault.
         self.troubles: list[str] = []
 
     def pause(self, seconds: float) -> float:
-        """Return how long to wait for the next one, where so much is usual."""
+        """Return a random pause before the next fault, `seconds` on average."""
         return self._dice.uniform(seconds * 2 / 3, seconds * 4 / 3)
 
     def inject_one(self) -> None:
-        """Let one happen, and wait for the next result."""
+        """Inject one fault and wait for the next result."""
         if not self._ahead:
             self._ahead = [fault for fault in FAULTS if fault.wiring.fits(self._stage.wiring)]
             self._dice.shuffle(self._ahead)
@@ -182,10 +182,10 @@ class Injecting:
 
 
 def soak(folder: Path, options: argparse.Namespace, say: Console) -> Soak:
-    """Run it.
+    """Run a soak.
 
     Raises:
-        Trouble: it could not even begin.
+        Trouble: It could not begin.
     """
     originals = make_originals(folder / "originals", options.cells, options.seed)
     contents = [sha256(path.read_bytes()).hexdigest() for path in originals]

@@ -1,4 +1,4 @@
-"""What processes hold while they run: memory, open files and dead children, and whether any of it grows."""
+"""Samples of processes while they run (memory, open files, zombies), and whether any of it grows."""
 
 import csv
 import re
@@ -12,10 +12,10 @@ from statistics import fmean
 
 import psutil
 
-#: How long a process takes to fill its caches, in seconds; what it holds before that says nothing of growth. A connection's
-#: process in PostgreSQL takes longest, until it has prepared what is asked often.
+#: How long a process takes to fill its caches, in seconds; samples before that say nothing about growth. A connection's
+#: process in PostgreSQL takes longest: it prepares the frequent statements first.
 WARM_UP_SECONDS = 300.0
-#: Fewer samples of a process tell nothing of it.
+#: Fewest samples by which a process is judged.
 _FEWEST = 5
 _MEGABYTE = 1e6
 #: A table, an index or the like in the folder of a PostgreSQL server.
@@ -32,19 +32,19 @@ class Sample:
     pid: int
     #: Seconds since the process began.
     age: float
-    #: All that it has in memory, in MB; shared with others or not.
+    #: Resident memory in MB, shared with other processes or not.
     resident: float
-    #: The part that is neither a file nor a server's shared buffers, in MB. Only this can grow without end.
+    #: The part that is neither a file nor a server's shared buffers, in MB: only this can grow without end.
     own: float
-    #: What it has open but tables: PostgreSQL keeps up to a thousand of their files open in each process, as a cache.
+    #: Open files other than tables, of which PostgreSQL keeps up to a thousand open in each process as a cache.
     handles: int
-    #: It has ended, and its parent has not taken notice yet.
+    #: Whether it has ended and its parent has not reaped it yet.
     is_zombie: bool
 
 
 @dataclass(frozen=True)
 class Steadiness:
-    """Whether what the processes of one role hold grows."""
+    """Whether memory and handles of the processes of one role grow."""
 
     role: str
     processes: int
@@ -75,13 +75,13 @@ def _family(at: float, role: str, pid: int, role_of: Callable[[str, psutil.Proce
         root = psutil.Process(pid)
         children = root.children(recursive=True)
     except psutil.NoSuchProcess:
-        return []  # just now being started anew
+        return []  # being restarted
     samples = []
     for process in (root, *children):
         try:
             samples.append(_sample(at, role if process is root else role_of(role, process), process))
         except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError, KeyError):
-            continue  # it has just ended
+            continue  # ended meanwhile
     return samples
 
 
@@ -124,11 +124,10 @@ def steadiness(
     zombie_seconds: float,
     warm_up_seconds: Callable[[str], float] = lambda _: WARM_UP_SECONDS,
 ) -> list[Steadiness]:
-    """Judge each role, over a run of so many seconds; a zombie counts when it stayed one for `zombie_seconds`.
+    """Judge each role over a run of so many seconds; a zombie counts when it stays one for `zombie_seconds`.
 
-    Growth is that of each process since its own start, not that of the role: a line of the same slope is laid through the
-    samples of all processes of a role, each at its own height. So neither a process that was started anew and is small again
-    hides growth, nor do two processes of different sizes fake it.
+    We fit lines of one common slope through the samples of all processes of a role, each line with its own intercept. So a
+    restarted process, which is small again, cannot hide growth, and two processes of different sizes cannot fake it.
     """
     of_role: dict[str, list[Sample]] = defaultdict(list)
     for sample in samples:
@@ -161,7 +160,7 @@ def _of_role(
 
 
 def _lives(samples: Iterable[Sample]) -> list[list[Sample]]:
-    """Return the samples of each process; an id that is used again is another process, which is younger."""
+    """Return the samples of each process; a reused id is told by its younger age."""
     lives: dict[int, list[list[Sample]]] = defaultdict(list)
     for sample in samples:
         of_pid = lives[sample.pid]

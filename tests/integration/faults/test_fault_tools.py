@@ -1,4 +1,4 @@
-"""What the fault campaign works with does what it says: otherwise its faults would pass without having happened."""
+"""The tools of the fault campaign work: otherwise runs would pass although their faults never happened."""
 
 import socket
 import subprocess
@@ -91,7 +91,7 @@ def test_a_clock_steps_while_a_program_runs_and_its_spans_stay_right(tmp_path: P
 
 @_NEEDS_CLOCKS
 def test_postgresql_goes_by_its_clock(own_postgresql: PostgresqlServer) -> None:
-    own_postgresql.remove()  # where there is none, the test is skipped
+    own_postgresql.remove()  # skips the test if PostgreSQL is missing
     server = Postgresql()
     try:
         own = Clock(server.folder / "clock")

@@ -1,4 +1,4 @@
-"""A few thousand of the spoiled images that `make fuzz` makes, and whether it would notice what it looks for."""
+"""Some of the mutated images of `make fuzz`, and whether it notices crashes, hangs and memory."""
 
 import os
 import random
@@ -27,7 +27,7 @@ def test_no_spoiled_image_crashes_hangs_or_swells_the_decoder(tmp_path: Path) ->
 
     assert outcome.findings == []
     assert outcome.images == outcome.ends.total() == 4_000
-    # Both ways through the decoder were gone, far and often.
+    # Both outcomes are frequent, so the mutations reach deep into the decoder.
     assert outcome.ends["decoded"] > 200
     assert len(outcome.ends) > 5
     assert outcome.slowest_seconds < SECONDS
@@ -42,7 +42,7 @@ def test_the_same_seed_spoils_in_the_same_way() -> None:
 
 
 def test_the_memory_of_whoever_asks_is_not_the_decoders(tmp_path: Path) -> None:
-    """A new process is told to have had as much as the one that started it, unless asked in the right way."""
+    """Getrusage says that a new process had its parent's peak memory; `peak_bytes` must not."""
     bytearray(700 * 1024 * 1024)
 
     outcome = _fuzzed(decode_cell, tmp_path, images=60)
@@ -83,7 +83,7 @@ def swell(_data: bytes) -> None:
 def test_an_image_at_fault_is_kept_and_the_others_are_decoded(
     decode: Decode, images: int, what: str, tmp_path: Path
 ) -> None:
-    # Under load all else takes longer, too, and is not to be taken for hanging.
+    # On a busy machine everything takes longer; that is not hanging.
     seconds = 0.5 if decode is hang_on_some else SECONDS
     outcome = _fuzzed(decode, tmp_path, images=images, seconds=seconds, megabytes=150)
 

@@ -30,7 +30,7 @@ while True:
         connection.sendall(said)
 """
 
-#: Says each word to the other side on one connection, and prints the answer, or what came in its place within a while.
+#: Sends each word over one connection, and prints the answer or, after a timeout, the error.
 _ASK = """
 import socket, sys
 with socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=300) as connection:
@@ -62,7 +62,7 @@ def network() -> Iterator[Network]:
 
 @contextmanager
 def running(command: list[str]) -> Iterator[subprocess.Popen[str]]:
-    """Run a process that is spoken to, and end it."""
+    """Run a process with pipes, and kill it at the end of the context."""
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
             yield process
@@ -72,7 +72,7 @@ def running(command: list[str]) -> Iterator[subprocess.Popen[str]]:
 
 @contextmanager
 def echoing(host: Host) -> Iterator[None]:
-    """Let the host answer on a port."""
+    """Run an echo server on the host."""
     with running(host.command([sys.executable, "-c", _ECHO, str(_PORT)])) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
@@ -94,7 +94,7 @@ def test_a_host_cut_off_hears_nothing_and_goes_on_after_it_rejoined(network: Net
         one.cut_off()
         assert answer(asking, "meanwhile", seconds=1) == "TimeoutError"
         one.rejoin()
-        assert answer(asking, "after").startswith("meanwhile")  # TCP brings what was said meanwhile, too
+        assert answer(asking, "after").startswith("meanwhile")  # TCP also delivers what was sent meanwhile
 
 
 def test_tests_reach_a_host_and_a_host_reaches_nothing_else(network: Network) -> None:

@@ -1,4 +1,4 @@
-"""What a soak finds at its end: images lost, counted twice or called otherwise, one by one."""
+"""The balance of a soak finds every image that is lost, counted twice or called differently."""
 
 from collections import Counter
 from datetime import UTC, datetime
@@ -104,7 +104,7 @@ def test_no_slide_gets_the_same_cell_twice(tmp_path: Path) -> None:
 def test_a_short_soak_loses_nothing_and_looks_at_every_process(
     tmp_path: Path, own_postgresql: PostgresqlServer
 ) -> None:
-    own_postgresql.remove()  # where there is none, the test is skipped; the soak starts its own
+    own_postgresql.remove()  # skips the test if PostgreSQL is missing; the soak starts its own
     options = parser().parse_args(
         ["--minutes", "0.25", "--pause", "4", "--cells", "400", "--samples", str(tmp_path / "samples.csv")]
     )

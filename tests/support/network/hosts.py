@@ -1,8 +1,8 @@
-"""Several hosts on one machine: Linux namespaces in place of computers, so that tests can pull a cable or take away a share.
+"""Several hosts on one machine: tests pull a network cable or unmount a share of Linux namespaces instead of computers.
 
-A host has network, mounts and a name of its own, and shares all else with this machine. Nothing has to be cleared up after a
-killed run: the namespaces are those of a process that ends with the tests, and takes with it whatever still runs in them; the
-kernel then removes bridge, cables and mounts.
+A host has its own network, mounts and name, and shares everything else with this machine. A killed run leaves nothing behind:
+a process that ends with the tests owns the namespaces and ends what still runs in them; the kernel then removes bridge,
+cables and mounts.
 """
 
 import os
@@ -25,7 +25,7 @@ _PROGRAMS = ("ip", "tc", "nsenter", "unshare", "mount", "umount")
 
 @cache
 def why_unavailable() -> str | None:
-    """Say why no hosts can be made here; None if they can."""
+    """Return the reason why this machine cannot make hosts; None if it can."""
     if sys.platform != "linux":
         return "hosts are made of Linux namespaces"
     if os.geteuid() != 0:
@@ -45,7 +45,7 @@ class Host:
     """One host of a network."""
 
     def __init__(self, name: str, address: str, switch: "Namespaces") -> None:
-        """Made by `Network.host`."""
+        """Call `Network.host` instead."""
         self.name = name
         self.address = address
         self._switch = switch
@@ -62,18 +62,18 @@ class Host:
     def command(self, words: Sequence[str], *, user: int | None = None) -> list[str]:
         """Return the words that run a command on this host.
 
-        Nothing stays between: the process that is started with these words becomes the command's, so signals reach it. It
-        runs in the folder that is the current one now, whatever `cwd` says, and as `user` if that is given.
+        The process that the caller starts with these words becomes the command, so signals reach it. It runs in the folder
+        that is current now, whatever `cwd` says, and as `user` if one is given.
         """
         return self._own.command(words, user=user)
 
     def mount(self, source: Path, at: Path) -> None:
-        """Let the folder `at`, on this host alone, be `source`."""
+        """Mount the folder `source` at `at`, on this host alone."""
         at.mkdir(parents=True, exist_ok=True)
         self._own.run("mount", "--bind", str(source), str(at))
 
     def unmount(self, at: Path) -> None:
-        """Take away what was mounted; who has a file open there keeps it."""
+        """Unmount a folder; a process that has a file open there keeps it."""
         self._own.run("umount", "--lazy", str(at))
 
     def cut_off(self) -> None:
@@ -85,13 +85,13 @@ class Host:
         self._switch.run("ip", "link", "set", self.name, "up")
 
     def slow_down(self, *, kilobits: int) -> None:
-        """Let so little per second through to this host, and as little from it; nothing gets lost."""
+        """Limit what this host receives and sends to so many kilobits per second; nothing gets lost."""
         for ends, device in ((self._switch, self.name), (self._own, "eth0")):
             queue = ["tbf", "rate", f"{kilobits}kbit", "burst", "16kb", "limit", "16mb"]
             ends.run("tc", "qdisc", "replace", "dev", device, "root", *queue)
 
     def speed_up(self) -> None:
-        """Let everything through again."""
+        """Remove the limit."""
         for ends, device in ((self._switch, self.name), (self._own, "eth0")):
             ends.run("tc", "qdisc", "delete", "dev", device, "root")
 
@@ -112,7 +112,7 @@ class Network:
         """Make the network.
 
         Raises:
-            HostsUnavailable: that is not possible here; says why.
+            HostsUnavailable: This machine cannot make hosts; the message says why.
         """
         why = why_unavailable()
         if why is not None:
@@ -136,7 +136,7 @@ class Network:
         """Make a host.
 
         Raises:
-            HostsUnavailable: the machine refuses; says why.
+            HostsUnavailable: This machine refuses; the message says why.
         """
         assert len(name) <= _LONGEST_NAME, f"{name} is too long for the name of a network interface"
         host = Host(name, f"10.77.{self._number}.{len(self._made) + 1}", self._switch)
@@ -144,7 +144,7 @@ class Network:
         return host
 
     def end(self) -> None:
-        """Remove the hosts, with all that runs on them, and the network."""
+        """End what runs on the hosts, and remove them and the network."""
         while self._made:
             last = self._made.pop()
             if last is self._switch:
@@ -152,7 +152,7 @@ class Network:
             last.end()
 
     def _connect_this_machine(self) -> None:
-        # Tests run side by side: whose interface has the number has the addresses.
+        # Tests run side by side: the run that owns the interface with a number owns its addresses.
         for number in _NETWORKS:
             name = _interface(number)
             try:

@@ -1,6 +1,6 @@
-"""Taking turns with this machine's network interfaces: tests run side by side.
+"""A lock on this machine's network interfaces for tests that run side by side.
 
-Chromium gives up whatever it is loading when an interface comes or goes (ERR_NETWORK_CHANGED), and hosts come with one.
+Chromium gives up every request when an interface appears or disappears (ERR_NETWORK_CHANGED), and each host has one.
 """
 
 import fcntl
@@ -12,18 +12,18 @@ from pathlib import Path
 
 
 def unchanged() -> AbstractContextManager[None]:
-    """Have no other test change an interface; others may ask for the same meanwhile."""
+    """Keep other tests from changing an interface; several tests may hold this at once."""
     return _held(fcntl.LOCK_SH)
 
 
 def changing() -> AbstractContextManager[None]:
-    """Wait until an interface may be changed. Not within `unchanged`, which would wait for itself."""
+    """Wait until an interface may be changed. Do not call it within `unchanged`: it would wait for itself."""
     return _held(fcntl.LOCK_EX)
 
 
 @contextmanager
 def _held(how: int) -> Iterator[None]:
-    # The lock is on the open file and ends with it, also when a test is killed.
+    # The lock belongs to the open file, so it ends even when the test is killed.
     with (Path(tempfile.gettempdir()) / f"smearcount-test-interfaces-{os.getuid()}").open("a") as file:
         fcntl.flock(file, how)
         yield

@@ -1,6 +1,6 @@
-"""Namespaces for network, mounts and host name, kept by a process that ends with the one that wants them.
+"""Namespaces for network, mounts and host name, owned by a process that ends with the tests.
 
-This file is that process, too: it imports nothing of ours, since it is run on its own.
+That process runs this very file, alone, so the file imports nothing of this project.
 """
 
 import os
@@ -11,23 +11,23 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-#: How long what still runs within may take to end when told to, in seconds.
+#: How long processes in the namespaces may take to end after SIGTERM, in seconds.
 _END_SECONDS = 2.0
 
 
 class HostsUnavailable(Exception):
-    """This machine does not let us make hosts; the message says why."""
+    """This machine cannot make hosts; the message says why."""
 
 
 class Namespaces:
-    """Namespaces for network, mounts and host name, kept by a process that ends with this one."""
+    """Namespaces for network, mounts and host name, owned by a child process that ends with this one."""
 
     def __init__(self) -> None:
         self._keeper = subprocess.Popen(
             ["unshare", "--net", "--mount", "--uts", sys.executable, "-I", "-S", __file__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            start_new_session=True,  # a Ctrl-C is for the tests, which end it in their own order
+            start_new_session=True,  # so that a Ctrl-C reaches only the tests, which end it in their own order
         )
         self.pid = self._keeper.pid
         assert self._keeper.stdout is not None
@@ -36,7 +36,7 @@ class Namespaces:
             raise HostsUnavailable("namespaces cannot be made; the error stands above")
 
     def command(self, words: Sequence[str], *, user: int | None = None) -> list[str]:
-        """Return the words that run a command within."""
+        """Return the words that run a command in the namespaces."""
         kinds = [
             f"--{kind}=/proc/{self.pid}/ns/{file}" for kind, file in (("net", "net"), ("mount", "mnt"), ("uts", "uts"))
         ]
@@ -44,11 +44,11 @@ class Namespaces:
         return ["nsenter", *kinds, *who, f"--wdns={Path.cwd()}", *words]
 
     def run(self, *words: str) -> None:
-        """Run a command within."""
+        """Run a command in the namespaces."""
         run(*self.command(words))
 
     def end(self) -> None:
-        """End all that runs within; the namespaces go with it."""
+        """End everything that runs in the namespaces; the kernel then removes them."""
         assert self._keeper.stdin is not None
         assert self._keeper.stdout is not None
         self._keeper.stdin.close()
@@ -60,7 +60,7 @@ def run(*words: str) -> None:
     """Run a command on this machine.
 
     Raises:
-        HostsUnavailable: it fails; with what it said.
+        HostsUnavailable: The command fails; the message holds what it wrote.
     """
     done = subprocess.run(words, check=False, capture_output=True, text=True)
     if done.returncode != 0:
@@ -68,7 +68,7 @@ def run(*words: str) -> None:
 
 
 def _keep() -> None:
-    """Keep the namespaces of this process until whoever started it closes the pipe or dies, then end all within them."""
+    """Keep the namespaces of this process until its parent closes the pipe or dies, then end everything in them."""
     sys.stdout.write("made\n")
     sys.stdout.flush()
     sys.stdin.read()

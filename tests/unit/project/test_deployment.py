@@ -1,4 +1,4 @@
-"""The files that containers and services are made from fit together; what they start is tested elsewhere."""
+"""The files of containers and services fit together; other tests run what they start."""
 
 import re
 import shutil

@@ -1,4 +1,4 @@
-"""The documentation names every command, setting, flag and column, and nothing that is not there."""
+"""The documentation names every command, setting, flag and column, and none that does not exist."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The fault campaign's verdict: it finds whatever is lost, counted twice or different, and measures recovery."""
+"""The fault campaign's verdict finds every image that is lost, counted twice or different, and measures recovery."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +28,7 @@ CALM = Account({"S1/1.jpg": [NEUTROPHIL], "S1/2.jpg": [MONOCYTE]}, 0, {"S1": NUM
 
 
 def disturbed(**fates: list[Fate]) -> Account:
-    """The account of a run in which files, named by their numbers, had other fates."""
+    """Return the account of a run in which these files, by number, had other fates."""
     return replace(CALM, fates={**CALM.fates, **{f"S1/{name[1:]}.jpg": fate for name, fate in fates.items()}})
 
 

@@ -1,4 +1,4 @@
-"""Nobody changes an interface while a browser must not notice, and nobody waits longer than that."""
+"""Tests change interfaces only while no browser runs, and wait no longer than necessary."""
 
 import threading
 

@@ -1,16 +1,16 @@
-"""What smearcount is made of may be used by anybody for anything, and whoever adds to it has looked."""
+"""The licences of all packages are permissive, or on a list that somebody has looked at."""
 
 import re
 from importlib import metadata
 from pathlib import Path
 
-#: All that an installation may hold, but for TensorFlow, which brings dozens of its own.
+#: Everything that an installation may hold except TensorFlow, which brings dozens of packages.
 PINS = Path(__file__).parents[3] / "requirements" / "evaluate.txt"
 
-#: Beginnings of the names of licences that ask for no more than to be named.
+#: Beginnings of the names of licences that only ask for attribution.
 PERMISSIVE = re.compile(r"(The )?(3-Clause )?(MIT|BSD|0BSD|Apache|PSF|Python Software Foundation|ISC|Zlib|CC0)")
 
-#: Used as they are, as separate packages, which is all that these licences ask for.
+#: Packages with other licences, which are met by using them unchanged as separate packages.
 LOOKED_AT = {
     "psycopg": {"LGPL-3.0-only"},  # the driver for PostgreSQL that SQLAlchemy recommends
     "psycopg-binary": {"LGPL-3.0-only"},
@@ -19,7 +19,7 @@ LOOKED_AT = {
 
 
 def _named(about: metadata.PackageMetadata, field: str) -> str:
-    # Its `get` is typed from Python 3.12 on only.
+    # Its `get` has a type only from Python 3.12 on.
     return about[field] if field in about else ""  # noqa: SIM401
 
 
@@ -36,7 +36,7 @@ def _pinned() -> list[str]:
     names = re.findall(r"^([A-Za-z0-9_.-]+)==", PINS.read_text(), re.MULTILINE)
     assert len(names) > 30, "the file of pins is written in another way than this test reads"
     installed = {re.sub(r"[-_.]+", "-", found.name).lower() for found in metadata.distributions()}
-    # Some are pinned for other systems or Pythons alone.
+    # Some are pinned only for other systems or Python versions.
     return sorted({name for name in names if name in installed})
 
 

@@ -1,4 +1,4 @@
-"""A soak passes only when every bound is kept, and its tables land where the documentation has a place for them."""
+"""A soak passes only if it keeps every bound, and its tables go to their place in the documentation."""
 
 from dataclasses import replace
 from pathlib import Path

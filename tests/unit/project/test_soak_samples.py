@@ -1,4 +1,4 @@
-"""Growth is found whatever restarts do to the figures, and nothing else is taken for it."""
+"""Growth is found in spite of restarts, and nothing else is mistaken for it."""
 
 import random
 import subprocess
@@ -17,7 +17,7 @@ _HOUR = 3600.0
 def life(
     pid: int, begins: float, ends: float, *, megabytes: float, per_hour: float = 0, handles_per_hour: float = 0
 ) -> list[Sample]:
-    """Samples of a process, every ten seconds, with some noise."""
+    """Return samples of a process, one every ten seconds, with some noise."""
     noise = random.Random(pid)
     found = []
     for at in range(int(begins), int(ends), 10):
@@ -43,7 +43,7 @@ def test_restarts_and_processes_of_different_sizes_are_no_growth() -> None:
 
 def test_growth_is_found_although_every_restart_takes_it_back() -> None:
     samples = [one for pid in range(6) for one in life(pid, pid * 600, pid * 600 + 600, megabytes=50, per_hour=30)]
-    # 10 MB in a third of the run, on the 50 to 55 MB that such a process has.
+    # 10 MB in a third of the run, for a process of 50 to 55 MB.
     assert judged(samples).growth_percent == pytest.approx(10 / 52 * 100, rel=0.15)
 
 

@@ -1,11 +1,11 @@
-"""Waiting for what other processes do, and what is raised when it never comes."""
+"""Waiting for other processes in tools that run outside pytest, and the error when the wait is in vain."""
 
 import time
 from collections.abc import Callable
 
 
 class Trouble(Exception):
-    """A run did not come to its end; the message says what was waited for."""
+    """A wait was in vain; the message says what for."""
 
 
 def until(
@@ -14,7 +14,7 @@ def until(
     """Wait for `condition` to hold, asking again after every `pause` seconds.
 
     Raises:
-        Trouble: it does not within `seconds`; says `what` was waited for.
+        Trouble: It does not hold within `seconds`; the message names `what`.
     """
     deadline = time.monotonic() + seconds
     while not condition():
