@@ -124,6 +124,8 @@ def fuzz(
         child.join()
         receiving.close()
         if child.exitcode != 0:
+            if number.value < outcome.images:
+                raise RuntimeError(f"the child {ends} before it decoded an image; its decoder cannot be imported there")
             # The results that the child had not yet reported are lost; count its images as done.
             outcome.images = number.value + 1
             outcome.findings.append(Finding(number.value, ends, current.read_bytes()))

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from alembic import command
 from sqlalchemy import Connection, MetaData, Table, insert, make_url, text
 
 from smearcount.db.engine.database import Database
-from smearcount.db.migration import _config, _revisions
+from smearcount.db.migration import _revisions
 from smearcount.db.queries.counts import slide_tallies
+from smearcount.db.upgrade import upgrade
 from smearcount.differential.classes import CellClass
 from smearcount.differential.tally import Calls, SlideTally
 
@@ -71,9 +71,7 @@ def make_as_of(database: Database, revision: str) -> None:
     if database.file is not None:
         database.file.parent.mkdir(parents=True, exist_ok=True)
     with database.writing() as connection:
-        config = _config()
-        config.attributes["connection"] = connection
-        command.upgrade(config, revision)
+        upgrade(connection, revision)
         _count(connection)
 
 

@@ -1,21 +1,27 @@
 """Bringing a database to this version's schema: once, whoever asks, and never backwards."""
 
 import multiprocessing
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 
+from smearcount import db
 from smearcount.db.engine.database import Database
 from smearcount.db.errors import DatabaseError
 from smearcount.db.ingest import inbox_registry
-from smearcount.db.migration import _config, latest_revision, migrate, require_current
+from smearcount.db.migration import _revisions, latest_revision, migrate, require_current
 from smearcount.db.queries.inboxes import inbox_lines
 from smearcount.db.schema import Base
+from smearcount.db.upgrade import upgrade
 
+from support.backing import url_of
 from support.migrating import migrate_together
 
 
@@ -40,6 +46,25 @@ def test_the_schema_and_the_migrations_are_the_same(database: Database) -> None:
         assert compare_metadata(context, Base.metadata) == []
 
 
+def test_the_migrations_read_from_the_files_are_those_of_alembic() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(db.__file__).parent / "migrations"))
+    assert [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()] == list(_revisions())
+
+
+def test_what_runs_on_a_current_database_loads_no_alembic(database: Database) -> None:
+    script = (
+        "import sys\n"
+        "from smearcount.db.engine.database import Database\n"
+        "from smearcount.db.migration import migrate, require_current\n"
+        "with Database(sys.argv[1]) as database:\n"
+        "    migrate(database)\n"
+        "    require_current(database)\n"
+        "assert 'alembic' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", script, url_of(database)], check=True)
+
+
 def test_migrating_again_changes_nothing(database: Database) -> None:
     inbox_registry.register_inbox(database, "/inbox", "/inbox")
 
@@ -52,9 +77,7 @@ def test_results_of_the_first_version_are_kept(bare_database: Database) -> None:
     if bare_database.file is not None:
         bare_database.file.parent.mkdir(parents=True, exist_ok=True)
     with bare_database.writing() as connection:
-        config = _config()
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
+        upgrade(connection, "0001")
         connection.execute(text("INSERT INTO models (id, name, version, sha256, preprocessing, threshold) "
                                 "VALUES (1, 'm', '1.0.0', 'f', 'p', 0.9)"))  # fmt: skip
     with pytest.raises(DatabaseError, match="older version"):
@@ -72,9 +95,7 @@ def test_views_that_others_built_on_ours_go_on(bare_database: Database) -> None:
     if bare_database.file is not None:
         bare_database.file.parent.mkdir(parents=True, exist_ok=True)
     with bare_database.writing() as connection:
-        config = _config()
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0002")
+        upgrade(connection, "0002")
         connection.execute(text("CREATE VIEW of_the_site AS SELECT slide, wbc_counted FROM slide_summary"))
         before = {view: _columns(connection, view) for view in ("slide_summary", "slide_differential")}
 
@@ -111,9 +132,7 @@ def test_several_processes_may_migrate_at_once(bare_database: Database, tmp_path
 
 
 def test_a_migration_that_fails_leaves_nothing(bare_database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "smearcount.db.migration.command.upgrade", lambda config, _: _half(config.attributes["connection"])
-    )
+    monkeypatch.setattr("smearcount.db.upgrade.upgrade", _half)
 
     with pytest.raises(DatabaseError):
         migrate(bare_database)

@@ -1,15 +1,13 @@
 """Some of the mutated images of `make fuzz`, and whether it notices crashes, hangs and memory."""
 
-import os
 import random
-import time
 from pathlib import Path
 
 import pytest
 
-from smearcount.models.errors import ImageRefused
 from smearcount.models.preprocessing import decode_cell
 
+from fuzzing.faulty_decoders import crash_on_the_tenth, hang_on_some, raise_on_some, swell
 from fuzzing.mutations import mutated
 from fuzzing.originals import originals
 from fuzzing.sandbox import MEGABYTES, SECONDS, Decode, Outcome, fuzz
@@ -49,26 +47,6 @@ def test_the_memory_of_whoever_asks_is_not_the_decoders(tmp_path: Path) -> None:
 
     assert outcome.findings == []
     assert outcome.peak_megabytes < MEGABYTES
-
-
-def crash_on_the_tenth(data: bytes) -> None:
-    if random.Random(data).randrange(10) == 0:
-        os.abort()
-    raise ImageRefused("damaged", "spoiled")
-
-
-def hang_on_some(data: bytes) -> None:
-    if random.Random(data).randrange(10) == 0:
-        time.sleep(600)
-
-
-def raise_on_some(data: bytes) -> None:
-    if random.Random(data).randrange(10) == 0:
-        raise IndexError("out of reach")
-
-
-def swell(_data: bytes) -> None:
-    bytearray(200 * 1024 * 1024)
 
 
 @pytest.mark.parametrize(

@@ -99,6 +99,7 @@ def test_evaluate_with_a_report_folder_refuses_before_any_work(
     assert not (tmp_path / "report").exists()
 
 
+@pytest.mark.slow
 def test_evaluate_draws_where_it_can(run: Runner, cells: Path, tmp_path: Path) -> None:
     done = run("evaluate", cells, "--report", tmp_path / "report")
     assert done.exit_code == 0, done.output

@@ -46,6 +46,7 @@ def test_the_same_random_numbers_draw_the_same_pixels(label: CellClass) -> None:
     assert draw_cell(label, np.random.default_rng(3)).tobytes() != draw_cell(label, np.random.default_rng(4)).tobytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("label", CellClass)
 def test_any_random_numbers_draw_an_image(label: CellClass) -> None:
     for seed in range(10):
@@ -55,6 +56,7 @@ def test_any_random_numbers_draw_an_image(label: CellClass) -> None:
         assert np.percentile(image[..., 1], 95) > 200
 
 
+@pytest.mark.slow
 def test_classes_differ_in_how_much_of_them_is_dark(drawn: dict[CellClass, list[npt.NDArray[np.float64]]]) -> None:
     area = {label: np.median([dark_area(image) for image in images]) for label, images in drawn.items()}
     assert area[CellClass.PLATELET] < area[CellClass.ERYTHROBLAST] < area[CellClass.LYMPHOCYTE]

@@ -60,6 +60,7 @@ def test_no_two_drawn_images_are_the_same(tmp_path: Path) -> None:
     assert len({hashlib.sha256(data).digest() for data in contents(tmp_path / "inbox").values()}) == 30
 
 
+@pytest.mark.slow
 def test_the_same_seed_writes_the_same_bytes_and_another_seed_others(tmp_path: Path, tree: Path) -> None:
     for source in (None, tree):
         name = "drawn" if source is None else "copied"
