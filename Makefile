@@ -100,18 +100,12 @@ $(SETS:%=$(VENV)/.%): $(VENV)/.%: requirements/%.txt pyproject.toml
 	@ln -s $(foreach it,package/__init__.py package/py.typed $(ROOMS),"$(CURDIR)/$(it)") $(VENV)/typing/smearcount
 	@touch $@
 
-$(VENV)-docs/.done: requirements/docs.txt
-	@echo "Installing pinned packages (docs) into $(VENV)-docs ..."
-	@$(PYTHON) -m venv --clear $(VENV)-docs
-	@$(VENV)-docs/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: \
-	  -r requirements/docs.txt
-	@touch $@
-
-$(VENV)-release/.done: requirements/release.txt
-	@echo "Installing pinned packages (release) into $(VENV)-release ..."
-	@$(PYTHON) -m venv --clear $(VENV)-release
-	@$(VENV)-release/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: \
-	  -r requirements/release.txt
+# Tools that no other environment needs.
+$(VENV)-docs/.done $(VENV)-release/.done: $(VENV)-%/.done: requirements/%.txt
+	@echo "Installing pinned packages ($*) into $(VENV)-$* ..."
+	@$(PYTHON) -m venv --clear $(VENV)-$*
+	@$(VENV)-$*/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: \
+	  -r requirements/$*.txt
 	@touch $@
 
 # Two environments: the tools that look are no part of what they look at.

@@ -4,9 +4,9 @@ Each route does what the API's route of that name does, but answers with the upd
 the change, and whatever others did meanwhile, without asking again.
 """
 
-from typing import Annotated
+from typing import Annotated, Protocol
 
-from fastapi import APIRouter, Query, status
+from fastapi import APIRouter, Depends, Query, status
 
 from smearcount.db.review.reviews import reclassify, undo
 from smearcount.db.review.sign_off import comment, reopen, sign
@@ -22,35 +22,52 @@ router = APIRouter(prefix="/slides/{slide_id}", include_in_schema=False)
 SeenReview = Annotated[int, Query(alias="seen", ge=0, le=LARGEST_ID)]
 
 
+class PageUpdates(Protocol):
+    """Makes the update of the page that sends a change."""
+
+    def __call__(self, action: str | None = None) -> SlideUpdate:
+        """Return the update, read now; `action` is that of the reviews that the change made."""
+        ...
+
+
+def page_updates(
+    slide_id: SlideId, database: TheDatabase, settings: TheCountSettings, person: ThePerson, seen: SeenReview = 0
+) -> PageUpdates:
+    """Return what makes the update of the page that sends this request."""
+
+    def updated(action: str | None = None) -> SlideUpdate:
+        return slide_update(database, slide_id, settings, person, seen_review=seen, action=action)
+
+    return updated
+
+
+Updated = Annotated[PageUpdates, Depends(page_updates)]
+
+
 @router.post("/reviews", status_code=status.HTTP_201_CREATED)
 def review_cells(
-    slide_id: SlideId,
     question: ReviewQuestion,
     reviewer: TheReviewer,
-    person: ThePerson,
     database: TheDatabase,
-    settings: TheCountSettings,
-    seen: SeenReview = 0,
+    updated: Updated,
 ) -> SlideUpdate:
     """Reclassify cells."""
     changes = [change.change() for change in question.changes]
     reviews = reclassify(database, changes, reviewer=reviewer, reason=question.reason)
-    return slide_update(database, slide_id, settings, person, seen_review=seen, action=reviews[0].action)
+    return updated(reviews[0].action)
 
 
 @router.post("/undo", status_code=status.HTTP_201_CREATED)
 def undo_last_action(
     slide_id: SlideId,
     reviewer: TheReviewer,
-    person: ThePerson,
     database: TheDatabase,
-    settings: TheCountSettings,
-    seen: SeenReview = 0,
+    updated: Updated,
 ) -> SlideUpdate:
     """Take back the reviewer's last action on the slide."""
     reviews = undo(database, slide_id, reviewer=reviewer)
     action = reviews[0].action if reviews else None
-    return slide_update(database, slide_id, settings, person, seen_review=seen, action=action)
+    return updated(action)
 
 
 @router.post("/comments", status_code=status.HTTP_201_CREATED)
@@ -58,14 +75,12 @@ def add_comment(
     slide_id: SlideId,
     question: CommentQuestion,
     reviewer: TheReviewer,
-    person: ThePerson,
     database: TheDatabase,
-    settings: TheCountSettings,
-    seen: SeenReview = 0,
+    updated: Updated,
 ) -> SlideUpdate:
     """Comment on the slide."""
     comment(database, slide_id, reviewer=reviewer, text=question.text)
-    return slide_update(database, slide_id, settings, person, seen_review=seen)
+    return updated()
 
 
 @router.post("/sign-off", status_code=status.HTTP_201_CREATED)
@@ -73,14 +88,12 @@ def sign_off(
     slide_id: SlideId,
     question: SignQuestion,
     reviewer: TheReviewer,
-    person: ThePerson,
     database: TheDatabase,
-    settings: TheCountSettings,
-    seen: SeenReview = 0,
+    updated: Updated,
 ) -> SlideUpdate:
     """Sign the slide."""
     sign(database, slide_id, reviewer=reviewer, comment=question.comment, seen_review_id=question.seen_review)
-    return slide_update(database, slide_id, settings, person, seen_review=seen)
+    return updated()
 
 
 @router.post("/reopen", status_code=status.HTTP_201_CREATED)
@@ -88,11 +101,9 @@ def reopen_slide(
     slide_id: SlideId,
     question: ReopenQuestion,
     reviewer: TheReviewer,
-    person: ThePerson,
     database: TheDatabase,
-    settings: TheCountSettings,
-    seen: SeenReview = 0,
+    updated: Updated,
 ) -> SlideUpdate:
     """Reopen a signed slide."""
     reopen(database, slide_id, reviewer=reviewer, reason=question.reason)
-    return slide_update(database, slide_id, settings, person, seen_review=seen)
+    return updated()
