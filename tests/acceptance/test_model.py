@@ -16,11 +16,11 @@ from support.running import Smearcount
 
 @pytest.fixture(scope="module")
 def some_cells(pbc: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A site's labelled cells: links to twelve validation images of each class."""
+    """A site's labelled cells: links to four validation images of each class."""
     folder = tmp_path_factory.mktemp("labelled") / "cells"
     for label in CellClass:
         (folder / label).mkdir(parents=True)
-        for path in sorted((pbc / "val" / label).glob("*.jpg"))[:12]:
+        for path in sorted((pbc / "val" / label).glob("*.jpg"))[:4]:
             (folder / label / path.name).symlink_to(path)
     return folder
 
@@ -64,7 +64,7 @@ def test_a_model_from_elsewhere_is_registered_chosen_and_counts(
     assert smearcount.run("up", inbox, "--once").returncode == 0
     counts = json.loads(smearcount.run("counts", "S1", "--format", "json").stdout)
     assert (counts["model"]["name"], counts["model"]["version"]) == ("ours", "7.0.0")
-    assert counts["wbc_counted"] + counts["unidentified"] == 12
+    assert counts["wbc_counted"] + counts["unidentified"] == 4
 
 
 def test_damaged_or_exchanged_files_are_refused_at_the_start(smearcount: Smearcount, own_model: Path) -> None:
@@ -100,7 +100,7 @@ def test_evaluate_reports_and_draws(smearcount: Smearcount, some_cells: Path, tm
     for words in ("accuracy", "balanced accuracy", "recall", "precision", "f1", "go to review", "another kind"):
         assert words in said
     report = json.loads((tmp_path / "report" / "evaluation.json").read_text())
-    assert report["images"] == 96
+    assert report["images"] == 32
     assert report["accuracy"] > 0.9
     figures = sorted(path.name for path in (tmp_path / "report").glob("*.png"))
     assert figures == ["confusion.png", "mistakes.png", "reliability.png", "risk_coverage.png"]
@@ -108,7 +108,7 @@ def test_evaluate_reports_and_draws(smearcount: Smearcount, some_cells: Path, tm
         with Image.open(tmp_path / "report" / name) as figure:
             assert min(figure.size) > 300
     as_json = smearcount.run("model", "evaluate", some_cells, "--format", "json")
-    assert json.loads(as_json.stdout)["images"] == 96
+    assert json.loads(as_json.stdout)["images"] == 32
     assert str(smearcount.data) in as_json.stderr, "it says where the figures are"
 
 

@@ -28,6 +28,7 @@ def test_twenty_slides_of_real_cells_are_counted_right(smearcount: Smearcount, t
     simulated = smearcount.run("simulate", exports, "--from", pbc / "val", "--slides", 20, "--cells", 150, "--seed", 1)
     assert simulated.returncode == 0, simulated.stderr
 
+    smearcount.environment["SMEARCOUNT_WORKERS"] = "2"
     counted = smearcount.run("up", exports, "--once")
     assert counted.returncode == 0, counted.stderr
     assert "slide-020" in counted.stdout

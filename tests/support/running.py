@@ -36,6 +36,8 @@ QUICK = {
     "SMEARCOUNT_RESCAN_SECONDS": "3",
     # Some of these are deprecated; tests count the lines of a command's messages.
     "SMEARCOUNT_WARNED": "true",
+    # One process that classifies: each takes a second to start. Tests of several set it.
+    "SMEARCOUNT_WORKERS": "1",
     # Tests of the pages turn it on.
     "SMEARCOUNT_WEB": "false",
 }

@@ -19,5 +19,6 @@ def wait_until(condition: Callable[[], object], *, what: str | Callable[[], str]
         answered_at = time.monotonic()
         if answered_at - started_at > PATIENCE:
             pytest.fail(f"waited {PATIENCE:g} s in vain for {what() if callable(what) else what}")
-        # A condition that takes long to check gets at most a third of a core: other processes have to fulfil it.
-        time.sleep(max(0.01, 2 * (answered_at - asked_at)))
+        # A condition that takes long to check gets a tenth of a core, or five checks a second: other processes have to fulfil it.
+        took = answered_at - asked_at
+        time.sleep(max(0.01, took, min(9 * took, 0.2)))
