@@ -60,7 +60,7 @@ class _Commands(click.Group):
 )
 @click.version_option(version("smearcount"), "--version", message="smearcount %(version)s")
 def cli() -> None:
-    r"""Turn a blood-smear analyzer's exported cell images into differential counts.
+    """Turn a blood-smear analyzer's exported cell images into differential counts.
 
     Point `up` at the folder that the analyzer exports to: every folder in it is a slide, every image in that one cell.
     The images are classified as they arrive and counted per slide. Nothing in the folder is ever changed.
@@ -71,7 +71,7 @@ def cli() -> None:
       smearcount counts slide-001         one slide's differential
 
     Results are for research use until your site has validated them.
-    """
+    """  # noqa: D301 (Click wants the backspace character before lines that it must not wrap)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:  # noqa: PLR0911 (one return for each way to end)

@@ -437,7 +437,8 @@ _NOT_NOTICED = "New exports are noticed later; what was noticed is counted."
 
 FAULTS = (
     Fault("worker-killed", "worker, SIGKILL", f"{_COUNTS_LATE} What it had in hand comes again after "
-          "`SMEARCOUNT_REDELIVERY_SECONDS` at the latest.", _ended(_any_worker, signal.SIGKILL), "worker", lasts=(0, 1)),
+          "one and a half `SMEARCOUNT_BATCH_SECONDS` at the latest.", _ended(_any_worker, signal.SIGKILL), "worker",
+          lasts=(0, 1)),
     Fault("worker-restarted", "worker, SIGTERM (restart)", _COUNTS_LATE, _ended(_any_worker, signal.SIGTERM), "worker",
           lasts=(0, 1)),
     Fault("worker-frozen", "worker, SIGSTOP, SIGCONT", _NOT_COUNTED, _frozen(_any_worker), "worker"),
@@ -474,7 +475,7 @@ FAULTS = (
     Fault("database-connections-reset", "connections to PostgreSQL reset", _COUNTS_LATE, _database_connections_reset,
           "network", times=6, lasts=(0, 1), wiring=Wiring(proxies=True)),
     Fault("worker-host-cut-off", "a worker's host cut off and rejoined", "The other workers go on. What it had in hand comes "
-          "again after `SMEARCOUNT_REDELIVERY_SECONDS`, or is stored when it is back.", _worker_host_cut_off, "worker",
+          "again after one and a half `SMEARCOUNT_BATCH_SECONDS`, or is stored when it is back.", _worker_host_cut_off, "worker",
           times=3, lasts=(2, 13), wiring=_HOSTS),
     Fault("worker-host-dead", "a worker's host without power in the middle of a transaction, back later",
           "The other workers go on. The slide that it was storing waits until the database has noticed.",
