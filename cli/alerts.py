@@ -94,7 +94,7 @@ def _of_rates(recent: RecentFiles, settings: AlertSettings) -> Iterator[Alert]:
     if settings.alert_unidentified_percent and unidentified > settings.alert_unidentified_percent:
         yield Alert(
             "SmearcountUnidentifiedRate",
-            f"{unidentified:.1f} % of the last {recent.cells} cells are unidentified, "
+            f"{unidentified:.1f} % of the last {recent.cells} cells were left unidentified by the model, "
             f"which is more than {settings.alert_unidentified_percent:g} %",
         )
 

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from smearcount.differential.tally import CallsAsked
+
 data = click.option(
     "--data",
     type=click.Path(path_type=Path, file_okay=False),
@@ -59,4 +61,11 @@ output = click.option(
     default="table",
     show_default=True,
     help="How to print it.",
+)
+calls = click.option(
+    "--calls",
+    type=click.Choice([one.value for one in CallsAsked]),
+    default=CallsAsked.REVIEWED.value,
+    show_default=True,
+    help="Whose calls to count: the model's alone, those of people before the model's, or one after the other.",
 )

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from smearcount.db.schema import ImageState
+from smearcount.differential.tally import Calls
 from smearcount.inbox.versions import FileVersion
 
 
@@ -140,8 +141,11 @@ class ImageLine:
     slide: str | None
     path: str
     state: ImageState
+    #: As it counts by the calls asked for; where it is not identified, the class that the model found likeliest.
     cell_class: str | None
+    #: The model's, of the class that it found likeliest.
     confidence: float | None
+    #: Whether it is in a class by the calls asked for.
     identified: bool | None
     #: Confidence under which the model leaves a cell unidentified.
     threshold: float | None
@@ -155,6 +159,15 @@ class ImageLine:
     duplicate_of: str | None
     seen_at: datetime
     finished_at: datetime | None
+    #: Whose call `cell_class` and `identified` are; None before any call.
+    calls: Calls | None
+    automatic_class: str | None
+    automatic_identified: bool | None
+    #: The `ReviewClass` that a person called it; if nobody did, or went back to the model's call, this and the next are None.
+    reviewed: str | None
+    reviewer: str | None
+    reviewed_at: datetime | None
+    review_reason: str | None
 
 
 @dataclass(frozen=True)

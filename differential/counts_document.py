@@ -1,19 +1,21 @@
 """The JSON of one slide's counts, as types: what is written and the schema that describes it both come from here.
 
-`smearcount counts --format json`, the API's differentials and the exported examinations all hold this document. Numbers
-of cells and files are whole, percentages are of the WBC counted and not rounded, moments are ISO 8601 in UTC.
+The API's differentials and the exported examinations hold a `CountsDocument`; `smearcount counts --format json` prints a
+`SlideCountsDocument`, which holds both counts and what people said. Numbers of cells and files are whole, percentages are of the
+WBC counted and not rounded, moments are ISO 8601 in UTC.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import cache
 from typing import Annotated, Any, ClassVar
 
 from pydantic import ConfigDict, Field, PlainSerializer, TypeAdapter, WithJsonSchema
 
-from smearcount.differential.classes import WBC_CLASSES, CellClass
+from smearcount.differential.classes import WBC_CLASSES, CellClass, ReviewClass
 from smearcount.differential.ratios import RangeFlag
 from smearcount.differential.status import SlideStatus
+from smearcount.differential.tally import Calls
 from smearcount.differential.times import utc_text
 
 _WBC_NAMES = [cell_class.value for cell_class in WBC_CLASSES]
@@ -227,6 +229,14 @@ class CountsDocument:
         Moment | None,
         Field(description="When the slide was complete, ISO 8601 in UTC; null if it is not."),
     ]
+    calls: Annotated[
+        Calls,
+        WithJsonSchema({"type": "string", "enum": [calls.value for calls in Calls]}),
+        Field(
+            description="Whose calls are counted here. automatic: those of the model alone. reviewed: people called some of "
+            "the cells; their calls count, and those of the model for all other cells."
+        ),
+    ]
 
     def as_json(self) -> dict[str, Any]:
         """Return the document as JSON-ready values: dictionaries, lists, text, numbers and None.
@@ -234,11 +244,117 @@ class CountsDocument:
         Raises:
             ValueError: A moment has no time zone.
         """
-        document: dict[str, Any] = _adapter().dump_python(self, mode="json", by_alias=True)
+        document: dict[str, Any] = _adapters()[type(self)].dump_python(self, mode="json", by_alias=True)
         return document
 
 
+#: Kind of a remark that gives the reason of a review; all other kinds are those of a slide's events.
+REVIEW_REMARK = "review"
+
+_REVIEW_NAMES = [review_class.value for review_class in ReviewClass]
+
+#: The id of an image.
+_CellId = Annotated[
+    int, Field(ge=0, description="Id of the image, as the API, the pages and the command `images` have it.")
+]
+_Reviewer = Annotated[str, Field(description="Name of the person.")]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RemarkedCell:
+    """A cell that a person called, and gave a reason for it."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
+
+    cell: _CellId
+    reviewed: Annotated[
+        ReviewClass | None,
+        WithJsonSchema({"enum": [*_REVIEW_NAMES, None]}),
+        Field(description="What the person called it, unidentified for no class; null: back to the model's call."),
+    ]
+    holds: Annotated[
+        bool, Field(description="Whether this call counts: nobody called the cell since, and the image is counted.")
+    ]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Remark:
+    """What a person wrote about a slide or about some of its cells."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
+
+    kind: Annotated[
+        str,
+        Field(
+            pattern="^[a-z-]+$",
+            description="comment: on the slide. sign-off: with a signature, in force or not. reopen: why a signature was "
+            "taken back. review: why cells were called as they were. Later versions may have other kinds.",
+        ),
+    ]
+    reviewer: _Reviewer
+    at: Annotated[Moment, Field(description="When, ISO 8601 in UTC.")]
+    text: Annotated[str, Field(description="What the person wrote, as it was written; it may have several lines.")]
+    cells: Annotated[
+        tuple[RemarkedCell, ...], Field(description="The cells that a review called; empty for all other kinds.")
+    ]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExcludedCell:
+    """A cell that counts in no class because a person said so."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
+
+    cell: _CellId
+    automatic: Annotated[
+        ReviewClass,
+        WithJsonSchema({"type": "string", "enum": _REVIEW_NAMES}),
+        Field(description="As what the model counts it; unidentified: the model was not sure either."),
+    ]
+    reviewed: Annotated[
+        ReviewClass,
+        WithJsonSchema({"type": "string", "enum": _REVIEW_NAMES}),
+        Field(description="What the person called it; a class that is in no count."),
+    ]
+    reviewer: _Reviewer
+    at: Annotated[Moment, Field(description="When, ISO 8601 in UTC.")]
+    reason: Annotated[str | None, Field(description="Why, as the person wrote it; null if nothing was written.")]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SlideCountsDocument(CountsDocument):
+    """The counts of one slide by the calls asked for, both counts by name, and what people did with the slide."""
+
+    reviewed_cells: Annotated[
+        Number, Field(description="Counted cells that a person called, as the model had or otherwise.")
+    ]
+    automatic: Annotated[
+        CountsDocument, Field(description="The count by the model's calls alone; it never changes by a review.")
+    ]
+    reviewed: Annotated[
+        CountsDocument | None,
+        Field(description="The count with people's calls before the model's; null if no person called a cell."),
+    ]
+    signed_by: Annotated[str | None, Field(description="Who signed the slide; null if it is not signed.")]
+    signed_at: Annotated[Moment | None, Field(description="When, ISO 8601 in UTC; null if it is not signed.")]
+    excluded: Annotated[
+        tuple[ExcludedCell, ...],
+        Field(
+            description="Cells that a person took out of the count or left in no class; they are among unidentified."
+        ),
+    ]
+    remarks: Annotated[
+        tuple[Remark, ...],
+        Field(description="All that people wrote about the slide and its cells, oldest first; nothing is left out."),
+    ]
+
+    @classmethod
+    def of(cls, shown: CountsDocument, **others: Any) -> "SlideCountsDocument":
+        """Return the document whose own numbers are those of `shown`, with the other members given by name."""
+        return cls(**{field.name: getattr(shown, field.name) for field in fields(CountsDocument)}, **others)
+
+
 @cache
-def _adapter() -> TypeAdapter[CountsDocument]:
+def _adapters() -> dict[type, TypeAdapter[Any]]:
     # Made at the first use: it takes longer than importing this module.
-    return TypeAdapter(CountsDocument)
+    return {kind: TypeAdapter(kind) for kind in (CountsDocument, SlideCountsDocument)}

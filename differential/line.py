@@ -10,7 +10,7 @@ from smearcount.differential.flags import slide_flags
 from smearcount.differential.ratios import nrbc_per_100_wbc, per_100_wbc
 from smearcount.differential.settings import CountSettings
 from smearcount.differential.status import SlideStatus
-from smearcount.differential.tally import SlideTally
+from smearcount.differential.tally import Calls, SlideTally
 from smearcount.differential.times import utc_text
 
 
@@ -20,7 +20,8 @@ class SlideLine:
 
     `images` counts every file of the slide in any state. `percents` has the six WBC classes in customary order, in percent
     of the WBC counted, not rounded; the values are None if no WBC was counted. `nrbc_per_100_wbc` is not rounded either.
-    The other numbers are cells or files.
+    `calls` says whose calls the numbers are made of, and `reviewed_cells` how many cells of the slide people have called,
+    whether these calls count here or not. The other numbers are cells or files.
     """
 
     slide: str
@@ -38,6 +39,8 @@ class SlideLine:
     flags: tuple[str, ...]
     first_image_at: datetime | None
     completed_at: datetime | None
+    reviewed_cells: int
+    calls: Calls
 
     def as_json(self) -> dict[str, Any]:
         """Return the line as JSON-ready values, times as ISO 8601 in UTC."""
@@ -57,11 +60,20 @@ class SlideLine:
             "flags": list(self.flags),
             "first_image_at": None if self.first_image_at is None else utc_text(self.first_image_at),
             "completed_at": None if self.completed_at is None else utc_text(self.completed_at),
+            "reviewed_cells": self.reviewed_cells,
+            "calls": self.calls.value,
         }
 
 
-def line(tally: SlideTally, settings: CountSettings, *, inbox: str) -> SlideLine:
-    """Shorten a slide's numbers to one line; `inbox` is the name of the inbox that the slide came from."""
+def line(tally: SlideTally, settings: CountSettings, *, inbox: str, reviewed_cells: int) -> SlideLine:
+    """Shorten a slide's numbers to one line.
+
+    Args:
+        tally: The numbers.
+        settings: Those of the site.
+        inbox: Name of the inbox that the slide came from.
+        reviewed_cells: Counted cells of the slide that a person has called.
+    """
     wbc = tally.wbc_counted
     return SlideLine(
         slide=tally.slide,
@@ -79,4 +91,6 @@ def line(tally: SlideTally, settings: CountSettings, *, inbox: str) -> SlideLine
         flags=tuple(flag.code for flag in slide_flags(tally, settings)),
         first_image_at=tally.first_image_at,
         completed_at=tally.completed_at,
+        reviewed_cells=reviewed_cells,
+        calls=tally.calls,
     )

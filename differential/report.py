@@ -21,7 +21,7 @@ from smearcount.differential.model import ModelIdentity
 from smearcount.differential.ratios import RangeFlag, nrbc_per_100_wbc, per_100_wbc, range_flag, wbc_correction_factor
 from smearcount.differential.settings import CountSettings
 from smearcount.differential.status import SlideStatus
-from smearcount.differential.tally import SlideTally
+from smearcount.differential.tally import Calls, SlideTally
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class SlideReport:
 
     `model` is the newest model with a call that is counted here. `cells` has all eight classes, `differential` the six WBC
     classes in customary order. `nrbc_per_100_wbc` and `wbc_correction_factor` are ratios (see `ratios`), not rounded. The
-    other numbers are cells or files.
+    other numbers are cells or files. `calls` says whose calls are counted.
     """
 
     slide: str
@@ -82,6 +82,7 @@ class SlideReport:
     flags: tuple[Flag, ...]
     first_image_at: datetime | None
     completed_at: datetime | None
+    calls: Calls
 
     @property
     def document(self) -> CountsDocument:
@@ -106,6 +107,7 @@ class SlideReport:
             flags=tuple(FlagDocument(code=flag.code, message=flag.message) for flag in self.flags),
             first_image_at=self.first_image_at,
             completed_at=self.completed_at,
+            calls=self.calls,
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -139,6 +141,7 @@ def report(tally: SlideTally, settings: CountSettings) -> SlideReport:
         flags=slide_flags(tally, settings),
         first_image_at=tally.first_image_at,
         completed_at=tally.completed_at,
+        calls=tally.calls,
     )
 
 

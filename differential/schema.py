@@ -1,23 +1,31 @@
 """The JSON Schema of a slide's counts, for people who read the counts by program."""
 
 import json
+from dataclasses import fields
 from typing import Any
 
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
-from smearcount.differential.counts_document import CountsDocument
+from smearcount.differential.counts_document import CountsDocument, SlideCountsDocument
 
 #: The schema as people read it, beside this module: `counts_schema_text`, which a test compares with it.
 SCHEMA_FILE = "counts.schema.json"
 
 
 def counts_schema() -> dict[str, Any]:
-    """Return the JSON Schema (draft 2020-12) of `CountsDocument.as_json`, a new dictionary at each call."""
-    generated = TypeAdapter(CountsDocument).json_schema(
+    """Return the JSON Schema (draft 2020-12) of a slide's counts, a new dictionary at each call.
+
+    It describes `SlideCountsDocument.as_json` and, since the members that only this one has are not required,
+    `CountsDocument.as_json` as well. So the counts within the counts are described by the schema itself.
+    """
+    generated = TypeAdapter(SlideCountsDocument).json_schema(
         mode="serialization", by_alias=True, schema_generator=_WithoutFieldTitles
     )
     definitions = generated.pop("$defs")
+    del definitions[CountsDocument.__name__]
+    _refer_to_the_whole(generated, f"#/$defs/{CountsDocument.__name__}")
+    generated["required"] = [field.name for field in fields(CountsDocument)]
     head = {
         "$schema": GenerateJsonSchema.schema_dialect,
         "$id": "urn:smearcount:counts",
@@ -31,6 +39,18 @@ def counts_schema() -> dict[str, Any]:
 def counts_schema_text() -> str:
     """Return the schema as it stands in the file SCHEMA_FILE."""
     return json.dumps(counts_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _refer_to_the_whole(part: object, reference: str) -> None:
+    """Make a reference to one of the definitions one to the whole schema, wherever it stands in a part of it."""
+    if isinstance(part, dict):
+        if part.get("$ref") == reference:
+            part["$ref"] = "#"
+        for inner in part.values():
+            _refer_to_the_whole(inner, reference)
+    elif isinstance(part, list):
+        for inner in part:
+            _refer_to_the_whole(inner, reference)
 
 
 class _WithoutFieldTitles(GenerateJsonSchema):

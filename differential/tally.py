@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import TypeVar
 
 from smearcount.differential.classes import WBC_CLASSES, CellClass
 from smearcount.differential.model import ModelIdentity
@@ -17,6 +18,26 @@ class Calls(StrEnum):
     REVIEWED = "reviewed"  # a person's where there is one, the model's elsewhere
 
 
+_Result = TypeVar("_Result")
+
+
+class CallsAsked(StrEnum):
+    """By whose calls a reader wants to have a slide counted."""
+
+    AUTOMATIC = Calls.AUTOMATIC.value
+    REVIEWED = Calls.REVIEWED.value
+    BOTH = "both"
+
+    def of(self, automatic: _Result, reviewed: _Result | None) -> tuple[_Result, ...]:
+        """Return those of two results that are asked for, the automatic one first.
+
+        `reviewed` is None while nobody has called a cell: the automatic result then stands for it.
+        """
+        if self is CallsAsked.AUTOMATIC or reviewed is None:
+            return (automatic,)
+        return (automatic, reviewed) if self is CallsAsked.BOTH else (reviewed,)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SlideTally:
     """The images of one slide, counted; each image is in exactly one of the numbers.
@@ -24,7 +45,7 @@ class SlideTally:
     `cells` holds the identified cells. Classes left out are zero; afterwards it has all eight classes, in the order of
     CellClass. `models` lists every model that made a call counted here, newest first; it is empty before the first call.
     `unidentified` counts the cells that are in no class: either the model was not sure and nobody has called them, or a
-    person took them out of the count.
+    person took them out of the count. `calls` says whose calls are in it: without any of a person it is AUTOMATIC.
 
     Raises:
         ValueError: A number is negative, a class or status is unknown, or a time has no time zone.

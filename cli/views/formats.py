@@ -16,6 +16,10 @@ from rich.table import Table
 from rich.text import Text
 
 from smearcount.differential.classes import DISPLAY_NAMES, SHORT_NAMES, WBC_CLASSES, CellClass
+from smearcount.differential.forms.examination import SlideExamination
+from smearcount.differential.forms.remarks import Remarks
+from smearcount.differential.forms.report_page import calls as calls_in_words
+from smearcount.differential.forms.report_page import signature
 from smearcount.differential.forms.spreadsheet import (
     COUNTS_COLUMNS,
     SLIDES_COLUMNS,
@@ -27,9 +31,10 @@ from smearcount.differential.forms.spreadsheet import (
     rows_csv,
     slides_csv,
 )
-from smearcount.differential.forms.wording import RESEARCH_USE, printable
+from smearcount.differential.forms.wording import RESEARCH_USE, cells, printable
 from smearcount.differential.line import SlideLine
 from smearcount.differential.report import DifferentialRow, SlideReport
+from smearcount.differential.tally import CallsAsked
 
 if TYPE_CHECKING:
     from smearcount.differential.forms.spreadsheet import Row
@@ -51,34 +56,35 @@ __all__ = [
 _NOTHING = "-"
 
 
-def differential_table(report: SlideReport) -> RenderableType:
-    """Return a slide's result for the terminal: the differential, the other numbers, the flags and the model.
+def differential_table(examination: SlideExamination, calls: CallsAsked) -> RenderableType:
+    """Return a slide's result for the terminal: the differential, the other numbers, the flags, the model and the remarks.
 
-    Percentages are of the WBC counted, with their 95 % interval.
+    Percentages are of the WBC counted, with their 95 % interval. With both calls and a review, there are two differentials, the
+    result last.
     """
-    return Group(
-        Text.assemble("Slide ", (printable(report.slide), "bold")),
-        _differential(report.differential),
-        _summary(report),
-        Text(),
-        Text(RESEARCH_USE, style="dim"),
-    )
+    parts: list[RenderableType] = [Text.assemble("Slide ", (printable(examination.slide), "bold"))]
+    for report in examination.by(calls):
+        parts += [_heading(examination, report), _differential(report.differential), _summary(report), Text()]
+    if examination.remarks != Remarks():
+        parts += [_remarks(examination), Text()]
+    return Group(*parts, Text(RESEARCH_USE, style="dim"))
 
 
-def counts_json(report: SlideReport) -> str:
+def counts_json(examination: SlideExamination, calls: CallsAsked) -> str:
     """Return the counts of a slide as JSON; differential/counts.schema.json describes it."""
-    return _json(report.as_json())
+    return _json(examination.counts_document(calls).as_json())
 
 
 def slides_table(lines: Iterable[SlideLine]) -> RenderableType:
     """Return a list of slides for the terminal, with the number of flags of each."""
-    table = _table("Slide", "Status", gap=1)
+    table = _table("Slide", "Status", "Calls", gap=1)
     for heading in ("WBC", *(SHORT_NAMES[cell_class] for cell_class in WBC_CLASSES), "nRBC", "Flags"):
         table.add_column(heading, justify="right", no_wrap=True)
     for line in lines:
         table.add_row(
             Text(printable(line.slide)),
             line.status.value,
+            line.calls.value,
             str(line.wbc_counted),
             *(_decimal(line.percents[cell_class]) for cell_class in WBC_CLASSES),
             _decimal(line.nrbc_per_100_wbc),
@@ -120,6 +126,21 @@ def rows_json(rows: "Sequence[Row]") -> str:
     return _json([plain(row) for row in rows])
 
 
+def _heading(examination: SlideExamination, report: SlideReport) -> Text:
+    """Return whose calls a differential is made of; where it is the result, also who signed it."""
+    if report is not examination.reported:
+        return Text(" Automatic calls alone, before review")
+    lines = (calls_in_words(examination), signature(examination))
+    return Text("\n".join(f" {line}" for line in lines if line))
+
+
+def _remarks(examination: SlideExamination) -> Table:
+    remarks = examination.remarks
+    rows = [("Excluded", f"{cells(len(remarks.excluded))}: {remarks.excluded_text}")] if remarks.excluded else []
+    rows += [("Remarks" if number == 0 else "", line) for number, line in enumerate(remarks.lines)]
+    return _grid(rows)
+
+
 def _differential(rows: Iterable[DifferentialRow]) -> Table:
     table = _table("Class")
     for heading in ("Count", "Percent", "95 % interval", "Reference"):
@@ -145,23 +166,29 @@ def _summary(report: SlideReport) -> Table:
     if report.model is not None:
         model = f"{report.model.name} {report.model.version} (SHA-256 {report.model.sha256[:12]})"
     flags = Text("\n").join(Text(printable(flag.message), style="bold") for flag in report.flags)
-    summary = Table.grid(padding=(0, 2))
-    summary.add_column(no_wrap=True)
-    summary.add_column(overflow="fold")
-    for name, value in (
-        ("WBC counted", str(report.wbc_counted)),
-        ("nRBC/100 WBC", nrbc),
-        ("Platelets", str(report.platelets)),
-        ("Unidentified", str(report.unidentified)),
-        ("Quarantined", str(report.quarantined)),
-        ("Duplicates", str(report.duplicates)),
-        ("Pending", str(report.pending)),
-        ("Flags", flags if report.flags else "none"),
-        ("Model", model),
-    ):
-        # The table above is indented by one column, the edge of its box.
-        summary.add_row(f" {name}", value if isinstance(value, Text) else Text(printable(value)))
-    return summary
+    return _grid(
+        (
+            ("WBC counted", str(report.wbc_counted)),
+            ("nRBC/100 WBC", nrbc),
+            ("Platelets", str(report.platelets)),
+            ("Unidentified", str(report.unidentified)),
+            ("Quarantined", str(report.quarantined)),
+            ("Duplicates", str(report.duplicates)),
+            ("Pending", str(report.pending)),
+            ("Flags", flags if report.flags else "none"),
+            ("Model", model),
+        )
+    )
+
+
+def _grid(rows: Iterable[tuple[str, str | Text]]) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in rows:
+        # The differential is indented by one column, the edge of its box.
+        grid.add_row(f" {name}", value if isinstance(value, Text) else Text(printable(value)))
+    return grid
 
 
 def _table(*headings: str, gap: int = 2) -> Table:

@@ -14,6 +14,7 @@ from rich.text import Text
 from smearcount.cli.site import Site
 from smearcount.cli.views import formats
 from smearcount.cli.views.console import messages, print_message, print_result, results
+from smearcount.cli.views.lines import slide_lines
 from smearcount.db.engine.database import Database
 from smearcount.db.errors import DatabaseUnavailable
 from smearcount.db.queries.counts import slide_tallies
@@ -21,9 +22,8 @@ from smearcount.db.queries.images import image_lines
 from smearcount.db.queries.inboxes import inbox_lines, progress
 from smearcount.db.records import InboxLine, Progress
 from smearcount.db.schema import ImageState
-from smearcount.differential.line import line
-from smearcount.differential.report import report
-from smearcount.differential.tally import SlideTally
+from smearcount.differential.tally import CallsAsked
+from smearcount.web.queries.examinations import examinations
 
 #: Seconds between two lines of progress where the output is not a terminal.
 _PLAIN_SECONDS = 5.0
@@ -36,7 +36,7 @@ _MOST_LISTED = 50
 class ProgressView:
     """Follows one inbox in the database and prints what changes."""
 
-    def __init__(self, database: Database, site: Site, inbox: Path, *, once: bool) -> None:
+    def __init__(self, database: Database, site: Site, inbox: Path, *, once: bool, calls: CallsAsked) -> None:
         """Follow an inbox.
 
         Args:
@@ -44,10 +44,12 @@ class ProgressView:
             site: Its settings.
             inbox: The folder that is watched.
             once: Print the slides together at the end, and not each one when it is complete.
+            calls: Whose calls the printed counts are made of.
         """
         self._database = database
         self._site = site
         self._once = once
+        self._calls = calls
         self._name = site.watcher.name_of(inbox)
         self._live = Live(console=messages, transient=True, auto_refresh=False)
         #: All slides that were completed up to this moment are printed, or were complete before the start.
@@ -104,7 +106,7 @@ class ProgressView:
         """Print the slides and the files that could not be counted; return the number of those files."""
         tallies = slide_tallies(self._database, inbox=self._name)
         if tallies:
-            print_result(formats.slides_table(line(one.tally, self._site.counts, inbox=one.inbox) for one in tallies))
+            print_result(formats.slides_table(slide_lines(tallies, self._calls, self._site.counts)))
         else:
             print_message("there is nothing to count")
         quarantined = progress(self._database, inbox=self._name).quarantined
@@ -121,13 +123,14 @@ class ProgressView:
     def _print_completed(self) -> None:
         """Print the slides completed since the last reading; a slide that was reopened meanwhile is printed again."""
         for one in slide_tallies(self._database, inbox=self._name, completed_after=self._printed_until):
-            self._print_slide(one.tally)
+            self._print_slide(one.slide_id)
             if one.tally.completed_at is not None:
                 self._printed_until = max(self._printed_until, one.tally.completed_at)
 
-    def _print_slide(self, tally: SlideTally) -> None:
+    def _print_slide(self, slide_id: int) -> None:
+        (examined,) = examinations(self._database, [slide_id], self._site.counts)
         with self._progress_hidden():
-            print_result(formats.differential_table(report(tally, self._site.counts)))
+            print_result(formats.differential_table(examined, self._calls))
             results.print()
 
     @contextmanager

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, select
 
 from smearcount.db.engine.database import Database
 from smearcount.db.errors import UnknownSlide
-from smearcount.db.queries.tallies import SLIDE, SlideRow, tallies
+from smearcount.db.queries.tallies import SLIDE, BothTallies, SlideRow, tallies
 from smearcount.db.schema import Inbox, Slide
 from smearcount.differential.tally import Calls, SlideTally
 
@@ -16,14 +16,16 @@ _SLIDES_PER_QUERY = 500
 
 @dataclass(frozen=True)
 class InboxTally:
-    """A slide's tally and the name of its inbox."""
+    """A slide's tally by the calls asked for, the name of its inbox, its id, and both of its tallies."""
 
     inbox: str
     tally: SlideTally
+    slide_id: int
+    both: BothTallies
 
 
 def slide_tally(
-    database: Database, slide: str, *, inbox: str | None = None, calls: Calls = Calls.AUTOMATIC
+    database: Database, slide: str, *, inbox: str | None = None, calls: Calls = Calls.REVIEWED
 ) -> SlideTally:
     """Return the tally of one slide.
 
@@ -31,7 +33,7 @@ def slide_tally(
         database: where slides are kept.
         slide: name of the slide.
         inbox: name of its inbox; None if only one inbox has a slide of that name.
-        calls: whether only the models' calls count, or those of people before them.
+        calls: whether the calls of people count before those of the models, or those of the models alone.
 
     Raises:
         UnknownSlide: no slide has that name, or slides of several inboxes have it and `inbox` does not say which.
@@ -46,7 +48,7 @@ def slide_tallies(
     *,
     inbox: str | None = None,
     completed_after: datetime | None = None,
-    calls: Calls = Calls.AUTOMATIC,
+    calls: Calls = Calls.REVIEWED,
 ) -> list[InboxTally]:
     """Return the tallies of many slides, in the order in which their first images came.
 
@@ -54,7 +56,7 @@ def slide_tallies(
         database: where slides are kept.
         inbox: name of an inbox; None for all inboxes.
         completed_after: only slides that were completed after this moment (UTC); None for all slides.
-        calls: whether only the models' calls count, or those of people before them.
+        calls: whether the calls of people count before those of the models, or those of the models alone.
     """
     with database.reading() as connection:
         query = select(*SLIDE).join(Inbox).order_by(Slide.first_image_at, Slide.name)
@@ -65,7 +67,7 @@ def slide_tallies(
         rows = connection.execute(query).all()
         parts = [rows[start : start + _SLIDES_PER_QUERY] for start in range(0, len(rows), _SLIDES_PER_QUERY)]
         return [
-            InboxTally(row.inbox, both.by(calls))
+            InboxTally(row.inbox, both.by(calls), row.id, both)
             for part in parts
             for row, both in zip(part, tallies(connection, part), strict=True)
         ]

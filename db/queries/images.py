@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, and_, select
 from sqlalchemy.orm import aliased
 
 from smearcount.db.engine.database import Database
@@ -12,8 +12,10 @@ from smearcount.db.engine.paging import is_key
 from smearcount.db.errors import UnknownImage
 from smearcount.db.queries.counts import find_slide
 from smearcount.db.records import ImageLine
-from smearcount.db.review.effective_calls import CALL, IS_CALL
+from smearcount.db.review.effective_calls import CALL, IS_CALL, IS_REVIEW, REVIEW
 from smearcount.db.schema import Image, ImageState, Inbox, Model, Slide
+from smearcount.differential.classes import ReviewClass
+from smearcount.differential.tally import Calls
 from smearcount.inbox.mounts import Mounts
 from smearcount.inbox.paths import joined
 
@@ -40,6 +42,7 @@ def image_lines(
     inbox: str | None = None,
     states: Collection[ImageState] = (),
     limit: int | None = None,
+    calls: Calls = Calls.REVIEWED,
 ) -> list[ImageLine]:
     """Return images in the order in which they came.
 
@@ -49,6 +52,7 @@ def image_lines(
         inbox: name of an inbox; None for all inboxes.
         states: only images in these states; empty for all but superseded ones.
         limit: largest number of images; None for no limit.
+        calls: whether a person's call of an image is shown before the model's, or the model's alone.
 
     Raises:
         UnknownSlide: no slide has that name, or slides of several inboxes have it and `inbox` does not say which.
@@ -61,11 +65,13 @@ def image_lines(
             Image.attempts, Image.reason_code, Image.reason,
             counted.folder.label("counted_folder"), counted.filename.label("counted_filename"),
             Image.seen_at, Image.finished_at,
+            REVIEW.cell_class.label("reviewed"), REVIEW.reviewer, REVIEW.reviewed_at, REVIEW.reason.label("review_reason"),
         )
         .join(Inbox, Inbox.id == Image.inbox_id)
         .outerjoin(Slide, Slide.id == Image.slide_id)
         .outerjoin(CALL, IS_CALL)
         .outerjoin(Model, Model.id == CALL.model_id)
+        .outerjoin(REVIEW, and_(IS_REVIEW, REVIEW.cell_class.is_not(None)))
         .outerjoin(counted, counted.id == Image.duplicate_of)
         .order_by(Image.id)
     )  # fmt: skip
@@ -77,7 +83,7 @@ def image_lines(
     with database.reading() as connection:
         if slide is not None:
             query = query.where(Image.slide_id == find_slide(connection, slide, inbox).id)
-        return [_image_line(row) for row in connection.execute(query)]
+        return [_image_line(row, calls) for row in connection.execute(query)]
 
 
 def image_file(database: Database, image_id: int, mounts: Mounts) -> ImageFile:
@@ -99,12 +105,20 @@ def image_file(database: Database, image_id: int, mounts: Mounts) -> ImageFile:
     return ImageFile(root, joined(row.folder, row.filename), row.size, row.mtime_ns, row.sha256)
 
 
-def _image_line(row: Row[*tuple[Any, ...]]) -> ImageLine:
+def _image_line(row: Row[*tuple[Any, ...]], calls: Calls) -> ImageLine:
     values = dict(row._mapping)  # noqa: SLF001 (SQLAlchemy's documented way to the columns' names)
     folder, filename = values.pop("folder"), values.pop("filename")
     counted_folder, counted_filename = values.pop("counted_folder"), values.pop("counted_filename")
+    automatic = {"automatic_class": values["cell_class"], "automatic_identified": values["identified"]}
+    values |= automatic | {"state": ImageState(values["state"]), "calls": None}
+    if values["cell_class"] is not None:
+        values["calls"] = Calls.AUTOMATIC
+    if values["reviewed"] is not None and calls is Calls.REVIEWED:
+        called = ReviewClass(values["reviewed"]).cell_class
+        values |= {"calls": Calls.REVIEWED, "identified": called is not None}
+        values["cell_class"] = values["cell_class"] if called is None else called.value
     return ImageLine(
-        **values | {"state": ImageState(values["state"])},
+        **values,
         path=joined(folder, filename),
         duplicate_of=joined(counted_folder, counted_filename) if counted_filename is not None else None,
     )

@@ -169,5 +169,9 @@ def _both(
         )
 
     return BothTallies(
-        tally(Calls.AUTOMATIC, automatic), tally(Calls.REVIEWED, reviewed), sum(moved.values()), last_review_id
+        tally(Calls.AUTOMATIC, automatic),
+        # Without any call of a person, the numbers are the model's alone, and are labelled so.
+        tally(Calls.REVIEWED if moved else Calls.AUTOMATIC, reviewed),
+        sum(moved.values()),
+        last_review_id,
     )

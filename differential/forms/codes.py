@@ -61,6 +61,7 @@ WBC_COUNTED = Code(LOCAL, "wbc-counted", "WBC counted, the denominator of the pe
 WBC_CORRECTION = Code(LOCAL, "wbc-correction-factor", "Factor for a WBC count that took nRBC for WBC")
 UNIDENTIFIED = Code(LOCAL, "unidentified", "Cells in no class, for review")
 REVIEWED_CELLS = Code(LOCAL, "reviewed-cells", "Cells called by a person")
+EXCLUDED_CELLS = Code(LOCAL, "excluded-cells", "Cells in no class because a person said so")
 
 #: A component of an observation: the same number by the model's calls alone, before a person's review.
 BEFORE_REVIEW = Code(LOCAL, "before-review", "As called automatically, before review")

@@ -8,10 +8,12 @@ from enum import StrEnum
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
+from smearcount.differential.counts_document import SlideCountsDocument
+from smearcount.differential.forms.remarks import Remarks
 from smearcount.differential.report import SlideReport, report
 from smearcount.differential.settings import CountSettings
 from smearcount.differential.status import SlideStatus, Status
-from smearcount.differential.tally import Calls, SlideTally
+from smearcount.differential.tally import Calls, CallsAsked, SlideTally
 from smearcount.differential.times import utc_text
 
 #: All ids in forms are derived from this one (UUID version 5), so that a slide has the same ids in every export.
@@ -77,7 +79,7 @@ class SlideExamination:
     """One slide as forms show it; `examination` makes it from tallies, and it can be made from finished reports.
 
     `reviewed` is None while no person has called a cell; `reviewed_cells` is the number of cells that people have called.
-    The other fields are those of Review.
+    `remarks` are what people wrote and what they took out of the count. The other fields are those of Review.
 
     Raises:
         ValueError: The parts contradict each other, for example a signature on a slide that is not signed.
@@ -92,6 +94,7 @@ class SlideExamination:
     signed_by: str | None
     signed_at: datetime | None
     was_signed_before: bool
+    remarks: Remarks
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "status", Status(self.status))
@@ -105,6 +108,8 @@ class SlideExamination:
             raise ValueError(f"{self.reviewed_cells} cells were reviewed, but there is no reviewed count")
         if self.reviewed is not None and self.reviewed.slide != self.automatic.slide:
             raise ValueError("the two counts are of different slides")
+        if [report.calls for _, report in self.reports] != [calls for calls, _ in self.reports]:
+            raise ValueError("a count is labelled with other calls than it is made of")
 
     @property
     def slide(self) -> str:
@@ -145,6 +150,10 @@ class SlideExamination:
         if self.reviewed is not None:
             yield Calls.REVIEWED, self.reviewed
 
+    def by(self, calls: CallsAsked) -> tuple[SlideReport, ...]:
+        """Return the counts by the calls asked for, the automatic one first."""
+        return calls.of(self.automatic, self.reviewed)
+
     @property
     def report_id(self) -> UUID:
         """The id of the slide's report, the same in every export and every form, so that a newer report replaces it.
@@ -154,20 +163,32 @@ class SlideExamination:
         first = self.automatic.first_image_at
         return derived_id("slide", self.slide_id, self.inbox, self.slide, None if first is None else utc_text(first))
 
+    def counts_document(self, calls: CallsAsked) -> SlideCountsDocument:
+        """Return the slide as `smearcount counts` prints it; of both counts the reviewed one comes first."""
+        return SlideCountsDocument.of(
+            self.by(calls)[-1].document,
+            reviewed_cells=self.reviewed_cells,
+            automatic=self.automatic.document,
+            reviewed=None if self.reviewed is None else self.reviewed.document,
+            signed_by=self.signed_by,
+            signed_at=self.signed_at,
+            excluded=self.remarks.excluded,
+            remarks=self.remarks.said,
+        )
+
     def as_json(self, export: Export) -> dict[str, Any]:
         """Return the examination as JSON-ready values, not rounded; examination.schema.json describes them."""
+        counted = self.counts_document(CallsAsked.BOTH).as_json()
         return {
             "report_id": str(self.report_id),
             "slide_id": self.slide_id,
             "slide": self.slide,
             "inbox": self.inbox,
             "status": self.status.value,
-            "automatic": self.automatic.as_json(),
-            "reviewed": None if self.reviewed is None else self.reviewed.as_json(),
-            "reviewed_cells": self.reviewed_cells,
-            "signed_by": self.signed_by,
-            "signed_at": None if self.signed_at is None else utc_text(self.signed_at),
+            **{name: counted[name] for name in ("automatic", "reviewed", "reviewed_cells", "signed_by", "signed_at")},
             "was_signed_before": self.was_signed_before,
+            "excluded": counted["excluded"],
+            "remarks": counted["remarks"],
             "export": export.as_json(),
         }
 
@@ -179,6 +200,7 @@ def examination(
     automatic: SlideTally,
     reviewed: SlideTally,
     review: Review,
+    remarks: Remarks,
     settings: CountSettings,
 ) -> SlideExamination:
     """Apply the rules of the field to both tallies of a slide.
@@ -199,6 +221,7 @@ def examination(
         signed_by=review.signed_by,
         signed_at=review.signed_at,
         was_signed_before=review.was_signed_before,
+        remarks=remarks,
     )
 
 

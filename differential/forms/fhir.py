@@ -11,10 +11,12 @@ from typing import Any
 from uuid import UUID
 
 from smearcount.differential.classes import DISPLAY_NAMES
+from smearcount.differential.counts_document import Remark
 from smearcount.differential.forms import codes
 from smearcount.differential.forms.codes import Code, Unit
 from smearcount.differential.forms.examination import METHODS, Export, SlideExamination, derived_id
 from smearcount.differential.forms.observations import Observation, observations
+from smearcount.differential.forms.remarks import author, text_of
 from smearcount.differential.forms.wording import RESEARCH_USE, named, printable
 from smearcount.differential.intervals import Interval
 from smearcount.differential.model import ModelIdentity
@@ -26,6 +28,9 @@ Resource = dict[str, Any]
 
 #: FHIR's extension of Quantity: https://hl7.org/fhir/extensions/StructureDefinition-quantity-confidenceInterval.html
 CONFIDENCE_INTERVAL = "http://hl7.org/fhir/StructureDefinition/quantity-confidenceInterval"
+
+#: Extension of DiagnosticReport by what R5 has as its `note`: https://hl7.org/fhir/R4/versions.html#extensions
+REPORT_NOTE = "http://hl7.org/fhir/5.0/StructureDefinition/extension-DiagnosticReport.note"
 
 #: Local identifier systems.
 SLIDE_SYSTEM = "urn:smearcount:slide"
@@ -81,8 +86,12 @@ def _report(examination: SlideExamination, export: Export, results: list[Resourc
         **_times(examination, export),
         "specimen": [_specimen(examination)],
         "result": [_reference_to(each, "Observation") for each in results],
-        "conclusion": "\n".join([*(printable(flag.message) for flag in result.flags), RESEARCH_USE]),
+        "conclusion": "\n".join(
+            [*(printable(flag.message) for flag in result.flags), *examination.remarks.lines, RESEARCH_USE]
+        ),
     }
+    if examination.remarks.said:
+        report["extension"] = [_note(remark) for remark in examination.remarks.said]
     if examination.signed_by is not None:
         report["resultsInterpreter"] = [{"display": named(examination.signed_by, "unnamed")}]
     if result.flags:
@@ -91,6 +100,11 @@ def _report(examination: SlideExamination, export: Export, results: list[Resourc
             for flag in result.flags
         ]
     return report
+
+
+def _note(remark: Remark) -> Resource:
+    note = {"authorString": author(remark), "time": utc_text(remark.at), "text": text_of(remark)}
+    return {"url": REPORT_NOTE, "valueAnnotation": note}
 
 
 def _observation(

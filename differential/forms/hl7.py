@@ -1,8 +1,8 @@
 r"""The result of a slide as an HL7 v2.5.1 message, ORU^R01, for a laboratory information system.
 
-Segments: MSH and SFT (smearcount; chapter 2), PID (empty; chapter 3), OBR and NTE (flags), an OBX with its NTEs per number,
-SPM (the slide; chapter 7). smearcount does not know the patient: the receiver finds the order by the slide's name in SPM-2.
-Segments end with a carriage return.
+Segments: MSH and SFT (smearcount; chapter 2), PID (empty; chapter 3), OBR and NTE (flags, what people wrote), an OBX with its
+NTEs per number, SPM (the slide; chapter 7). smearcount does not know the patient: the receiver finds the order by the slide's
+name in SPM-2. Segments end with a carriage return.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,6 +12,7 @@ from smearcount.differential.forms import codes
 from smearcount.differential.forms.codes import LOINC, Code
 from smearcount.differential.forms.examination import METHODS, Export, SlideExamination, derived_id
 from smearcount.differential.forms.observations import FACTOR_DIGITS, Observation, observations
+from smearcount.differential.forms.remarks import full_text_of
 from smearcount.differential.forms.wording import RESEARCH_USE, decimals, named, printable
 from smearcount.differential.ratios import RangeFlag
 
@@ -22,10 +23,14 @@ LOCAL_SYSTEM = "99SMC"
 
 _SEPARATORS = r"^~\&"
 _ESCAPES = str.maketrans({"\\": "\\E\\", "|": "\\F\\", "^": "\\S\\", "~": "\\R\\", "&": "\\T\\"})
+_LINE_END = "\\.br\\"
 _FLAGS = {RangeFlag.LOW: "L", RangeFlag.HIGH: "H", None: "N"}
 
 #: HL7's null value (chapter 2), for a required field that has no value.
 _NULL = '""'
+
+#: Comment type (NTE-4, HL7 table 0364) of what a person wrote.
+_REMARK = "RE^Remark^HL70364"
 
 #: The name of a patient whose name is not known (chapter 3, PID-5): no legal name, and an unspecified one.
 _NO_NAME = "~^^^^^^U"
@@ -44,11 +49,11 @@ def oru(examination: SlideExamination, export: Export) -> str:
         _software(export),
         _segment("PID", {1: "1", 3: _NULL, 5: _NO_NAME}),
         _order(examination, export),
-        *_notes([*(flag.message for flag in examination.reported.flags), RESEARCH_USE]),
+        *_notes(_notes_on_the_whole(examination)),
     ]
     for number, observation in enumerate(observations(examination), start=1):
         segments.append(_result(number, observation, examination))
-        segments += _notes(_remarks(observation))
+        segments += _notes((note, "") for note in _notes_on(observation))
     segments.append(_specimen(examination))
     return "".join(segment + "\r" for segment in segments)
 
@@ -118,7 +123,16 @@ def _result(number: int, observation: Observation, examination: SlideExamination
     return _segment("OBX", fields)
 
 
-def _remarks(observation: Observation) -> Iterator[str]:
+def _notes_on_the_whole(examination: SlideExamination) -> Iterator[tuple[str, str]]:
+    """Yield the notes on a slide, each with its type: its flags, what people wrote, and what it may be used for."""
+    for flag in examination.reported.flags:
+        yield flag.message, ""
+    for remark in examination.remarks.said:
+        yield full_text_of(remark), _REMARK
+    yield RESEARCH_USE, ""
+
+
+def _notes_on(observation: Observation) -> Iterator[str]:
     """Yield the notes below a result: the counts behind it, its interval, and its value before the review."""
     unit = observation.unit.display
     if observation.basis is not None:
@@ -132,9 +146,13 @@ def _remarks(observation: Observation) -> Iterator[str]:
         yield f"Before review: {_number(observation, observation.before_review)} {unit}".removesuffix(" cells")
 
 
-def _notes(texts: Iterable[str]) -> list[str]:
-    # L: the source of the note is the laboratory (HL7 table 0105).
-    return [_segment("NTE", {1: str(number), 2: "L", 3: escaped(text)}) for number, text in enumerate(texts, start=1)]
+def _notes(notes: Iterable[tuple[str, str]]) -> list[str]:
+    """Return an NTE for each note and its type; a line of a note ends with the escape sequence of formatted text (FT)."""
+    return [
+        # L: the source of the note is the laboratory (HL7 table 0105).
+        _segment("NTE", {1: str(number), 2: "L", 3: _LINE_END.join(map(escaped, text.split("\n"))), 4: kind})
+        for number, (text, kind) in enumerate(notes, start=1)
+    ]
 
 
 def _specimen(examination: SlideExamination) -> str:

@@ -23,7 +23,7 @@ class Observation:
 
     `value` is in `unit`; it is None if there is none, for example a percentage without any WBC. `before_review` is the same
     number by the automatic calls, None if no cell was reviewed. `interval` (95 %) and `reference` are in `unit` too.
-    `basis` says in words what was divided by what.
+    `basis` says in words what was divided by what, or which cells were counted.
     """
 
     code: Code
@@ -83,6 +83,12 @@ def _rest(examination: SlideExamination, result: SlideReport, before: SlideRepor
     yield _count(codes.PLATELETS, result.platelets, None if before is None else before.platelets)
     yield _count(codes.UNIDENTIFIED, result.unidentified, None if before is None else before.unidentified)
     yield _count(codes.REVIEWED_CELLS, examination.reviewed_cells, None)
+    yield Observation(
+        code=codes.EXCLUDED_CELLS,
+        unit=codes.CELLS,
+        value=len(examination.remarks.excluded),
+        basis=examination.remarks.excluded_text or None,
+    )
 
 
 def _count(code: Code, number: int, before: int | None) -> Observation:

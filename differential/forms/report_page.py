@@ -5,11 +5,10 @@ from datetime import datetime
 
 from smearcount.differential.classes import DISPLAY_NAMES, CellClass
 from smearcount.differential.forms.examination import Export, SlideExamination
-from smearcount.differential.forms.wording import RESEARCH_USE, decimals, named, printable
+from smearcount.differential.forms.wording import RESEARCH_USE, cells, decimals, moment, named, printable
 from smearcount.differential.report import DifferentialRow, SlideReport
 from smearcount.differential.status import Status
 from smearcount.differential.tally import Calls
-from smearcount.differential.times import utc_text
 
 LIMITS = (
     "The classes hold no blast, reactive lymphocyte, smudge cell or artefact: "
@@ -42,7 +41,8 @@ class ReportPage:
     """A slide's report on one page; `report_page` makes it. All text is printable and without markup.
 
     `automatic_text` of a row has the automatic count; it is empty if no cell was reviewed. `facts` are the other numbers,
-    each with its heading. `signature` is empty while nobody has signed.
+    each with its heading. `signature` is empty while nobody has signed. `excluded` says which cells people took out of the count;
+    it is empty if there are none. `remarks` have all that people wrote, oldest first.
     """
 
     title: str
@@ -55,6 +55,8 @@ class ReportPage:
     rows: tuple[PageRow, ...]
     facts: tuple[tuple[str, str], ...]
     flags: tuple[str, ...]
+    excluded: str
+    remarks: tuple[str, ...]
     model: str
     limits: tuple[str, ...]
     images_from: str
@@ -70,15 +72,17 @@ def report_page(examination: SlideExamination, export: Export) -> ReportPage:
         slide=named(examination.slide, f"slide {examination.slide_id}"),
         slide_id=examination.slide_id,
         report_id=str(examination.report_id),
-        standing=_standing(examination),
-        signature=_signature(examination),
-        calls=_calls(examination),
+        standing=standing(examination),
+        signature=signature(examination),
+        calls=calls(examination),
         rows=tuple(
             _row(row, before, reviewed=reviewed)
             for row, before in zip(result.differential, examination.automatic.differential, strict=True)
         ),
-        facts=_facts(result),
+        facts=_facts(examination),
         flags=tuple(printable(flag.message) for flag in result.flags),
+        excluded=examination.remarks.excluded_text,
+        remarks=examination.remarks.lines,
         model=_model(result),
         limits=(RESEARCH_USE, LIMITS),
         images_from=f"Images received from {_moment(result.first_image_at)} to {_moment(result.completed_at)}",
@@ -86,7 +90,8 @@ def report_page(examination: SlideExamination, export: Export) -> ReportPage:
     )
 
 
-def _standing(examination: SlideExamination) -> str:
+def standing(examination: SlideExamination) -> str:
+    """Say whether the result is final."""
     if examination.is_amended:
         return "Amended: replaces a report that was signed earlier"
     if examination.is_signed:
@@ -96,17 +101,18 @@ def _standing(examination: SlideExamination) -> str:
     return "Not signed"
 
 
-def _signature(examination: SlideExamination) -> str:
+def signature(examination: SlideExamination) -> str:
+    """Say who signed and when; return an empty text if nobody has."""
     if examination.signed_by is None:
         return ""
     return f"Signed by {named(examination.signed_by, 'unnamed')}, {_moment(examination.signed_at)}"
 
 
-def _calls(examination: SlideExamination) -> str:
+def calls(examination: SlideExamination) -> str:
+    """Say whose calls the result is made of."""
     if examination.calls is Calls.AUTOMATIC:
         return "Automatic calls; no cell was called by a person"
-    cells = "1 cell" if examination.reviewed_cells == 1 else f"{examination.reviewed_cells} cells"
-    return f"Automatic calls, {cells} called by a person"
+    return f"Automatic calls, {cells(examination.reviewed_cells)} called by a person"
 
 
 def _row(row: DifferentialRow, before: DifferentialRow, *, reviewed: bool) -> PageRow:
@@ -128,7 +134,8 @@ def _row(row: DifferentialRow, before: DifferentialRow, *, reviewed: bool) -> Pa
     )
 
 
-def _facts(result: SlideReport) -> tuple[tuple[str, str], ...]:
+def _facts(examination: SlideExamination) -> tuple[tuple[str, str], ...]:
+    result = examination.reported
     nrbc = result.nrbc_per_100_wbc
     facts = [
         ("WBC counted", str(result.wbc_counted)),
@@ -140,6 +147,7 @@ def _facts(result: SlideReport) -> tuple[tuple[str, str], ...]:
         *facts,
         ("Platelets seen", str(result.platelets)),
         ("Unidentified cells", str(result.unidentified)),
+        ("Excluded by people", str(len(examination.remarks.excluded))),
         ("Files not used", str(result.quarantined)),
         ("Duplicates", str(result.duplicates)),
         ("Pending", str(result.pending)),
@@ -160,8 +168,5 @@ def _percent(number: float | None) -> str:
     return _NOTHING if number is None else f"{number:.1f}"
 
 
-def _moment(moment: datetime | None) -> str:
-    """Return a moment to the second, such as 2026-03-01 08:30:00 UTC."""
-    if moment is None:
-        return _NOTHING
-    return utc_text(moment.replace(microsecond=0)).replace("T", " ").replace("Z", " UTC")
+def _moment(at: datetime | None) -> str:
+    return _NOTHING if at is None else moment(at)

@@ -1,6 +1,7 @@
 """Results as CSV, for spreadsheets: no number is rounded, and no name is executed as a formula.
 
-Names come from file names, which anyone can choose, and a spreadsheet takes a cell that begins with "=" for a formula.
+Names come from file names, which anyone can choose, and people write what they like; a spreadsheet takes a cell that begins with
+"=" for a formula.
 """
 
 import csv
@@ -17,6 +18,7 @@ from smearcount.differential.classes import WBC_CLASSES, CellClass
 from smearcount.differential.forms.examination import SlideExamination
 from smearcount.differential.line import SlideLine
 from smearcount.differential.report import DifferentialRow, SlideReport
+from smearcount.differential.tally import CallsAsked
 from smearcount.differential.times import utc_text
 
 if TYPE_CHECKING:
@@ -36,8 +38,11 @@ _CLASS_COLUMNS = (
     "flag",
 )
 
-#: Counts of slides, one row per slide and class.
-COUNTS_COLUMNS = ("slide", *_CLASS_COLUMNS)
+#: What people did with a slide: cells called, cells taken out of the count, which ones, and all that was written.
+_WORK_COLUMNS = ("reviewed_cells", "excluded_cells", "excluded", "remarks")
+
+#: Counts of a slide, one row per calls (automatic or reviewed) and class; each row repeats what people did.
+COUNTS_COLUMNS = ("slide", *_CLASS_COLUMNS, "calls", *_WORK_COLUMNS)
 
 #: A list of slides, one row each.
 SLIDES_COLUMNS = (
@@ -56,6 +61,8 @@ SLIDES_COLUMNS = (
     "flags",
     "first_image_at",
     "completed_at",
+    "reviewed_cells",
+    "calls",
 )
 
 #: Examinations, one row per slide, calls (automatic or reviewed) and class; each row repeats the facts about the slide.
@@ -83,7 +90,11 @@ EXAMINATION_COLUMNS = (
     "model_sha256",
     "first_image_at",
     "completed_at",
+    *_WORK_COLUMNS[1:],
 )
+
+#: What stands between two remarks of one cell.
+_BETWEEN_REMARKS = " // "
 
 #: A spreadsheet takes a cell that begins with one of these for a formula (OWASP, "CSV Injection"); with full-width forms.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
@@ -92,12 +103,15 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "�
 _OUTSIDE_THE_DIFFERENTIAL = (CellClass.ERYTHROBLAST, CellClass.PLATELET)
 
 
-def counts_csv(*reports: SlideReport) -> str:
-    """Return the counts of one or more slides as CSV, one row per slide and class, all eight classes.
+def counts_csv(examination: SlideExamination, calls: CallsAsked) -> str:
+    """Return the counts of a slide by the calls asked for as CSV, one row per calls and class, all eight classes.
 
     Erythroblasts and platelets have a count alone, since they are not in the differential. Percentages are not rounded.
     """
-    rows = ([report.slide, *cells] for report in reports for cells in _class_rows(report))
+    work = [examination.reviewed_cells, *_excluded_and_remarks(examination)]
+    rows = (
+        [report.slide, *cells, report.calls, *work] for report in examination.by(calls) for cells in _class_rows(report)
+    )
     return csv_text(COUNTS_COLUMNS, rows)
 
 
@@ -190,9 +204,15 @@ def _rows(examination: SlideExamination) -> Iterable[list[object]]:
             *((None, None, None) if model is None else (model.name, model.version, model.sha256)),
             report.first_image_at,
             report.completed_at,
+            *_excluded_and_remarks(examination),
         ]
         for of_class in _class_rows(report):
             yield [*before, *of_class, *after]
+
+
+def _excluded_and_remarks(examination: SlideExamination) -> list[object]:
+    remarks = examination.remarks
+    return [len(remarks.excluded), remarks.excluded_text or None, _BETWEEN_REMARKS.join(remarks.lines) or None]
 
 
 def _class_rows(report: SlideReport) -> Iterable[list[object]]:

@@ -9,6 +9,11 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from smearcount.db.engine.database import Database
+from smearcount.db.queries.images import image_lines
+from smearcount.db.review.records import Change
+from smearcount.db.review.reviews import reclassify
+from smearcount.differential.classes import ReviewClass
 from smearcount.differential.schema import counts_schema
 
 from support.running import Smearcount
@@ -83,3 +88,26 @@ def test_results_as_table_json_and_csv_agree(drawn: Smearcount) -> None:
     assert f"{result['wbc_counted']}" in table
     images = json.loads(drawn.run("images", "slide-001", "--format", "json").stdout)
     assert len(images) == 40
+
+
+def test_after_a_review_up_prints_the_reviewed_counts_and_says_so(drawn: Smearcount) -> None:
+    with Database(f"sqlite:///{drawn.data / 'smearcount.db'}") as database:
+        cells = [line.id for line in image_lines(database, slide="slide-002") if line.identified][:3]
+        reclassify(database, [Change(cell, ReviewClass.BASOPHIL, None) for cell in cells], reviewer="Ada")
+    inbox = drawn.data.parent / "in"
+
+    def printed(*options: str) -> list[list[str]]:
+        done = drawn.run("up", inbox, "--once", *options)
+        assert done.returncode == 0, done.stderr
+        return [line.split() for line in done.stdout.splitlines() if line.strip().startswith("slide-")]
+
+    both = drawn.json("slides", "--calls", "both")
+    assert [(line["slide"], line["calls"]) for line in both] == [
+        ("slide-001", "automatic"), ("slide-002", "automatic"), ("slide-002", "reviewed"),
+    ]  # fmt: skip
+    basophils = [f"{line['percents']['basophil']:.1f}" for line in both]
+    assert [(words[0], words[2], words[8]) for words in printed("--calls", "both")] == [
+        (line["slide"], line["calls"], percent) for line, percent in zip(both, basophils, strict=True)
+    ]
+    assert [(words[2], words[8]) for words in printed()] == [("automatic", basophils[0]), ("reviewed", basophils[2])]
+    assert basophils[1] != basophils[2]

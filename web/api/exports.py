@@ -42,7 +42,8 @@ _TYPES: Final[dict[Form, tuple[str, str, str]]] = {
 }
 
 _FORM_DESCRIPTION: Final = (
-    "`csv`: a row per class, automatic and reviewed. `json`: as examination.schema.json describes it. `fhir`: a FHIR R4 "
+    "All forms tell what people wrote and excluded. `csv`: a row per class, automatic and reviewed. `json`: as "
+    "examination.schema.json describes it. `fhir`: a FHIR R4 "
     "Bundle with a DiagnosticReport, `partial` until the slide is signed, then `final` (LOINC, UCUM, intervals, model "
     "and device in it). `hl7`: an HL7 v2.5.1 ORU^R01 message, in UTF-8."
 )

@@ -109,7 +109,7 @@ def _inbox_metrics(inboxes: Iterable[InboxHealth]) -> Iterator[Metric]:
 def _recent_files_metric(recent: RecentFiles) -> Metric:
     files = GaugeMetricFamily(
         "smearcount_recent_files",
-        f"What became of the {RECENT_FILES} files dealt with last, none of them longer ago than a day.",
+        f"What became of the {RECENT_FILES} files dealt with last, none of them longer ago than a day, by the models' calls.",
         labels=("outcome",),
     )
     for name, count in (

@@ -26,8 +26,10 @@ from smearcount.web.schemas.base import LARGEST_ID
 
 router = APIRouter(prefix="/slides/{slide_id}", include_in_schema=False)
 
-#: Rows of cells that fit on the printed page below the table if there are no flags, and cells in a row.
+#: Rows of cells that fit on the printed page below the table if there are no flags and remarks, and cells in a row.
 _SHEET_ROWS, _CELLS_PER_ROW = 15, 16
+#: Characters of a remark that fit in a line of the printed page.
+_LINE = 110
 
 
 @router.get("")
@@ -68,18 +70,19 @@ def get_update(
 
 @router.get("/report")
 def show_report(request: Request, slide_id: SlideId, person: LoggedInPerson, services: TheServices) -> HTMLResponse:
-    """Show the report of a slide, which fits on one printed page."""
+    """Show the report of a slide, which fits on one printed page unless people wrote a great deal."""
     (examined,) = examinations(services.database, [slide_id], services.counts)
     export = Export(key=uuid.uuid4().hex, at=datetime.now(UTC), version=services.version)
-    result = examined.reported
-    # A flag is about as high as half a row.
-    rows = _SHEET_ROWS - math.ceil(len(result.flags) / 2)
+    result, printed = examined.reported, report_page(examined, export)
+    written = sum(math.ceil(len(text) / _LINE) for text in (*printed.remarks, printed.excluded))
+    # A flag is about as high as half a row, and so is a line of a remark.
+    rows = _SHEET_ROWS - math.ceil((len(result.flags) + written) / 2)
     groups = gallery(services.database, slide_id, GalleryQuery()).groups
     return page(
         request,
         "report.html",
         person,
-        report=report_page(examined, export),
+        report=printed,
         bars_of=[range_bar(row) for row in result.differential],
         sheet=contact_sheet(groups, rows=rows, per_row=_CELLS_PER_ROW),
         totals={**result.cells, ReviewClass.UNIDENTIFIED: result.unidentified},

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 
 from smearcount.db.engine.database import Database
 from smearcount.db.errors import UnknownSlide
+from smearcount.db.queries.remarks import slide_remarks
 from smearcount.db.queries.slides import SlideFilter, SlideSummary, slide_page
 from smearcount.db.review.sign_off import times_signed
 from smearcount.differential.forms.examination import Review, SlideExamination, examination
+from smearcount.differential.forms.remarks import Remarks
 from smearcount.differential.settings import CountSettings
 
 
@@ -23,10 +25,11 @@ def examinations(database: Database, slide_ids: Sequence[int], settings: CountSe
     missing = [slide_id for slide_id in wanted if slide_id not in found]
     if missing:
         raise UnknownSlide(f"there is no slide {missing[0]}")
-    return [_examination(found[slide_id], signed.get(slide_id, 0), settings) for slide_id in wanted]
+    remarks = slide_remarks(database, {slide.id: slide.last_review_id for slide in page.slides})
+    return [_examination(found[slide_id], signed.get(slide_id, 0), remarks[slide_id], settings) for slide_id in wanted]
 
 
-def _examination(slide: SlideSummary, times: int, settings: CountSettings) -> SlideExamination:
+def _examination(slide: SlideSummary, times: int, remarks: Remarks, settings: CountSettings) -> SlideExamination:
     is_signed = slide.signed_by is not None
     return examination(
         slide_id=slide.id,
@@ -39,5 +42,6 @@ def _examination(slide: SlideSummary, times: int, settings: CountSettings) -> Sl
             signed_at=slide.signed_at,
             was_signed_before=times > int(is_signed),
         ),
+        remarks=remarks,
         settings=settings,
     )

@@ -17,10 +17,18 @@ from smearcount.differential.ratios import RangeFlag
 from smearcount.differential.report import SlideReport, report
 from smearcount.differential.settings import CountSettings
 from smearcount.differential.status import SlideStatus, Status
+from smearcount.differential.tally import Calls
 from smearcount.web.schemas.base import Answer, Moment
 
-#: The columns of the command `slides`, and what an id and a review add to them.
-SLIDE_COLUMNS: Final = ("id", *SLIDES_COLUMNS, "reviewed_cells", "signed_by", "signed_at", "changed_since_signed")
+#: The columns of the command `slides`, and what an id and a signature add to them.
+SLIDE_COLUMNS: Final = (
+    "id",
+    *SLIDES_COLUMNS[:-1],
+    "signed_by",
+    "signed_at",
+    "changed_since_signed",
+    SLIDES_COLUMNS[-1],
+)
 
 _PERCENTS = {"neutrophil": 61.0, "lymphocyte": 28.5, "monocyte": 6.5, "eosinophil": 3.0, "basophil": 0.5, "ig": 0.5}
 
@@ -67,6 +75,9 @@ class SlideAnswer(Answer):
     )
     first_image_at: Moment = Field(description="When its first image was seen, in UTC.")
     completed_at: Moment | None = Field(description="When nothing was pending any more, in UTC; null while counting.")
+    calls: Calls = Field(
+        description="Whose calls the numbers are made of: `reviewed` where people have called cells, else `automatic`."
+    )
 
     @classmethod
     def of(cls, slide: SlideSummary, settings: CountSettings) -> Self:
@@ -135,6 +146,7 @@ class CountsAnswer(Answer):
     flags: list[FlagAnswer]
     first_image_at: Moment | None
     completed_at: Moment | None
+    calls: Calls = Field(description="Whose calls are counted; `automatic` also where nobody has called a cell.")
 
     @classmethod
     def of(cls, result: SlideReport) -> Self:
@@ -213,12 +225,11 @@ def slide_rows(slides: Iterable[SlideSummary], settings: CountSettings) -> list[
     """Return the values of each slide by SLIDE_COLUMNS."""
     rows = []
     for slide in slides:
-        row = line(slide.reviewed, settings, inbox=slide.inbox).as_json()
+        row = line(slide.reviewed, settings, inbox=slide.inbox, reviewed_cells=slide.reviewed_cells).as_json()
         percents = {f"{name}_percent": percent for name, percent in row.pop("percents").items()}
         own = {
             "id": slide.id,
             "status": slide.status,
-            "reviewed_cells": slide.reviewed_cells,
             "signed_by": slide.signed_by,
             "signed_at": slide.signed_at,
             "changed_since_signed": slide.changed_since_signed,
@@ -228,7 +239,7 @@ def slide_rows(slides: Iterable[SlideSummary], settings: CountSettings) -> list[
 
 
 def _line(slide: SlideSummary, settings: CountSettings) -> dict[str, Any]:
-    shown = line(slide.reviewed, settings, inbox=slide.inbox)
+    shown = line(slide.reviewed, settings, inbox=slide.inbox, reviewed_cells=slide.reviewed_cells)
     return {
         "id": slide.id,
         "slide": slide.name,
@@ -251,4 +262,5 @@ def _line(slide: SlideSummary, settings: CountSettings) -> dict[str, Any]:
         "changed_since_signed": slide.changed_since_signed,
         "first_image_at": slide.first_image_at,
         "completed_at": slide.completed_at,
+        "calls": shown.calls,
     }

@@ -10,12 +10,13 @@ from pydantic import Field
 from smearcount.db.liveness import watcher_lives
 from smearcount.db.queries.trends import DayLine
 from smearcount.db.records import InboxLine, Progress
+from smearcount.differential.tally import Calls
 from smearcount.web.schemas.base import Answer, Moment
 from smearcount.web.services import Check, Colour, ModelFacts
 
 #: Columns of the list of days as CSV.
 DAY_COLUMNS: Final = (
-    "day", "images", "cells", "unidentified", "quarantined", "mean_confidence", "red", "green", "blue",
+    "day", "images", "cells", "unidentified", "quarantined", "mean_confidence", "red", "green", "blue", "calls",
 )  # fmt: skip
 
 
@@ -134,12 +135,13 @@ class DayAnswer(Answer):
     day: date = Field(description="In UTC.")
     images: int = Field(description="Files dealt with, whatever became of them.")
     cells: int = Field(description="Cells counted, the unidentified ones among them.")
-    unidentified: int
+    unidentified: int = Field(description="Cells that the model left in no class, whatever people called them since.")
     quarantined: int
     mean_confidence: float | None = Field(description="Of the cells; null without any.")
     red: float | None = Field(description="Mean over the cells' images, 0 to 255; null where not known.")
     green: float | None
     blue: float | None
+    calls: Literal[Calls.AUTOMATIC] = Field(description="Whose calls the numbers are made of.")
 
     @classmethod
     def of(cls, day: DayLine) -> Self:
@@ -154,6 +156,7 @@ class DayAnswer(Answer):
             red=day.red,
             green=day.green,
             blue=day.blue,
+            calls=Calls.AUTOMATIC,
         )
 
 
@@ -168,4 +171,4 @@ class Trends(Answer):
 
 def day_rows(days: Iterable[DayLine]) -> list[dict[str, object]]:
     """Return the values of each day by DAY_COLUMNS."""
-    return [asdict(day) | {"day": day.day.isoformat()} for day in days]
+    return [asdict(day) | {"day": day.day.isoformat(), "calls": Calls.AUTOMATIC} for day in days]

@@ -8,28 +8,31 @@ from smearcount.cli import options
 from smearcount.cli.startup import open_site
 from smearcount.cli.views import formats
 from smearcount.cli.views.console import print_raw, print_result
-from smearcount.db.queries.counts import slide_tally
-from smearcount.differential.report import report
+from smearcount.db.queries.counts import find_slide_id
+from smearcount.differential.tally import CallsAsked
+from smearcount.web.queries.examinations import examinations
 
 
 @click.command()
 @click.argument("slide")
+@options.calls
 @options.output
 @options.inbox_name
 @options.data
 @options.database
-def counts(slide: str, output: str, inbox: str | None, data: Path | None, database_url: str | None) -> None:
-    """Show the differential count of SLIDE.
+def counts(slide: str, calls: str, output: str, inbox: str | None, data: Path | None, database_url: str | None) -> None:
+    """Show the differential count of SLIDE, and what people did with it.
 
-    Percentages are of the WBC counted, with the exact 95 % interval; nucleated red cells are given per 100 WBC, platelets
-    and unidentified cells as numbers. The JSON is described by differential/counts.schema.json.
+    Where people have called cells, their calls count; --calls automatic shows the model's alone. Percentages are of the WBC
+    counted, with the exact 95 % interval; nucleated red cells are given per 100 WBC, platelets and unidentified cells as
+    numbers. The JSON always holds both counts and is described by differential/counts.schema.json.
     """
-    site = open_site(data=data, database_url=database_url)
+    site, asked = open_site(data=data, database_url=database_url), CallsAsked(calls)
     with site.counted_database() as database:
-        result = report(slide_tally(database, slide, inbox=inbox), site.counts)
+        (examined,) = examinations(database, [find_slide_id(database, slide, inbox=inbox)], site.counts)
     if output == "json":
-        print_raw(formats.counts_json(result))
+        print_raw(formats.counts_json(examined, asked))
     elif output == "csv":
-        print_raw(formats.counts_csv(result))
+        print_raw(formats.counts_csv(examined, asked))
     else:
-        print_result(formats.differential_table(result))
+        print_result(formats.differential_table(examined, asked))

@@ -11,6 +11,7 @@ from smearcount.cli.views.console import print_message, print_rows
 from smearcount.db.queries.images import image_lines
 from smearcount.db.records import ImageLine
 from smearcount.db.schema import ImageState
+from smearcount.differential.tally import Calls
 
 _STATES = [*(state.value for state in ImageState), "unidentified"]
 _COLUMNS = ("id", "path", "state", "cell_class", "confidence", "reason")
@@ -21,6 +22,9 @@ _COLUMNS = ("id", "path", "state", "cell_class", "confidence", "reason")
 @click.option("--state", "states", type=click.Choice(_STATES), multiple=True, metavar="STATE",
               help="Only images in this state; may be given more than once: "
               f"{', '.join(ImageState)}, or unidentified.")  # fmt: skip
+@click.option("--calls", type=click.Choice([one.value for one in Calls]), default=Calls.REVIEWED.value,
+              show_default=True,
+              help="Whose call to show of each image: a person's before the model's, or the model's alone.")  # fmt: skip
 @options.output
 @options.inbox_name
 @options.data
@@ -28,6 +32,7 @@ _COLUMNS = ("id", "path", "state", "cell_class", "confidence", "reason")
 def images(
     slide: str | None,
     states: tuple[str, ...],
+    calls: str,
     output: str,
     inbox: str | None,
     data: Path | None,
@@ -35,13 +40,14 @@ def images(
 ) -> None:
     """List the images of SLIDE, or of all slides, with their state, class and the reason where one was refused.
 
-    Overwritten files are listed only when asked for with --state superseded.
+    The class is that of a person where somebody has called the cell, and "unidentified" is what is in no class after that;
+    --calls automatic shows the model's calls alone. Overwritten files are listed only when asked for with --state superseded.
     """
     site = open_site(data=data, database_url=database_url)
     wanted = {ImageState(state) for state in states if state != "unidentified"}
     looked_up = wanted | {ImageState.DONE} if "unidentified" in states else wanted
     with site.counted_database() as database:
-        lines = image_lines(database, slide=slide, inbox=inbox, states=looked_up)
+        lines = image_lines(database, slide=slide, inbox=inbox, states=looked_up, calls=Calls(calls))
     if "unidentified" in states:
         lines = [line for line in lines if line.state in wanted or line.identified is False]
     if not lines and output == "table":
@@ -65,7 +71,10 @@ def _shown_state(line: ImageLine) -> str:
 
 
 def _shown_reason(line: ImageLine) -> str | None:
-    """Return why a file was refused, or why a cell is unidentified; None for every other image."""
+    """Return why a file was refused, who called a cell and why, or why a cell is unidentified; None for all others."""
+    if line.calls is Calls.REVIEWED:
+        why = "" if line.review_reason is None else f": {line.review_reason}"
+        return f"called {line.reviewed} by {line.reviewer}{why}"
     if line.identified is not False or line.confidence is None or line.threshold is None:
         return line.reason
     if line.confidence < line.threshold:

@@ -8,21 +8,27 @@ from smearcount.cli import options
 from smearcount.cli.startup import open_site
 from smearcount.cli.views import formats
 from smearcount.cli.views.console import print_message, print_raw, print_result
+from smearcount.cli.views.lines import slide_lines
 from smearcount.db.queries.counts import slide_tallies
-from smearcount.differential.line import line
+from smearcount.differential.tally import CallsAsked
 
 
 @click.command()
+@options.calls
 @options.output
 @options.inbox_name
 @options.data
 @options.database
-def slides(output: str, inbox: str | None, data: Path | None, database_url: str | None) -> None:
-    """List the slides, one line each."""
+def slides(calls: str, output: str, inbox: str | None, data: Path | None, database_url: str | None) -> None:
+    """List the slides, one line each.
+
+    Where people have called cells, their calls count. With --calls both, such a slide has two lines, the automatic count
+    first.
+    """
     site = open_site(data=data, database_url=database_url)
     with site.counted_database() as database:
         tallies = slide_tallies(database, inbox=inbox)
-    lines = [line(one.tally, site.counts, inbox=one.inbox) for one in tallies]
+    lines = slide_lines(tallies, CallsAsked(calls), site.counts)
     if output == "json":
         print_raw(formats.slides_json(lines))
     elif output == "csv":

@@ -19,6 +19,7 @@ from smearcount.cli.startup import open_site
 from smearcount.cli.views.console import print_message
 from smearcount.cli.views.progress import ProgressView
 from smearcount.db.migration import migrate
+from smearcount.differential.tally import CallsAsked
 from smearcount.models.inference.classifier import check_model
 from smearcount.watcher.layout import Layout
 from smearcount.web.server.sockets import address, free_port
@@ -35,6 +36,7 @@ _ROUND_SECONDS = 0.25
 @click.option(
     "--web/--no-web", default=None, help="Serve the pages on which slides are reviewed, or not.  [env: SMEARCOUNT_WEB]"
 )
+@options.calls
 @options.port
 @options.workers
 @options.poll
@@ -46,6 +48,7 @@ def up(
     once: bool,
     demo: bool,
     web: bool | None,
+    calls: str,
     web_port: int | None,
     workers: int | None,
     poll: bool | None,
@@ -81,7 +84,7 @@ def up(
             raise CommandError(f"the inbox {inbox} does not exist; make the folder, or name another one")
         served_at = None if once or not site.web.web else _find_address(site)
         supervisor = _supervisor(site, inbox, served_at)
-        view = ProgressView(database, site, inbox, once=once)
+        view = ProgressView(database, site, inbox, once=once, calls=CallsAsked(calls))
         print_message(
             f"watching {inbox}; data in {site.data}; Ctrl-C ends" if not once else f"counting what is in {inbox}"
         )

@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 
 from smearcount.db.engine.database import Database
 from smearcount.differential.classes import ReviewClass
+from smearcount.differential.forms.wording import printable
 from smearcount.web.auth.users import Role, Users
 from smearcount.web.pages import assets
 from smearcount.web.pages.parts import gallery
@@ -118,6 +119,7 @@ def test_names_are_text_wherever_they_stand(lab: Lab, client: TestClient, name: 
         assert not [one for one in page.attributes if one.split()[1].startswith("on")], there
     assert usual in read(client, "/").text
     assert name in read(client, "/slides/2").text
+    assert read(client, "/slides/2/report").text.count(f": {printable(name)}") == 3
     assert "<b>Ada</b>" in read(client, f"/cells/{ids[0]}").text
 
 

@@ -91,3 +91,37 @@ def test_many_slides_come_in_the_order_asked_for(client: TestClient) -> None:
 )
 def test_what_is_no_list_of_slides_is_refused(client: TestClient, slides: str, status: int) -> None:
     assert client.get("/api/v1/export", params={"slides": slides}).status_code == status
+
+
+def test_what_people_wrote_and_excluded_is_in_every_export_and_on_the_report(client: TestClient) -> None:
+    text = '<b>=pale|stain</b> & "thick"\nNTE|9|L|signed'
+    ids = [cell["id"] for cell in client.get("/api/v1/slides/1/cells").json()["cells"]]
+    excluded = {"changes": [{"cell": ids[-1], "class": "unidentified"}], "reason": "only platelets"}
+    client.post("/api/v1/reviews", json=excluded, headers=ANNA).raise_for_status()
+    client.post("/api/v1/slides/1/comments", json={"text": text}, headers=ANNA).raise_for_status()
+    client.post("/api/v1/slides/1/sign-off", json={"comment": "seen twice"}, headers=ANNA).raise_for_status()
+
+    exported = client.get("/api/v1/slides/1/export").json()
+    assert [(one["kind"], one["reviewer"], one["text"]) for one in exported["remarks"]] == [
+        ("review", "Anna Lab", "only platelets"),
+        ("comment", "Anna Lab", text),
+        ("sign-off", "Anna Lab", "seen twice"),
+    ]
+    assert [one["cell"] for one in exported["excluded"]] == [ids[-1]]
+    one_line = '<b>=pale|stain</b> & "thick" NTE|9|L|signed'
+    many = [f"/api/v1/export?slides=1,2&form={form}" for form in ("csv", "json", "fhir", "hl7")]
+    for path in (*many, "/api/v1/slides/1/differential?format=csv"):
+        answer = client.get(path).text
+        assert answer.count("seen twice") > 0, path
+        assert answer.count("only platelets") > 0, path
+    rows = list(csv.DictReader(io.StringIO(client.get(many[0]).text)))
+    assert {one_line in row["remarks"] for row in rows if row["slide_id"] == "1"} == {True}
+    assert {row["remarks"] for row in rows if row["slide_id"] == "2"} == {""}
+    bundle = json.loads(client.get("/api/v1/slides/1/export?form=fhir").text)
+    assert one_line in bundle["entry"][0]["resource"]["conclusion"]
+    message = client.get("/api/v1/slides/1/export?form=hl7").text
+    assert '<b>=pale\\F\\stain</b> \\T\\ "thick"\\.br\\NTE\\F\\9\\F\\L\\F\\signed|RE^Remark^HL70364\r' in message
+    page = client.get("/slides/1/report").text
+    assert "&lt;b&gt;=pale|stain&lt;/b&gt; &amp; &#34;thick&#34; NTE|9|L|signed" in page
+    assert "<b>=pale" not in page
+    assert f"called unidentified by a person: cell {ids[-1]}" in page

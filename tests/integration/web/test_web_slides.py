@@ -67,6 +67,7 @@ def test_a_slide_tells_its_reviewed_numbers(lab: Lab, client: TestClient) -> Non
     assert slide["percents"]["neutrophil"] == 60.0
     assert slide["cells"]["lymphocyte"] == 3
     assert slide["nrbc_per_100_wbc"] == 10.0
+    assert (slide["calls"], slide["reviewed_cells"]) == ("automatic", 0)
     assert {flag["code"] for flag in slide["flags"]} >= {"few-wbc", "quarantined", "unidentified", "nrbc-correction"}
 
 
@@ -112,6 +113,7 @@ def test_the_list_is_also_a_table(lab: Lab, client: TestClient) -> None:
     (row,) = table(answer.text)
     # What a spreadsheet would run is text in it.
     assert (row["slide"], row["wbc_counted"], row["neutrophil_percent"]) == ("'=1+1", "10", "60.0")
+    assert (row["reviewed_cells"], row["calls"]) == ("0", "automatic")
     following = table(client.get(answer.headers["link"].partition(">")[0].lstrip("<")).text)
     assert [row["slide"] for row in following] == ["S2"]
 
@@ -124,11 +126,13 @@ def test_one_slide_holds_both_differentials(lab: Lab, client: TestClient) -> Non
     both = slide["differential"]
     for calls in ("automatic", "reviewed"):
         jsonschema.validate(both[calls], counts_schema())
+        assert both[calls]["calls"] == calls
     assert both["automatic"]["cells"]["neutrophil"] == 6
     assert both["reviewed"]["cells"]["neutrophil"] == 5
     assert both["reviewed"]["wbc_counted"] == both["automatic"]["wbc_counted"] + 1
     assert both["changed"] == ["ig", "monocyte", "neutrophil"]
     assert slide["reviewed_cells"] == both["reviewed_cells"] == 2
+    assert slide["calls"] == "reviewed"
     assert client.get("/api/v1/slides/1/differential").json() == both
     rows = table(client.get("/api/v1/slides/1/differential?format=csv").text)
     counts = {(row["calls"], row["class"]): row["count"] for row in rows}
@@ -290,6 +294,7 @@ def test_trends_show_the_day_beside_the_training_data(lab: Lab, client: TestClie
     assert trends["training_colour"] == {"mean": [180.0, 150.0, 170.0], "spread": [12.0, 14.0, 9.0]}
     (row,) = table(client.get("/api/v1/trends?format=csv&days=3").text)
     assert (row["day"], row["cells"], row["red"]) == (day["day"], "14", "")
+    assert (day["calls"], row["calls"]) == ("automatic", "automatic")
     assert client.get("/api/v1/trends?until=2000-01-01").json()["days"] == []
 
 

@@ -1,6 +1,7 @@
 """What a person and a program get to read."""
 
 import csv
+import dataclasses
 import io
 import json
 from collections.abc import Callable
@@ -14,12 +15,15 @@ from rich.console import Console, RenderableType
 
 from smearcount.cli.views import formats
 from smearcount.differential.classes import WBC_CLASSES, CellClass
+from smearcount.differential.forms.examination import SlideExamination
+from smearcount.differential.forms.remarks import Remarks
 from smearcount.differential.line import SlideLine, line
 from smearcount.differential.model import ModelIdentity
-from smearcount.differential.report import SlideReport, report
 from smearcount.differential.settings import ADULT_REFERENCE_RANGES, CountSettings
 from smearcount.differential.status import SlideStatus
-from smearcount.differential.tally import SlideTally
+from smearcount.differential.tally import Calls, CallsAsked, SlideTally
+
+from support.examining import HOSTILE_TEXTS, REMARKS, examined
 
 # Given in full: the environment of whoever runs the tests has no say.
 DEFAULTS = CountSettings(reference_ranges=ADULT_REFERENCE_RANGES, minimum_wbc=100, nrbc_correction_at=5.0)
@@ -49,12 +53,22 @@ def tally(**changes: Any) -> SlideTally:
     return SlideTally(**(ordinary | changes))
 
 
-def a_report(**changes: Any) -> SlideReport:
-    return report(tally(**changes), DEFAULTS)
+AUTOMATIC, REVIEWED, BOTH = CallsAsked
+
+
+def an_examination(*, remarks: Remarks | None = None, **changes: Any) -> SlideExamination:
+    return examined(automatic=tally(**changes), remarks=remarks)
+
+
+def a_reviewed_one(**changes: Any) -> SlideExamination:
+    """The ordinary slide, of which a person has called both unidentified cells monocytes and a neutrophil no class."""
+    cells = {**tally().cells, CellClass.MONOCYTE: 7, CellClass.NEUTROPHIL: 79}
+    after = tally(cells=cells, unidentified=1, calls=Calls.REVIEWED)
+    return examined(**({"automatic": tally(), "reviewed": after} | changes))
 
 
 def a_line(**changes: Any) -> SlideLine:
-    return line(tally(**changes), DEFAULTS, inbox="/in")
+    return line(tally(**changes), DEFAULTS, inbox="/in", reviewed_cells=0)
 
 
 def printed(renderable: RenderableType) -> str:
@@ -78,7 +92,7 @@ def parsed(text: str) -> list[dict[str, str]]:
 
 
 def test_the_differential_of_a_slide() -> None:
-    text = printed(formats.differential_table(a_report()))
+    text = printed(formats.differential_table(an_examination(), REVIEWED))
 
     assert text.startswith("Slide S-1\n")
     assert "Neutrophil 80 80.0 70.8-87.3 39-75 high" in rows(text)
@@ -95,7 +109,7 @@ def test_the_differential_of_a_slide() -> None:
 
 
 def test_the_differential_of_a_slide_nothing_is_known_of() -> None:
-    text = printed(formats.differential_table(a_report(cells={}, models=(), unidentified=0)))
+    text = printed(formats.differential_table(an_examination(cells={}, models=(), unidentified=0), REVIEWED))
 
     assert "Neutrophil 0 - - 39-75" in rows(text)
     assert "nRBC/100 WBC - (0 seen)" in rows(text)
@@ -106,8 +120,11 @@ def test_the_differential_of_a_slide_nothing_is_known_of() -> None:
 def test_names_are_shown_without_markup_and_control_characters() -> None:
     shown = "[red]=1+1[/red]�[2J:smile:"
 
-    assert shown in printed(formats.differential_table(a_report(slide=HOSTILE)))
-    assert shown in printed(formats.slides_table([a_line(slide=HOSTILE)]))
+    assert shown in printed(formats.differential_table(an_examination(slide=HOSTILE), REVIEWED))
+    # In the narrow column of a list it is folded.
+    assert shown in "".join(
+        row.split()[0] for row in rows(printed(formats.slides_table([a_line(slide=HOSTILE)])))[3:] if row
+    )
     assert shown in printed(formats.rows_table([{"name": HOSTILE}]))
 
 
@@ -116,12 +133,12 @@ def test_tables_print_in_any_encoding(encoding: str) -> None:
     pipe = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
     console = Console(file=pipe, width=80, force_terminal=False)
 
-    console.print(formats.differential_table(a_report()))
+    console.print(formats.differential_table(an_examination(), REVIEWED))
     console.print(formats.slides_table([a_line()]))
 
 
 def test_the_csv_of_counts() -> None:
-    cells = parsed(formats.counts_csv(a_report()))
+    cells = parsed(formats.counts_csv(an_examination(), REVIEWED))
 
     assert list(cells[0]) == list(formats.COUNTS_COLUMNS)
     assert [row["class"] for row in cells] == [*WBC_CLASSES, "erythroblast", "platelet"]
@@ -135,26 +152,100 @@ def test_the_csv_of_counts() -> None:
         "reference_low": "39.0",
         "reference_high": "75.0",
         "flag": "high",
+        "calls": "automatic",
+        "reviewed_cells": "0",
+        "excluded_cells": "0",
+        "excluded": "",
+        "remarks": "",
     }
-    assert float(cells[0]["ci95_low"]) == a_report().differential[0].ci95_low
-    assert cells[-1] == dict.fromkeys(formats.COUNTS_COLUMNS, "") | {"slide": "S-1", "class": "platelet", "count": "12"}
-
-
-def test_the_csv_of_several_slides_has_one_heading() -> None:
-    cells = parsed(formats.counts_csv(a_report(), a_report(slide="S-2")))
-
-    assert [row["slide"] for row in cells] == ["S-1"] * 8 + ["S-2"] * 8
-    assert formats.counts_csv() == ",".join(formats.COUNTS_COLUMNS) + "\n"
+    assert float(cells[0]["ci95_low"]) == an_examination().automatic.differential[0].ci95_low
+    assert cells[-1] == dict.fromkeys(formats.COUNTS_COLUMNS, "") | {
+        "slide": "S-1",
+        "class": "platelet",
+        "count": "12",
+        "calls": "automatic",
+        "reviewed_cells": "0",
+        "excluded_cells": "0",
+    }
 
 
 def test_the_json_of_counts() -> None:
-    assert json.loads(formats.counts_json(a_report())) == a_report().as_json()
+    for calls in CallsAsked:
+        written = json.loads(formats.counts_json(a_reviewed_one(), calls))
+        assert written == a_reviewed_one().counts_document(calls).as_json()
+
+
+@pytest.mark.parametrize(
+    ("calls", "shown", "neutrophils"),
+    [(AUTOMATIC, "automatic", 80), (REVIEWED, "reviewed", 79), (BOTH, "reviewed", 79)],
+)
+def test_the_json_says_which_calls_it_shows_and_holds_both(calls: CallsAsked, shown: str, neutrophils: int) -> None:
+    written = json.loads(formats.counts_json(a_reviewed_one(), calls))
+
+    assert (written["calls"], written["cells"]["neutrophil"], written["reviewed_cells"]) == (shown, neutrophils, 3)
+    both = {one: written[one]["cells"]["neutrophil"] for one in ("automatic", "reviewed")}
+    assert both == {"automatic": 80, "reviewed": 79}
+    assert {one: written[one]["calls"] for one in both} == {"automatic": "automatic", "reviewed": "reviewed"}
+
+
+@pytest.mark.parametrize("calls", CallsAsked)
+def test_what_nobody_reviewed_is_automatic_whatever_is_asked_for(calls: CallsAsked) -> None:
+    written = json.loads(formats.counts_json(an_examination(), calls))
+
+    assert (written["calls"], written["reviewed_cells"], written["reviewed"]) == ("automatic", 0, None)
+    assert written["automatic"] == {name: written[name] for name in written["automatic"]}
+    assert {row["calls"] for row in parsed(formats.counts_csv(an_examination(), calls))} == {"automatic"}
+    assert "Automatic calls; no cell was called by a person" in printed(
+        formats.differential_table(an_examination(), calls)
+    )
+
+
+@pytest.mark.parametrize(
+    ("calls", "counts"),
+    [
+        (AUTOMATIC, [("automatic", "80")]),
+        (REVIEWED, [("reviewed", "79")]),
+        (BOTH, [("automatic", "80"), ("reviewed", "79")]),
+    ],
+)
+def test_table_and_csv_show_the_calls_asked_for_and_name_them(calls: CallsAsked, counts: list[tuple[str, str]]) -> None:
+    cells = [row for row in parsed(formats.counts_csv(a_reviewed_one(), calls)) if row["class"] == "neutrophil"]
+    text = printed(formats.differential_table(a_reviewed_one(), calls))
+
+    assert [(row["calls"], row["count"]) for row in cells] == counts
+    assert {row["reviewed_cells"] for row in cells} == {"3"}
+    shown = [row.split()[1] for row in rows(text) if row.startswith("Neutrophil ")]
+    assert [count for count in shown if count.isdigit()] == [count for _, count in counts]
+    assert ("Automatic calls alone, before review" in text) == (calls is not REVIEWED)
+    assert ("Automatic calls, 3 cells called by a person" in text) == (calls is not AUTOMATIC)
+
+
+def test_the_result_names_who_signed_it() -> None:
+    at = datetime(2026, 3, 1, 9, tzinfo=UTC)
+    signed = a_reviewed_one(signed_by="M. Müller", signed_at=at)
+
+    assert "Signed by M. Müller, 2026-03-01 09:00:00 UTC" in printed(formats.differential_table(signed, REVIEWED))
+    written = json.loads(formats.counts_json(signed, REVIEWED))
+    assert (written["signed_by"], written["signed_at"]) == ("M. Müller", "2026-03-01T09:00:00Z")
+
+
+@pytest.mark.parametrize("text", HOSTILE_TEXTS, ids=repr)
+def test_what_people_wrote_is_shown_as_one_line_of_plain_text(text: str) -> None:
+    (remark,) = REMARKS.said[1:]
+    remarks = Remarks(said=(dataclasses.replace(remark, text=text),))
+    one = an_examination(remarks=remarks)
+
+    shown = printed(formats.differential_table(one, REVIEWED))
+    assert "".join(remarks.lines[0].split()) in "".join(shown.split())
+    cells = parsed(formats.counts_csv(one, REVIEWED))
+    assert {row["remarks"] for row in cells} == {remarks.lines[0]}
+    assert json.loads(formats.counts_json(one, REVIEWED))["remarks"][0]["text"] == text
 
 
 def test_the_list_of_slides() -> None:
     text = printed(formats.slides_table([a_line(), a_line(slide="S-2" * 20, cells={})]))
 
-    assert "S-1 complete 100 80.0 15.0 5.0 0.0 0.0 0.0 7.0 4" in rows(text)
+    assert "S-1 complete automatic 100 80.0 15.0 5.0 0.0 0.0 0.0 7.0 4" in rows(text)
     # Too long a name is folded, never cut.
     assert "S-2" * 20 in "".join(row.split()[0] for row in rows(text)[4:] if row)
 
@@ -168,6 +259,7 @@ def test_the_csv_of_slides() -> None:
     assert row["flags"] == "unidentified nrbc-correction high:neutrophil low:lymphocyte"
     assert row["first_image_at"] == "2026-03-01T08:30:00Z"
     assert row["completed_at"] == ""
+    assert (row["calls"], row["reviewed_cells"]) == ("automatic", "0")
     assert formats.slides_csv([]) == ",".join(formats.SLIDES_COLUMNS) + "\n"
 
 
@@ -179,7 +271,7 @@ def test_the_json_of_slides() -> None:
 @pytest.mark.parametrize(
     "written",
     [
-        lambda name: formats.counts_csv(a_report(slide=name)),
+        lambda name: formats.counts_csv(an_examination(slide=name), REVIEWED),
         lambda name: formats.slides_csv([a_line(slide=name)]),
         lambda name: formats.rows_csv([{"slide": name}]),
         lambda name: formats.rows_csv([{"slide": [name]}]),

@@ -19,7 +19,8 @@ from smearcount.differential.status import SlideStatus
 from smearcount.differential.tally import SlideTally
 from smearcount.web.schemas.slides import CountsAnswer
 
-#: As version 0.9 wrote it: programs read it, so that neither names, nor their order, nor spellings may change.
+#: As it was written ever since, new members at the end: programs read it, so that neither names, nor their order, nor spellings
+#: may change.
 WRITTEN = """{
   "slide": "S-1", "status": "counting",
   "model": {"name": "smearnet", "version": "2", "sha256": "SHA"},
@@ -33,7 +34,7 @@ WRITTEN = """{
   "quarantined": 5, "duplicates": 6,
   "flags": [
     {"code": "incomplete", "message": "still counting: more images may arrive"}],
-  "first_image_at": "2026-03-01T08:30:00.000500Z", "completed_at": null
+  "first_image_at": "2026-03-01T08:30:00.000500Z", "completed_at": null, "calls": "automatic"
 }"""
 
 
@@ -100,6 +101,10 @@ SPOILT: list[tuple[tuple[str | int, ...], object]] = [
     (("flags", 0, "message"), ""),
     (("flags", 1), {"code": "incomplete", "message": "still counting: more images may arrive"}),
     (("first_image_at",), "2026-03-01T08:30:00+00:00"),
+    (("calls",), "both"),
+    (("reviewed_cells",), -1),
+    (("automatic",), {"calls": "automatic"}),
+    (("remarks",), [{"kind": "comment", "reviewer": "A", "at": "2026-03-01T08:30:00Z", "text": "x"}]),
     (("surprise",), 1),
 ]
 
@@ -117,6 +122,16 @@ def test_the_schema_refuses_what_is_never_written(place: tuple[str | int, ...], 
     assert not validator.is_valid(result)
 
 
+def test_only_what_the_command_adds_may_be_missing() -> None:
+    schema = counts_schema()
+
+    assert list(schema["properties"])[len(schema["required"]) :] == [
+        "reviewed_cells", "automatic", "reviewed", "signed_by", "signed_at", "excluded", "remarks",
+    ]  # fmt: skip
+    assert list(schema["$defs"]).count("CountsDocument") == 0
+    Draft202012Validator.check_schema(schema)
+
+
 def shape(schema: dict[str, Any], definitions: dict[str, Any]) -> object:
     """Reduce a schema to what a reader of the JSON relies on: names and their order, types, and what may be null."""
     while "$ref" in schema:
@@ -126,8 +141,10 @@ def shape(schema: dict[str, Any], definitions: dict[str, Any]) -> object:
     if "enum" in schema:
         return shape_of_values(schema["enum"])
     if "properties" in schema:
-        assert list(schema["required"]) == list(schema["properties"])
-        return {name: shape(one, definitions) for name, one in schema["properties"].items()}
+        # What only the command adds is not required, and the API tells it elsewhere.
+        required = schema["required"]
+        assert required == list(schema["properties"])[: len(required)]
+        return {name: shape(schema["properties"][name], definitions) for name in required}
     if "propertyNames" in schema:
         # The API describes the cells as a mapping of the classes.
         assert shape(schema["propertyNames"], definitions) == "string"

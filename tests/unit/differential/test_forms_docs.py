@@ -16,7 +16,10 @@ from smearcount.differential.forms.hl7 import oru
 from smearcount.differential.forms.schema import examination_schema
 from smearcount.differential.forms.spreadsheet import EXAMINATION_COLUMNS, examinations_csv
 
-from support.examining import EXPORT, signed
+from support.examining import EXPORT, REMARKS, signed
+
+#: The slide of the examples.
+SHOWN = signed(remarks=REMARKS)
 
 PAGE = (Path(__file__).parents[3] / "docs" / "exports.md").read_text(encoding="utf-8")
 
@@ -31,6 +34,7 @@ OWN_CODES = [
     codes.PLATELETS,
     codes.UNIDENTIFIED,
     codes.REVIEWED_CELLS,
+    codes.EXCLUDED_CELLS,
     codes.BEFORE_REVIEW,
 ]
 
@@ -45,7 +49,7 @@ def is_part_of(shown: Any, whole: Any) -> bool:
 
 
 def test_every_column_stands_there_with_its_value() -> None:
-    row = list(csv.DictReader(io.StringIO(examinations_csv(signed()), newline="")))[8]
+    row = list(csv.DictReader(io.StringIO(examinations_csv(SHOWN), newline="")))[8]
     shown = re.findall(r"^\| `([a-z0-9_]+)` \| (.*?) ?\| ", PAGE, re.MULTILINE)
 
     assert shown[: len(EXAMINATION_COLUMNS)] == list(row.items())
@@ -53,14 +57,14 @@ def test_every_column_stands_there_with_its_value() -> None:
 
 def test_the_json_is_what_the_code_writes() -> None:
     shown = json.loads(blocks("json")[0].replace("{...}", "{}"))
-    written = signed().as_json(EXPORT)
+    written = SHOWN.as_json(EXPORT)
 
     assert shown == written | {"automatic": {}, "reviewed": {}}
     assert set(shown) == set(examination_schema()["properties"])
 
 
 def test_the_fhir_resources_are_parts_of_what_the_code_writes() -> None:
-    resources = [entry["resource"] for entry in bundle(signed(), EXPORT)["entry"]]
+    resources = [entry["resource"] for entry in bundle(SHOWN, EXPORT)["entry"]]
     shown = [json.loads(block) for block in blocks("json")[1:]]
 
     assert [each["resourceType"] for each in shown] == ["DiagnosticReport", "Observation"]
@@ -70,7 +74,7 @@ def test_the_fhir_resources_are_parts_of_what_the_code_writes() -> None:
 
 def test_the_hl7_segments_are_segments_of_the_message_in_order() -> None:
     (block,) = blocks("hl7")
-    segments = iter(oru(signed(), EXPORT).split("\r"))
+    segments = iter(oru(SHOWN, EXPORT).split("\r"))
 
     for line in block.splitlines():
         assert any(line == segment for segment in segments), line

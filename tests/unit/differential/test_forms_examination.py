@@ -11,13 +11,18 @@ from jsonschema import Draft202012Validator
 
 from smearcount.differential.forms.examination import Export, Method, SlideExamination
 from smearcount.differential.forms.schema import examination_schema
+from smearcount.differential.schema import counts_schema
 from smearcount.differential.status import SlideStatus, Status
-from smearcount.differential.tally import Calls
+from smearcount.differential.tally import Calls, CallsAsked
 
 from support.examining import EXPORT, SIGNED_AT, any_examination, examined, exports, reviewed_tally, signed, tally
 from support.examples import examples
 
 SCHEMA = Draft202012Validator(examination_schema())
+COUNTS = Draft202012Validator(counts_schema())
+
+#: Members that the exported examination and the output of `counts` have in common.
+SHARED = ("automatic", "reviewed", "reviewed_cells", "signed_by", "signed_at", "excluded", "remarks")
 
 
 @settings(max_examples=examples(30))
@@ -31,6 +36,18 @@ def test_every_examination_keeps_the_schema_and_holds_both_counts(
     assert json.loads(json.dumps(written, allow_nan=False)) == written
     assert written["automatic"] == examination.automatic.as_json()
     assert written["reviewed"] == (examination.reviewed.as_json() if examination.reviewed else None)
+    for calls in CallsAsked:
+        counts = examination.counts_document(calls).as_json()
+        COUNTS.validate(counts)
+        # One document within another is described by the same schema.
+        COUNTS.validate(counts["automatic"])
+        shown = examination.by(calls)[-1]
+        assert counts | shown.as_json() == counts
+        assert [(one["text"], one["reviewer"]) for one in counts["remarks"]] == [
+            (remark.text, remark.reviewer) for remark in examination.remarks.said
+        ]
+        assert [one["cell"] for one in counts["excluded"]] == [one.cell for one in examination.remarks.excluded]
+        assert {name: counts[name] for name in SHARED} == {name: written[name] for name in SHARED}
     assert (written["reviewed"] is None) == (examination.reviewed_cells == 0)
     assert (written["signed_by"] is None) == (written["status"] != "signed")
 
@@ -45,7 +62,17 @@ def test_the_schema_is_a_schema_and_explains_every_property() -> None:
             assert subschema.get("description"), name
 
 
-@pytest.mark.parametrize("spoilt", [{"automatic": {}}, {"reviewed": {"slide": "S-1"}}, {"signed_at": "yesterday"}])
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        {"automatic": {}},
+        {"reviewed": {"slide": "S-1"}},
+        {"signed_at": "yesterday"},
+        {"remarks": None},
+        {"remarks": [{"kind": "comment", "text": "without author and time"}]},
+        {"excluded": [{"cell": 1}]},
+    ],
+)
 def test_the_schema_refuses_what_is_no_examination(spoilt: dict[str, Any]) -> None:
     written = signed().as_json(EXPORT)
     SCHEMA.validate(written)
@@ -89,6 +116,8 @@ def test_the_standing_of_a_slide(
             "different",
         ),
         ({"reviewed": examined(automatic=tally(status=SlideStatus.COUNTING)).automatic}, "cannot be signed"),
+        ({"reviewed": signed().automatic}, "labelled with other calls"),
+        ({"automatic": signed().reported}, "labelled with other calls"),
         ({"status": "final"}, "'final' is not a valid"),
     ],
 )

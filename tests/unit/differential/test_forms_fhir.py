@@ -19,10 +19,12 @@ from smearcount.differential.forms.fhir import (
     CONFIDENCE_INTERVAL,
     FLAG_SYSTEM,
     MODEL_SYSTEM,
+    REPORT_NOTE,
     SLIDE_SYSTEM,
     bundle,
     bundles_ndjson,
 )
+from smearcount.differential.forms.remarks import author, text_of
 from smearcount.differential.model import ModelIdentity
 from smearcount.differential.status import SlideStatus
 
@@ -128,6 +130,9 @@ def test_every_bundle_is_valid_and_says_what_the_report_says(examination: SlideE
     assert read.value("unidentified") == result.unidentified
     assert read.value("wbc-counted") == result.wbc_counted
     assert read.value("reviewed-cells") == examination.reviewed_cells
+    assert read.value("excluded-cells") == len(examination.remarks.excluded)
+    note = read.observations["excluded-cells"].note
+    assert [one.text for one in note or []] == [text for text in (examination.remarks.excluded_text,) if text]
     assert ("wbc-correction-factor" in read.observations) == (result.wbc_correction_factor is not None)
     if result.wbc_correction_factor is not None:
         assert read.value("wbc-correction-factor") == exact(result.wbc_correction_factor, 3)
@@ -149,6 +154,25 @@ def test_what_was_called_before_the_review_is_told_beside_the_result(
             (only,) = component
             assert only.code.coding[0].code == "before-review"
             assert only.valueQuantity.value == exact(before[cell_class])
+
+
+@settings(max_examples=examples(30))
+@given(any_examination(), exports)
+def test_all_that_people_wrote_is_in_the_report_with_who_and_when(
+    examination: SlideExamination, export: Export
+) -> None:
+    report = Read(bundle(examination, export)).report
+    said = examination.remarks.said
+
+    notes = [each.valueAnnotation for each in report.extension or []]
+    assert [(note.authorString, note.time, note.text) for note in notes] == [
+        (author(remark), remark.at, text_of(remark)) for remark in said
+    ]
+    assert all(each.url == REPORT_NOTE for each in report.extension or [])
+    # One line each, so that no text can pass for a flag or for a remark of its own.
+    lines = report.conclusion.split("\n")
+    assert tuple(lines[len(lines) - 1 - len(said) : -1]) == examination.remarks.lines
+    assert len(lines) == len(examination.reported.flags) + len(said) + 1
 
 
 @settings(max_examples=examples(30))
@@ -273,7 +297,7 @@ def test_loinc_codes_end_with_their_check_digit() -> None:
 
 def test_codes_are_told_apart_and_our_own_are_no_loinc() -> None:
     own = [*codes.COUNTS.values(), codes.PLATELETS, codes.WBC_COUNTED, codes.WBC_CORRECTION, codes.UNIDENTIFIED]
-    own += [codes.REVIEWED_CELLS, codes.BEFORE_REVIEW]
+    own += [codes.REVIEWED_CELLS, codes.EXCLUDED_CELLS, codes.BEFORE_REVIEW]
 
     assert len({code.code for code in own}) == len(own)
     assert {code.system for code in own} == {"urn:smearcount:observations"}

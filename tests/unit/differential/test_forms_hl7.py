@@ -1,5 +1,7 @@
 r"""The HL7 v2.5.1 message: valid by one library's structure, read back by another's, equal to the report in every number."""
 
+import dataclasses
+import re
 from decimal import Decimal
 
 import hl7
@@ -15,13 +17,15 @@ from smearcount.differential.forms.codes import PERCENTS
 from smearcount.differential.forms.examination import Export, SlideExamination
 from smearcount.differential.forms.hl7 import batch, escaped, oru
 from smearcount.differential.forms.observations import observations
+from smearcount.differential.forms.remarks import Remarks, full_text_of
 from smearcount.differential.forms.wording import RESEARCH_USE, named, printable
 from smearcount.differential.ratios import RangeFlag
 from smearcount.differential.status import SlideStatus
 
 from support.examining import (
     EXPORT,
-    HOSTILE_NAMES,
+    HOSTILE_TEXTS,
+    REMARKS,
     SIGNED_AT,
     any_examination,
     examined,
@@ -51,6 +55,7 @@ class Read:
         self.message = hl7.parse(message)
         self.results: dict[str, hl7.Segment] = {}
         self.notes: dict[str, list[str]] = {"OBR": []}
+        self.types: dict[str, list[str]] = {"OBR": []}
         below = "OBR"
         for segment in self.message:
             name = str(segment[0])
@@ -58,8 +63,10 @@ class Read:
                 below = str(segment[3][0][0])
                 self.results[below] = segment
                 self.notes[below] = []
+                self.types[below] = []
             elif name == "NTE":
                 self.notes[below].append(self.message.unescape(str(segment[3])))
+                self.types[below].append(str(segment[4]) if len(segment) > 4 else "")
 
     def value(self, code: str) -> Decimal | None:
         """Return the number of a result, None where it could not be obtained."""
@@ -110,13 +117,26 @@ def test_every_message_says_what_the_report_says(examination: SlideExamination, 
     if result.wbc_correction_factor is not None:
         assert read.value("wbc-correction-factor") == exact(result.wbc_correction_factor, 3)
     assert len(read.results) == len(observations(examination))
-    assert read.notes["OBR"] == [*(flag.message for flag in result.flags), RESEARCH_USE]
+    assert read.value("excluded-cells") == len(examination.remarks.excluded)
+    excluded = examination.remarks.excluded_text
+    assert read.notes["excluded-cells"] == ([excluded] if excluded else [])
+    said = [full_text_of(remark) for remark in examination.remarks.said]
+    # The reader of this library writes a carriage return for the end of a line.
+    assert read.notes["OBR"] == [
+        *(flag.message for flag in result.flags),
+        *(text.replace("\n", "\r") for text in said),
+        RESEARCH_USE,
+    ]
+    assert read.types["OBR"] == [""] * len(result.flags) + ["RE^Remark^HL70364"] * len(said) + [""]
 
 
 @settings(max_examples=examples(15))
 @given(any_examination(), exports)
 def test_every_message_has_the_structure_of_an_oru_r01(examination: SlideExamination, export: Export) -> None:
     message = oru(examination, export)
+    assert parse_message(message, validation_level=VALIDATION_LEVEL.STRICT, find_groups=True).validate()
+    # The library cannot write the escape sequence of a line end that it has read.
+    message = re.sub(r"(?<!\\E)\\\.br\\", " ", message)
     parsed = parse_message(message, validation_level=VALIDATION_LEVEL.STRICT, find_groups=True)
 
     assert parsed.validate()
@@ -164,7 +184,7 @@ def test_names_come_out_as_they_went_in_and_never_make_a_segment(examination: Sl
         assert read.field("OBX", 18, 1, 3) == model.sha256
 
 
-@given(st.text() | st.sampled_from(HOSTILE_NAMES))
+@given(st.text() | st.sampled_from(HOSTILE_TEXTS))
 def test_escaping_can_be_undone_and_leaves_no_separator(text: str) -> None:
     written = escaped(text)
 
@@ -217,6 +237,33 @@ def test_what_was_called_before_the_review_stands_below_the_result() -> None:
     ]
     assert read.notes["neutrophil-count"] == ["Before review: 78"]
     assert not any("Before review" in note for notes in Read(oru(examined(), EXPORT)).notes.values() for note in notes)
+
+
+def test_what_people_wrote_stands_below_the_order_with_who_and_when() -> None:
+    message = oru(signed(remarks=REMARKS), EXPORT)
+    notes = [segment for segment in message.split("\r") if "HL70364" in segment]
+
+    assert notes == [
+        "NTE|5|L|2026-03-01 08:50:00 UTC, A. Schmidt, 2 cells called ig: indented nucleus|RE^Remark^HL70364",
+        "NTE|6|L|2026-03-01 08:58:00 UTC, M. Müller, comment: stain a little pale\\.br\\\\T\\ thick at the edge"
+        "|RE^Remark^HL70364",
+    ]
+
+
+@pytest.mark.parametrize("text", HOSTILE_TEXTS, ids=repr)
+def test_no_text_makes_a_segment_or_another_note(text: str) -> None:
+    (remark,) = (dataclasses.replace(one, text=text) for one in REMARKS.said[1:])
+    one = signed(remarks=Remarks(said=(remark,)))
+    lines = [segment.partition("|")[0] for segment in oru(one, EXPORT).split("\r")]
+    without = [segment.partition("|")[0] for segment in oru(signed(), EXPORT).split("\r")]
+
+    assert lines == [*without[: lines.index("NTE")], "NTE", *without[lines.index("NTE") :]]
+    (note,) = [
+        note
+        for note, kind in zip(Read(oru(one, EXPORT)).notes["OBR"], Read(oru(one, EXPORT)).types["OBR"], strict=True)
+        if kind
+    ]
+    assert note == full_text_of(remark).replace("\n", "\r")
 
 
 def test_a_newer_message_replaces_the_older_but_is_another_message() -> None:

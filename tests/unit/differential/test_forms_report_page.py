@@ -1,21 +1,47 @@
 """What the printed page says, in the words and numbers of the report."""
 
+import dataclasses
+
 import pytest
 from hypothesis import given, settings
 
-from smearcount.differential.classes import WBC_CLASSES
+from smearcount.differential.classes import WBC_CLASSES, ReviewClass
+from smearcount.differential.counts_document import ExcludedCell, RemarkedCell
 from smearcount.differential.forms.examination import Export, SlideExamination
+from smearcount.differential.forms.remarks import Remarks
 from smearcount.differential.forms.report_page import ReportPage, report_page
 from smearcount.differential.status import SlideStatus
 
-from support.examining import EXPORT, SIGNED_AT, any_examination, examined, exports, reviewed_tally, signed, tally
+from support.examining import (
+    EXPORT,
+    REMARKS,
+    SIGNED_AT,
+    any_examination,
+    examined,
+    exports,
+    reviewed_tally,
+    signed,
+    tally,
+)
 from support.examples import examples
 
 
 def texts(page: ReportPage) -> list[str]:
     rows = [text for row in page.rows for text in (row.name, row.percent_text, row.interval_text, row.automatic_text)]
     facts = [text for fact in page.facts for text in fact]
-    return [page.title, page.slide, page.standing, page.signature, page.calls, page.model, page.printed, *rows, *facts]
+    written = [page.excluded, *page.remarks]
+    return [
+        *written,
+        page.title,
+        page.slide,
+        page.standing,
+        page.signature,
+        page.calls,
+        page.model,
+        page.printed,
+        *rows,
+        *facts,
+    ]
 
 
 @settings(max_examples=examples(30))
@@ -34,6 +60,9 @@ def test_the_page_says_what_the_report_says(examination: SlideExamination, expor
         assert shown.flag == (row.flag or "")
     assert (facts["WBC counted"], facts["Platelets seen"]) == (str(result.wbc_counted), str(result.platelets))
     assert facts["Unidentified cells"] == str(result.unidentified)
+    assert facts["Excluded by people"] == str(len(examination.remarks.excluded))
+    assert page.remarks == examination.remarks.lines
+    assert len(page.remarks) == len(examination.remarks.said)
     assert page.flags == tuple(flag.message for flag in result.flags)
     assert (page.signature == "") == (not examination.is_signed)
     assert all(text.isprintable() for text in texts(page))
@@ -79,6 +108,54 @@ def test_an_ordinary_page() -> None:
     assert dict(page.facts)["nRBC per 100 WBC"] == "5.8 (6 seen)"
     assert dict(page.facts)["WBC correction factor"] == "0.945"
     assert page.limits[0] == "Research use only until validated on site."
+
+
+def test_the_page_has_what_people_wrote_and_excluded() -> None:
+    excluded = [
+        ExcludedCell(
+            cell=cell,
+            automatic=automatic,
+            reviewed=ReviewClass.UNIDENTIFIED,
+            reviewer="A",
+            at=SIGNED_AT,
+            reason="smudge",
+        )
+        for cell, automatic in ((4, ReviewClass.NEUTROPHIL), (7, ReviewClass.UNIDENTIFIED), (9, ReviewClass.NEUTROPHIL))
+    ]
+    page = report_page(signed(remarks=dataclasses.replace(REMARKS, excluded=tuple(excluded))), EXPORT)
+
+    assert page.remarks == (
+        "2026-03-01 08:50:00 UTC, A. Schmidt, 2 cells called ig: indented nucleus",
+        "2026-03-01 08:58:00 UTC, M. Müller, comment: stain a little pale & thick at the edge",
+    )
+    assert page.excluded == (
+        "neutrophil by the model, called unidentified by a person: cells 4, 9; "
+        "unidentified, called unidentified by a person: cell 7"
+    )
+    assert dict(page.facts)["Excluded by people"] == "3"
+
+
+@pytest.mark.parametrize(
+    ("cells", "occasion"),
+    [
+        ([(ReviewClass.IG, True)], "1 cell called ig"),
+        ([(ReviewClass.UNIDENTIFIED, False)], "1 cell called unidentified, changed since"),
+        (
+            [(ReviewClass.NEUTROPHIL, True), (ReviewClass.IG, False), (None, True)],
+            "3 cells back to the automatic call or called ig or called neutrophil, 1 changed since",
+        ),
+    ],
+)
+def test_a_reason_names_the_calls_that_it_was_given_for(
+    cells: list[tuple[ReviewClass | None, bool]], occasion: str
+) -> None:
+    remarked = tuple(
+        RemarkedCell(cell=number, reviewed=reviewed, holds=holds) for number, (reviewed, holds) in enumerate(cells)
+    )
+    said = (dataclasses.replace(REMARKS.said[0], cells=remarked),)
+
+    (line,) = report_page(signed(remarks=Remarks(said=said)), EXPORT).remarks
+    assert line == f"2026-03-01 08:50:00 UTC, A. Schmidt, {occasion}: indented nucleus"
 
 
 def test_without_a_review_there_is_nothing_to_compare() -> None:

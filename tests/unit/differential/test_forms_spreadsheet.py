@@ -57,6 +57,9 @@ def test_every_number_of_every_slide_is_in_the_csv_exactly(examinations: list[Sl
                 assert number(row["wbc_correction_factor"]) == report.wbc_correction_factor
                 assert row["flags"].split() == [flag.code for flag in report.flags]
                 assert int(row["reviewed_cells"]) == examination.reviewed_cells
+                assert int(row["excluded_cells"]) == len(examination.remarks.excluded)
+                assert row["excluded"] == examination.remarks.excluded_text
+                assert row["remarks"] == " // ".join(examination.remarks.lines)
                 assert row["model_sha256"] == (report.model.sha256 if report.model else "")
     assert next(rows, None) is None
 
@@ -65,8 +68,9 @@ def test_every_number_of_every_slide_is_in_the_csv_exactly(examinations: list[Sl
 @given(any_examination())
 def test_no_cell_is_a_formula(examination: SlideExamination) -> None:
     for row in parsed(examination):
-        for column in ("slide", "inbox", "signed_by", "model_name", "model_version", "flags"):
+        for column in ("slide", "inbox", "signed_by", "model_name", "model_version", "flags", "excluded", "remarks"):
             assert not row[column].startswith(("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠"))
+        assert not set("\r\n") & set(row["excluded"] + row["remarks"])
 
 
 # A lone surrogate cannot be written at all; it comes out spelled.

@@ -125,7 +125,10 @@ def test_every_flag_is_documented_and_in_the_documented_order(slide: SlideTally,
 
 @given(tallies, counts_settings)
 def test_the_line_agrees_with_the_report(slide: SlideTally, count_settings: CountSettings) -> None:
-    short, full = line(slide, count_settings, inbox="/in").as_json(), report(slide, count_settings).as_json()
+    short, full = (
+        line(slide, count_settings, inbox="/in", reviewed_cells=0).as_json(),
+        report(slide, count_settings).as_json(),
+    )
 
     assert short["percents"] == {row["class"]: row["percent"] for row in full["differential"]}
     assert short["flags"] == [flag["code"] for flag in full["flags"]]

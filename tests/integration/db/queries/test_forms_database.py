@@ -8,20 +8,25 @@ from datetime import UTC, datetime
 import hl7
 import pytest
 from fhir.resources.R4B.bundle import Bundle
+from fhir.resources.R4B.diagnosticreport import DiagnosticReport
 from fhir.resources.R4B.observation import Observation
 from sqlalchemy import text
 
 from smearcount.db.engine.database import Database
-from smearcount.db.review.sign_off import reopen, sign
+from smearcount.db.engine.paging import is_storable
+from smearcount.db.review.sign_off import comment, reopen, sign
 from smearcount.differential.classes import CellClass
 from smearcount.differential.forms.codes import PERCENTS
 from smearcount.differential.forms.examination import Export, SlideExamination
 from smearcount.differential.forms.fhir import bundle
 from smearcount.differential.forms.hl7 import oru
+from smearcount.differential.forms.report_page import report_page
 from smearcount.differential.forms.spreadsheet import examinations_csv
+from smearcount.differential.forms.wording import on_one_line, printable_lines
 from smearcount.differential.settings import ADULT_REFERENCE_RANGES, CountSettings
 from smearcount.web.queries.examinations import examinations
 
+from support.examining import HOSTILE_TEXTS
 from support.reviewing import IG, MONOCYTE, NEUTROPHIL, UNIDENTIFIED, Bench
 
 SETTINGS = CountSettings(reference_ranges=ADULT_REFERENCE_RANGES, minimum_wbc=100, nrbc_correction_at=5.0)
@@ -88,6 +93,41 @@ def test_every_form_says_what_the_database_says(bench: Bench) -> None:
     assert results["wbc-counted"] == wbc
     assert results["reviewed-cells"] == 5
     assert results["platelets-seen"] == reviewed["platelet"]
+
+
+def test_every_form_tells_what_people_wrote_and_excluded(bench: Bench) -> None:
+    slide_id = bench.slide_id("S|1")
+    texts = [one for one in HOSTILE_TEXTS if one.strip() and is_storable(one)]
+    bench.call(UNIDENTIFIED, 3, reason="a smudge")
+    for written in texts:
+        comment(bench.database, slide_id, reviewer="Ada", text=written)
+    sign(bench.database, slide_id, reviewer="Grace", comment="seen twice")
+    reopen(bench.database, slide_id, reviewer="Ada", reason="a blast, after all")
+    said = ["a smudge", *(one.strip() for one in texts), "seen twice", "a blast, after all"]
+    examination = examined(bench)
+
+    exported = examination.as_json(EXPORT)
+    assert [remark["text"] for remark in exported["remarks"]] == said
+    assert [one["cell"] for one in exported["excluded"]] == [3, 23]
+    shown = [line.partition(": ")[2] for line in examination.remarks.lines]
+    assert shown == [on_one_line(one) for one in said]
+    for row in csv.DictReader(io.StringIO(examinations_csv(examination), newline="")):
+        assert (row["excluded_cells"], row["excluded"]) == ("2", examination.remarks.excluded_text)
+        assert row["remarks"] == " // ".join(examination.remarks.lines)
+
+    parsed = Bundle.model_validate_json(json.dumps(bundle(examination, EXPORT)))
+    report = next(one.resource for one in parsed.entry or [] if isinstance(one.resource, DiagnosticReport))
+    assert len(report.extension or []) == len(said)
+    assert all(line in str(report.conclusion).split("\n") for line in examination.remarks.lines)
+
+    message = hl7.parse(oru(examination, EXPORT))
+    notes = [message.unescape(str(segment[3])) for segment in message.segments("NTE") if len(segment) > 4]
+    assert [note.partition(": ")[2] for note in notes] == ["\r".join(printable_lines(one)) for one in said]
+    sent = {str(segment[3][0][0]): str(segment[5]) for segment in message.segments("OBX")}
+    assert sent["excluded-cells"] == "2"
+
+    page = report_page(examination, EXPORT)
+    assert (page.remarks, page.excluded) == (examination.remarks.lines, examination.remarks.excluded_text)
 
 
 def test_the_status_follows_what_people_do(bench: Bench) -> None:

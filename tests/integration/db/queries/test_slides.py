@@ -90,7 +90,7 @@ def test_both_tallies_and_the_state_of_each_slide_are_told(bench: Bench) -> None
     by_name = {one.name: one for one in slide_page(bench.database, EVERYTHING).slides}
 
     for name in ("S", "T"):
-        assert by_name[name].automatic == counts.slide_tally(bench.database, name)
+        assert by_name[name].automatic == counts.slide_tally(bench.database, name, calls=Calls.AUTOMATIC)
         assert by_name[name].reviewed == counts.slide_tally(bench.database, name, calls=Calls.REVIEWED)
         assert by_name[name] == slide(bench.database, by_name[name].id)
     assert (by_name["S"].status, by_name["T"].status) == (Status.COMPLETE, Status.COUNTING)

@@ -50,7 +50,7 @@ def reviewed(bench: Bench, name: str = "S") -> dict[str, int]:
 
 def automatic(bench: Bench, name: str = "S") -> dict[str, int]:
     """What the slide counts by the model alone, without zeros."""
-    return numbers(counts.slide_tally(bench.database, name))
+    return numbers(counts.slide_tally(bench.database, name, calls=Calls.AUTOMATIC))
 
 
 def numbers(tally: SlideTally) -> dict[str, int]:
@@ -99,6 +99,7 @@ def test_a_cell_can_go_back_to_the_automatic_call(bench: Bench, ids: list[int]) 
     bench.call(IG, ids[0])
     (back,) = bench.call(None, ids[0])
 
+    assert counts.slide_tally(bench.database, "S").calls is Calls.AUTOMATIC, "no call of a person is left"
     assert reviewed(bench) == automatic(bench)
     assert (back.was, back.cell_class, back.became) == (IG, None, NEUTROPHIL)
     assert slide(bench.database, bench.slide_id("S")).reviewed_cells == 0
