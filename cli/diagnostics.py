@@ -11,10 +11,13 @@ from pathlib import Path
 import numpy as np
 
 from smearcount.cli.site import Site
+from smearcount.db.audit.guards import missing_guards
+from smearcount.db.audit.verification import verify
 from smearcount.db.ingest.journal import newest_files
 from smearcount.db.migration import require_current
 from smearcount.db.queries.inboxes import inbox_lines
 from smearcount.db.records import InboxLine, JournalledFile
+from smearcount.db.roles import rights
 from smearcount.differential.errors import SmearcountError
 from smearcount.inbox.mounts import Mounts
 from smearcount.inbox.paths import from_text
@@ -44,8 +47,13 @@ class Finding:
 
 def diagnose(site: Site, inbox: Path | None) -> list[Finding]:
     """Check everything that a count depends on; with an inbox, also whether file events arrive from it."""
-    checks: list[tuple[str, Callable[[], Finding]]] = [
-        ("database", partial(_database, site)),
+    database = _checked("database", partial(_database, site))
+    checks: list[tuple[str, Callable[[], Finding]]] = []
+    if database.state == "well":
+        checks.append(("audit", partial(_audit, site)))
+        if site.database.file is None:
+            checks.append(("roles", partial(_roles, site)))
+    checks += [
         ("broker", partial(_broker, site)),
         ("model", partial(_model, site)),
         ("pattern", partial(_pattern, site)),
@@ -58,7 +66,7 @@ def diagnose(site: Site, inbox: Path | None) -> list[Finding]:
         checks += [
             ("inbox", partial(_watched_inbox, site, line.name, folder)) for line, folder in _watched_folders(site)
         ]
-    return [_checked(what, check) for what, check in checks]
+    return [database, *(_checked(what, check) for what, check in checks)]
 
 
 def _checked(what: str, check: Callable[[], Finding]) -> Finding:
@@ -73,6 +81,35 @@ def _database(site: Site) -> Finding:
         return Finding("database", "unknown", f"none yet; up makes it: {site.database.shown}")
     require_current(site.database)
     return Finding("database", "well", site.database.shown)
+
+
+def _roles(site: Site) -> Finding:
+    """Check that this login may not change what people did."""
+    found = rights(site.database)
+    if found is None or not found.may_change:
+        return Finding("roles", "well", "this login can add to what people did, and change nothing of it")
+    remedy = "let services log in as smearcount_web and smearcount_worker, see docs/deployment.md"
+    if found.missing:
+        remedy = f"as an administrator of the server run: {found.remedy} Then run smearcount migrate, and {remedy}"
+    return Finding(
+        "roles", "unknown", f"{found.user} owns the tables, so only triggers keep it from changing them; {remedy}"
+    )
+
+
+def _audit(site: Site) -> Finding:
+    """Check the triggers that guard what people did, and the chain of hashes over it."""
+    missing = missing_guards(site.database)
+    if missing:
+        return Finding(
+            "audit", "wrong", f"the triggers {', '.join(missing)} are missing; smearcount migrate makes them"
+        )
+    found = verify(site.database)
+    if found.holds:
+        rows = found.reviews + found.slide_events
+        return Finding("audit", "well", f"{rows} rows of what people did are as they were stored, head {found.head}")
+    first = found.breaks[0]
+    where = "" if first.table is None else f"{first.table} {first.id} of slide {first.slide_id}: "
+    return Finding("audit", "wrong", f"{where}{first.what}; smearcount audit verify lists all {found.broken}")
 
 
 def _broker(site: Site) -> Finding:

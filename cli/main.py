@@ -32,6 +32,7 @@ COMMANDS = {
     "worker": "services.worker",
     "web": "services.web",
     "web-user": "administration.web_user",
+    "audit": "administration.audit",
     "migrate": "administration.migrate",
     "backup": "administration.backup",
     "restore": "administration.restore",

@@ -8,9 +8,8 @@ from sqlalchemy import Connection, inspect, text
 
 from smearcount.db.engine.database import Database
 from smearcount.db.errors import DatabaseError
+from smearcount.db.roles import UPGRADE_LOCK, grant, require_owner
 
-#: Key of the PostgreSQL lock that a process holds while it migrates; any number that nothing else uses.
-_MIGRATION_LOCK = 0x736D6561
 _VERSIONS = Path(__file__).parent / "migrations" / "versions"
 #: A migration's own name, and the name of the one before it, which the first does not have.
 _REVISION = re.compile(r'^revision = "(\w+)"\ndown_revision = (?:"(\w+)"|None)$', re.MULTILINE)
@@ -33,13 +32,16 @@ def migrate(database: Database) -> None:
     with database.reading() as connection:
         if revision_in(connection) == latest_revision():
             return
-    with database.writing() as connection:
+    with database.writing(durable=True) as connection:
         if connection.dialect.name == "postgresql":
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": UPGRADE_LOCK})
         refuse_newer(revision_in(connection))
+        if connection.dialect.name == "postgresql":
+            require_owner(connection)
         from smearcount.db import upgrade  # noqa: PLC0415 (loads Alembic, which most starts do not need)
 
         upgrade.upgrade(connection)
+        grant(connection)
 
 
 def require_current(database: Database) -> None:

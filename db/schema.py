@@ -2,7 +2,8 @@
 
 Rows are never deleted. An image is one version of a file: when the file changes, its row is superseded and a new one begins.
 What models and people say of an image is never changed, only added to. All times are in UTC. A change of this file needs a
-migration in `db/migrations`.
+migration in `db/migrations`. A column that is added to what people did (`ReviewRow`, `SlideEventRow`) is NULL in the rows that
+are there: their hashes cover every other value.
 """
 
 from datetime import UTC, datetime
@@ -249,6 +250,9 @@ class ReviewRow(Base):
     reviewed_at: Mapped[datetime] = mapped_column(UtcDateTime)
     #: The review of the same image that this one takes back, if it does.
     undoes: Mapped[int | None] = mapped_column(ForeignKey("reviews.id"))
+    #: Place in the chain of what people did, and the hash there (see `db.audit.chain`); NULL in rows of earlier versions.
+    chain_position: Mapped[int | None] = mapped_column(BigInteger)
+    chain_hash: Mapped[str | None] = mapped_column(String(64))
 
 
 class SlideEventKind(StrEnum):
@@ -281,3 +285,27 @@ class SlideEventRow(Base):
     counted: Mapped[int | None] = mapped_column(Integer)
     model_ids: Mapped[list[int] | None] = mapped_column(JSON(none_as_null=True))
     last_review_id: Mapped[int | None] = mapped_column(ForeignKey("reviews.id"))
+    #: Place in the chain of what people did, and the hash there (see `db.audit.chain`); NULL in rows of earlier versions.
+    chain_position: Mapped[int | None] = mapped_column(BigInteger)
+    chain_hash: Mapped[str | None] = mapped_column(String(64))
+
+
+class AuditChainRow(Base):
+    """The head of the chain of hashes over what people did, and how the chain began; the table has this one row."""
+
+    __tablename__ = "audit_chain"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    #: Number of rows in the chain, and the hash of the newest one; at first 0 and the hash of the beginning.
+    position: Mapped[int] = mapped_column(BigInteger)
+    hash: Mapped[str] = mapped_column(String(64))
+    #: Hash over all rows of earlier versions: the reviews and slide events with ids up to these.
+    beginning: Mapped[str] = mapped_column(String(64))
+    last_review_id: Mapped[int] = mapped_column(BigInteger)
+    last_event_id: Mapped[int] = mapped_column(BigInteger)
+
+
+#: All views; a view comes before those on which it is built. Migrations create them, so only this lists them.
+VIEWS = (
+    "slide_summary", "slide_differential", "slide_cells", "signatures", "reviewed_calls", "automatic_calls",
+)  # fmt: skip

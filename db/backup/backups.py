@@ -1,7 +1,8 @@
 """Backups: the whole database as one file, written while everything runs and restored while nothing runs.
 
 The file is what the database's own tools write: a SQLite file, or an archive of pg_dump. So it can also be read and restored
-without smearcount, and an archive that pg_dump wrote elsewhere can be restored here.
+without smearcount, and an archive that pg_dump wrote elsewhere can be restored here. Without smearcount, PostgreSQL lacks a
+function of the triggers that guard what people did, and says so; `smearcount migrate` makes them.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,10 +12,12 @@ from pathlib import Path
 
 from sqlalchemy import func, inspect, select
 
+from smearcount.db.audit.guards import restore_guards
 from smearcount.db.backup import postgresql_archive, sqlite_copy
 from smearcount.db.engine.database import Database
 from smearcount.db.errors import DatabaseError
 from smearcount.db.migration import migrate, refuse_newer, revision_in
+from smearcount.db.roles import grant
 from smearcount.db.schema import Slide
 from smearcount.files.atomic import replacing_file
 
@@ -92,6 +95,9 @@ def restore(database: Database, file: Path, *, replace: bool, progress: Progress
     else:
         postgresql_archive.restore(database, file, progress)
     migrate(database)
+    restore_guards(database)
+    with database.writing(durable=True) as connection:
+        grant(connection)  # a backup holds no rights
     return backup
 
 

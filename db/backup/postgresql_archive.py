@@ -16,21 +16,19 @@ from typing import IO
 from sqlalchemy import func, inspect, select, text
 from sqlalchemy.engine import URL
 
+from smearcount.db.audit import guards
 from smearcount.db.engine.database import Database
 from smearcount.db.errors import DatabaseError
-from smearcount.db.schema import Base
+from smearcount.db.schema import VIEWS, Base
 
-#: All views of smearcount; a view comes before those on which it is built. Migrations create them, so only this lists them.
-VIEWS = (
-    "slide_summary", "slide_differential", "slide_cells", "signatures", "reviewed_calls", "automatic_calls",
-)  # fmt: skip
 _TABLES = ("alembic_version", *Base.metadata.tables)
 
-# Drops smearcount's tables and views before the archive creates its own, in one transaction. A view that a site has built on
-# one of these keeps it from being dropped. Then nothing is changed, and PostgreSQL's message names that view; it would not if
-# one statement dropped several views.
+# Drops what is smearcount's before the archive creates its own, in one transaction. A view that a site has built on one of
+# these keeps it from being dropped. Then nothing is changed, and PostgreSQL's message names that view; it would not if one
+# statement dropped several views.
 _DROP = "SET client_min_messages = warning;\n" + "".join(
-    [f"DROP VIEW IF EXISTS {view};\n" for view in VIEWS] + [f"DROP TABLE IF EXISTS {', '.join(_TABLES)};\n"]
+    [f"DROP VIEW IF EXISTS {view};\n" for view in VIEWS]
+    + [f"DROP TABLE IF EXISTS {', '.join(_TABLES)};\n", f"DROP FUNCTION IF EXISTS {guards.FUNCTION}();\n"]
 )
 
 #: Number of a program's last lines that are kept, to find the reason in them if it fails.
@@ -83,6 +81,10 @@ def restore(database: Database, file: Path, progress: Callable[[int], None]) -> 
     _require_unused(database)
     listed = _run(reader, "--list", str(file))
     tables = max(listed.count(b" TABLE DATA "), 1)
+    prepared = _DROP
+    # An archive of the whole database holds the function of the triggers, one of our tables alone does not.
+    if f" {guards.FUNCTION}() ".encode() not in listed:
+        prepared += f"{guards.MAKE_FUNCTION};\n"
     options = ["--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1", "--single-transaction", "--file=-"]
     with (
         _address(database) as address,
@@ -101,7 +103,7 @@ def restore(database: Database, file: Path, progress: Callable[[int], None]) -> 
     ):
         assert session.stdin is not None  # noqa: S101 (for the type checker)
         try:
-            session.stdin.write(_DROP.encode())
+            session.stdin.write(prepared.encode())
             for done, line in _tables_begun(_lines(archive.stdout)):
                 session.stdin.write(line)
                 progress(100 * done // tables)

@@ -17,6 +17,14 @@ SQLITE_BUSY_SECONDS = 10
 #: Time within which a PostgreSQL server must answer a new connection, in seconds.
 POSTGRESQL_CONNECT_SECONDS = 5
 
+# A server or a login may be set to answer before anything is on disk (`off`). All other settings wait for this server's disk
+# at least, and perhaps for another server as well, which is the site's choice.
+_BEGIN_DURABLE = """
+SELECT set_config('enable_seqscan', 'off', true),
+       set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on'
+                                        ELSE current_setting('synchronous_commit') END, true)
+"""
+
 
 class Database:
     """A database on which transactions can be opened.
@@ -73,17 +81,21 @@ class Database:
             yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
+    def writing(self, *, durable: bool = False) -> Iterator[Connection]:
         """Open a transaction to write in: it is committed at the end, or rolled back if anything is raised.
 
         On SQLite it holds the database's one write lock from its beginning. On PostgreSQL it sees what other transactions
         commit meanwhile; `db.engine.locking` keeps them from rows.
 
+        Args:
+            durable: wait at the end until everything is on disk, so that it also outlives a power cut. What a person did is
+                written so; what the next scan finds again need not be.
+
         Raises:
             DatabaseUnavailable: the database does not answer, is locked or full; nothing was written.
             DatabaseError: the database answers, but cannot be used; nothing was written.
         """
-        options = {"smearcount_writes": True}
+        options = {"smearcount_writes": True, "smearcount_durable": durable}
         with (
             _translated(self.shown),
             self.engine.connect().execution_options(**options) as connection,
@@ -149,19 +161,19 @@ def _prepare_postgresql(connection: Any, _record: object) -> None:
 
 
 def _begin_postgresql(connection: Connection) -> None:
+    options = connection.get_execution_options()
     # Writing statements find their rows by keys. While a table is small, the server prefers to read it as a whole, and it
     # keeps such a plan for a minute or until the table has some thousand rows.
-    if connection.get_execution_options().get("smearcount_writes", False):
-        connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+    if options.get("smearcount_writes", False):
+        connection.exec_driver_sql(
+            _BEGIN_DURABLE if options.get("smearcount_durable", False) else "SET LOCAL enable_seqscan = off"
+        )
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # _begin_sqlite begins transactions, not the driver
     cursor = connection.cursor()
     _use_wal(cursor)
-    # With WAL and this setting, a power cut may lose the last transactions but never damages the file. The next scan
-    # finds again what was lost, since the images are still in the inbox.
-    cursor.execute("PRAGMA synchronous = NORMAL")
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.close()
 
@@ -184,8 +196,17 @@ def _use_wal(cursor: Any) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     # A transaction that reads first and then writes may fail at once with "locked", whatever the timeout is. One that
     # takes the write lock first waits for its turn.
-    writes = connection.get_execution_options().get("smearcount_writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    options = connection.get_execution_options()
+    if not options.get("smearcount_writes", False):
+        connection.exec_driver_sql("BEGIN")
+        return
+    # With WAL and NORMAL, a power cut may lose the last transactions but never damages the file. The next scan finds again
+    # what was lost, since the images are still in the inbox. What a person did, no scan finds: FULL syncs the log at the end
+    # of the transaction, and with it everything that was committed before. SQLite sets the level between transactions alone,
+    # and the pool hands out a connection as the one before left it; so each writer sets its own.
+    level = "FULL" if options.get("smearcount_durable", False) else "NORMAL"
+    connection.exec_driver_sql(f"PRAGMA synchronous = {level}")
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Locks of rows, and their order: slides before images, and both by ascending ids.
+"""Locks of rows, and their order: slides before images, and both by ascending ids; the head of the audit chain comes last.
 
 If all transactions lock in the same order, one may wait until another ends, but two never wait for each other. PostgreSQL
 would abort one of two that do (a deadlock). SQLite lets only one transaction write at a time, so it needs no such locks.

@@ -27,7 +27,7 @@ def retry(database: Database, *, slide_id: int | None = None) -> int:
     quarantined = (Image.state == ImageState.QUARANTINED) & Image.slide_id.is_not(None)
     if slide_id is not None:
         quarantined &= Image.slide_id == slide_id
-    with database.writing() as connection:
+    with database.writing(durable=True) as connection:
         if slide_id is not None:
             require_slide(connection, slide_id)
         lock_slides(connection, Slide.id.in_(select(Image.slide_id).where(quarantined)))

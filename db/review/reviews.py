@@ -12,8 +12,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import ColumnElement, Connection, insert, select
+from sqlalchemy import ColumnElement, Connection, select
 
+from smearcount.db.audit.chain import append
 from smearcount.db.engine.database import Database
 from smearcount.db.engine.locking import lock_images, lock_slides
 from smearcount.db.engine.paging import is_key
@@ -75,7 +76,7 @@ def reclassify(
         raise ReviewRefused(f"one call can change each image once, and at most {MOST_CHANGES} images")
     if not all(is_key(image_id) for image_id in ids):
         raise UnknownImage("there is no such image")
-    with database.writing() as connection:
+    with database.writing(durable=True) as connection:
         images = _lock(connection, Image.id.in_(ids))
         for image_id in ids:
             _require_counted(image_id, images.get(image_id))
@@ -104,7 +105,7 @@ def undo(database: Database, slide_id: int, *, reviewer: str) -> list[Review]:
         ReviewRefused: there is nothing to undo.
     """
     who = checked_name(reviewer)
-    with database.writing() as connection:
+    with database.writing(durable=True) as connection:
         require_slide(connection, slide_id)
         # While the slide is locked, no other transaction can change what is read next.
         lock_slides(connection, Slide.id == slide_id)
@@ -217,8 +218,6 @@ def _write(connection: Connection, rows: list[dict[str, object]], who: str, why:
     if not rows:
         return []
     common = {"action": uuid.uuid4().hex, "reviewer": who, "reason": why, "reviewed_at": datetime.now(UTC)}
-    ids = connection.execute(
-        insert(ReviewRow).returning(ReviewRow.id, sort_by_parameter_order=True), [row | common for row in rows]
-    ).scalars()
-    stored = reviews_by_image(connection, ReviewRow.id.in_(list(ids)))
+    ids = append(connection, ReviewRow, [row | common for row in rows])
+    stored = reviews_by_image(connection, ReviewRow.id.in_(ids))
     return sorted((review for reviews in stored.values() for review in reviews), key=lambda review: review.id)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select
+from sqlalchemy import Connection, Row, func, select
 
+from smearcount.db.audit.chain import append
 from smearcount.db.engine.database import Database
 from smearcount.db.engine.locking import lock_slides
 from smearcount.db.engine.paging import is_key
@@ -59,7 +60,7 @@ def sign(
         ReviewRefused: the slide is still being counted, or an argument is impossible.
     """
     who, text = checked_name(reviewer), checked_text(comment)
-    with database.writing() as connection:
+    with database.writing(durable=True) as connection:
         completed_at = _lock(connection, slide_id)
         if completed_at is None:
             raise ReviewRefused(f"slide {slide_id} is still being counted; sign it when it is complete")
@@ -90,7 +91,7 @@ def reopen(database: Database, slide_id: int, *, reviewer: str, reason: str) -> 
     who, text = checked_name(reviewer), checked_text(reason)
     if text is None:
         raise ReviewRefused("say why the slide is reopened")
-    with database.writing() as connection:
+    with database.writing(durable=True) as connection:
         _lock(connection, slide_id)
         if _signer(connection, slide_id) is None:
             raise ReviewRefused(f"slide {slide_id} is not signed, so there is nothing to reopen")
@@ -107,7 +108,7 @@ def comment(database: Database, slide_id: int, *, reviewer: str, text: str) -> S
     who, said = checked_name(reviewer), checked_text(text)
     if said is None:
         raise ReviewRefused("a comment says something")
-    with database.writing() as connection:
+    with database.writing(durable=True) as connection:
         _lock(connection, slide_id)
         return _add(connection, slide_id, SlideEventKind.COMMENT, who, said)
 
@@ -174,8 +175,8 @@ def _add(
     connection: Connection, slide_id: int, kind: SlideEventKind, who: str, text: str | None, **signed: object
 ) -> SlideEvent:
     row = {"slide_id": slide_id, "kind": kind, "reviewer": who, "text": text, "at": datetime.now(UTC), **signed}
-    stored = connection.execute(insert(SlideEventRow).returning(SlideEventRow).values(row)).one()
-    return _event(stored)
+    (event_id,) = append(connection, SlideEventRow, [row])
+    return _event(connection.execute(select(SlideEventRow).where(SlideEventRow.id == event_id)).one())
 
 
 def _event(row: Row[*tuple[Any, ...]]) -> SlideEvent:

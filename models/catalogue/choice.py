@@ -45,4 +45,4 @@ def chosen(folder: Path) -> Choice | None:
 def keep_choice(choice: Choice, folder: Path) -> None:
     """Store which model is in use, for `chosen` to read."""
     folder.mkdir(parents=True, exist_ok=True)
-    replace_file(folder / IN_USE, (choice.model_dump_json(indent=2) + "\n").encode())
+    replace_file(folder / IN_USE, (choice.model_dump_json(indent=2) + "\n").encode(), durable=True)

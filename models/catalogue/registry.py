@@ -91,6 +91,7 @@ def register(model: Registered, folder: Path) -> Registered:
     folder.mkdir(parents=True, exist_ok=True)
     names = [model.card.file] + ([model.card.ood.file] if model.card.ood else [])
     for name in names:
-        replace_file(folder / name, (model.path.parent / name).read_bytes())
-    replace_file(target, content)  # last: a card whose files are missing would be a damaged model
+        replace_file(folder / name, (model.path.parent / name).read_bytes(), durable=True)
+    # Last: a card whose files are missing would be a damaged model.
+    replace_file(target, content, durable=True)
     return Registered(model.reference, target, model.card)

@@ -30,6 +30,7 @@ COMMANDS = (
     "model",
     "web",
     "web-user",
+    "audit",
     "migrate",
     "backup",
     "restore",

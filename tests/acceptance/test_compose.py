@@ -19,6 +19,7 @@ from typing import Any
 
 import httpx2
 import psutil
+import psycopg
 import pytest
 import redis
 import yaml
@@ -75,7 +76,8 @@ class Host:
     def make_secrets(self) -> None:
         """Make the secrets as an operator does; host names become addresses of this machine."""
         subprocess.run([ROOT / "deployment" / "make-secrets", self.all_secrets], check=True, capture_output=True)
-        for name, host in (("smearcount_database_url", "postgres"), ("smearcount_broker_url", "valkey")):
+        databases = ("smearcount_database_url", "worker_database_url", "web_database_url")
+        for name, host in (*((name, "postgres") for name in databases), ("smearcount_broker_url", "valkey")):
             file = self.all_secrets / name
             file.write_text(re.sub(rf"@{host}(:\d+)?", f"@127.0.0.1:{self.ports[host]}", file.read_text()))
 
@@ -92,9 +94,10 @@ class Host:
         """Return a service's /run/secrets, which holds the secrets that it asks for and no others."""
         folder = self.folder / "run" / service / "secrets"
         folder.mkdir(parents=True, exist_ok=True)
-        for name in COMPOSE["services"][service]["secrets"]:
+        for secret in COMPOSE["services"][service]["secrets"]:
+            name, target = (secret, secret) if isinstance(secret, str) else (secret["source"], secret["target"])
             declared = interpolated(COMPOSE["secrets"][name]["file"])
-            (folder / name).write_text((self.all_secrets / Path(declared).name).read_text())
+            (folder / target).write_text((self.all_secrets / Path(declared).name).read_text())
         return folder
 
     def data_of(self, service: str) -> Path:
@@ -260,6 +263,7 @@ def test_the_services_count_together(host: Host) -> None:
         assert host.bytes_used(name) < limit_of(name) * 0.6, f"the memory limit of {name} does not fit"
     assert host.bytes_used("valkey") < limit_of("valkey") * 0.6
     _ask_the_pages(host)
+    _try_to_change_what_people_did(host)
     assert [slide["inbox"] for slide in host.smearcount.json("slides")] == ["inbox"] * 3
     for name in ("watcher", "worker"):
         assert list(host.data_of(name).iterdir()) == [], f"{name} writes to its data folder, which is read-only"
@@ -287,6 +291,25 @@ def _ask_the_pages(host: Host) -> None:
     for who, code in ((viewer, 403), (token, 201)):
         headers = who | {"X-Reviewer": "A.%20Lab"}
         assert httpx2.post(f"{address}/api/v1/reviews", headers=headers, json=change).status_code == code
+
+
+def _try_to_change_what_people_did(host: Host) -> None:
+    """The services' own logins can add a review, and change or remove none."""
+    for name, file in (("worker", "worker_database_url"), ("web", "web_database_url")):
+        with psycopg.connect(host.secret(file), autocommit=True) as connection:
+            user = connection.execute("SELECT current_user").fetchone()
+            assert user == (f"smearcount_{name}",)
+            assert connection.execute("SELECT count(*) FROM reviews").fetchone() == (1,)
+            for statement in (
+                "UPDATE reviews SET reviewer = 'somebody else'",
+                "DELETE FROM reviews",
+                "TRUNCATE slide_events",
+                "ALTER TABLE reviews DISABLE TRIGGER ALL",
+                "DELETE FROM audit_chain",
+            ):
+                with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                    connection.execute(statement)
+    assert host.smearcount.json("audit", "verify")["holds"]
 
 
 def test_the_health_checks_notice(host: Host) -> None:

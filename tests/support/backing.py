@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 from sqlalchemy import Connection, MetaData, Table, insert, make_url, text
 
+from smearcount.db.audit.chain import AUDITED, append
 from smearcount.db.engine.database import Database
 from smearcount.db.migration import _revisions
 from smearcount.db.queries.counts import slide_tallies
@@ -70,7 +71,7 @@ def make_as_of(database: Database, revision: str) -> None:
     """Make the tables of an earlier version, with two slides counted by it."""
     if database.file is not None:
         database.file.parent.mkdir(parents=True, exist_ok=True)
-    with database.writing() as connection:
+    with database.writing(durable=True) as connection:
         upgrade(connection, revision)
         _count(connection)
 
@@ -94,7 +95,12 @@ def _count(connection: Connection) -> None:
 
     def add(into: str, /, **values: Any) -> None:
         table = tables.tables.get(into)
-        if table is not None:
+        if table is None:
+            return
+        audited = [one for one in AUDITED if one.__tablename__ == into and "chain_hash" in table.columns]
+        for one in audited:
+            append(connection, one, [_known(table, values)])
+        if not audited:
             connection.execute(insert(table).values(_known(table, values)))
 
     add("inboxes", id=1, name="/inbox", root="/inbox", watched_at=_AT, scanned_at=_AT, arriving=0)

@@ -24,7 +24,9 @@ def doctor(
 
     For the last a small hidden file is written into INBOX and removed again. Exit code 1 if something is wrong.
     """
-    findings: list[Finding] = diagnose(open_site(data=data, database_url=database_url, broker_url=broker_url), inbox)
+    site = open_site(data=data, database_url=database_url, broker_url=broker_url)
+    with site.database:
+        findings: list[Finding] = diagnose(site, inbox)
     print_rows(findings, output)
     if any(finding.state == "wrong" for finding in findings):
         raise ExitWith(ExitCode.FAILED)

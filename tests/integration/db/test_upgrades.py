@@ -3,9 +3,11 @@
 import pytest
 from sqlalchemy import text
 
+from smearcount.db.audit.verification import verify
 from smearcount.db.engine.database import Database
 from smearcount.db.errors import DatabaseError
 from smearcount.db.migration import latest_revision, migrate, require_current
+from smearcount.db.review.sign_off import comment
 from smearcount.differential.classes import CellClass
 from smearcount.differential.status import SlideStatus
 from smearcount.differential.tally import Calls
@@ -67,3 +69,16 @@ def test_what_people_have_said_is_kept(bare_database: Database, revision: str) -
     assert (reviewed[CellClass.IG], reviewed[CellClass.NEUTROPHIL]) == (1, 4)
     with bare_database.reading() as connection:
         assert connection.execute(text("SELECT signed_by FROM signatures")).scalars().all() == ["A. Lab"]
+
+
+@pytest.mark.parametrize("revision", earlier_revisions())
+def test_the_chain_of_what_people_did_holds_after_an_upgrade(bare_database: Database, revision: str) -> None:
+    make_as_of(bare_database, revision)
+
+    migrate(bare_database)
+
+    found = verify(bare_database)
+    assert found.holds, found.breaks
+    assert found.before_the_chain + found.reviews + found.slide_events == (2 if revision >= "0003" else 0)
+    comment(bare_database, 1, reviewer="Ada", text="goes on")
+    assert verify(bare_database).holds

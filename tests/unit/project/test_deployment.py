@@ -108,7 +108,11 @@ def test_no_secret_stands_in_the_file() -> None:
 def test_every_secret_is_made_and_used(tmp_path: Path) -> None:
     subprocess.run([DEPLOYMENT / "make-secrets", tmp_path / "made"], check=True, capture_output=True)
 
-    used = {secret for service in SERVICES.values() for secret in service.get("secrets", ())}
+    used = {
+        secret if isinstance(secret, str) else secret["source"]
+        for service in SERVICES.values()
+        for secret in service.get("secrets", ())
+    }
     files = {Path(secret["file"]).name for secret in COMPOSE["secrets"].values()}
     assert used == set(COMPOSE["secrets"])
     assert files == {file.name for file in (tmp_path / "made").iterdir()}
@@ -126,6 +130,10 @@ def test_making_secrets_again_changes_none(tmp_path: Path) -> None:
     password = first["postgres_password"].strip()
     assert len(password) == 40
     assert first["smearcount_database_url"] == f"postgresql://smearcount:{password}@postgres/smearcount\n"
+    for part in ("worker", "web"):
+        assert re.fullmatch(
+            rf"postgresql://smearcount_{part}:\w{{40}}@postgres/smearcount\n", first[f"{part}_database_url"]
+        )
     assert first["valkey.conf"].split()[1] in first["smearcount_broker_url"]
     assert len(set(first.values())) == len(first)
 
@@ -140,10 +148,11 @@ def test_another_host_gets_the_addresses_and_nothing_else(tmp_path: Path) -> Non
     other = {file.name: file.read_text() for file in (tmp_path / "other").iterdir()}
 
     assert other == {
-        "smearcount_database_url": first["smearcount_database_url"].replace("@postgres/", "@10.0.0.5/"),
+        "worker_database_url": first["worker_database_url"].replace("@postgres/", "@10.0.0.5/"),
         "smearcount_broker_url": first["smearcount_broker_url"].replace("@valkey:", "@10.0.0.5:"),
     }
-    assert "10.0.0.5" in other["smearcount_database_url"]
+    assert "10.0.0.5" in other["worker_database_url"]
+    assert first["smearcount_database_url"] not in other.values(), "a helper's login may not change what people did"
     assert "10.0.0.5" in other["smearcount_broker_url"]
 
 

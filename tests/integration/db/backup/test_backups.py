@@ -11,11 +11,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import inspect, text
 
+from smearcount.db.audit.verification import verify
 from smearcount.db.backup import postgresql_archive, sqlite_copy
 from smearcount.db.backup.backups import Backup, back_up, restore
 from smearcount.db.engine.database import Database
 from smearcount.db.errors import DatabaseError
 from smearcount.db.migration import latest_revision, migrate, require_current
+from smearcount.db.review.sign_off import comment
+from smearcount.db.schema import VIEWS
 from smearcount.differential.classes import CellClass
 
 from support.backing import (
@@ -248,11 +251,14 @@ def test_a_newer_versions_backup_is_refused(counted: Database, elsewhere: Databa
 def test_a_copy_made_by_the_databases_own_tools_is_restored(
     counted: Database, elsewhere: Database, tmp_path: Path
 ) -> None:
+    comment(counted, 1, reviewer="Ada", text="left shift?")
     copy_by_hand(counted, tmp_path / "b")
 
     restore(elsewhere, tmp_path / "b", replace=False, progress=nothing)
+    restore(elsewhere, tmp_path / "b", replace=True, progress=nothing)
 
     assert differential(elsewhere) == differential(counted)
+    assert verify(elsewhere).slide_events == 1
 
 
 def test_a_database_in_use_is_left_alone(counted: Database, tmp_path: Path) -> None:
@@ -365,9 +371,35 @@ def _write_program(path: Path, script: str) -> None:
     path.chmod(0o755)
 
 
+def test_a_backup_carries_what_people_did_and_its_chain(counted: Database, elsewhere: Database, tmp_path: Path) -> None:
+    comment(counted, 1, reviewer="Ada", text="left shift?")
+    comment(counted, 2, reviewer="Ben", text="clumped")
+    before = verify(counted)
+    back_up(counted, tmp_path / "b", replace=False, progress=nothing)
+    comment(counted, 2, reviewer="Ben", text="after the backup")
+    later = verify(counted)
+
+    restore(elsewhere, tmp_path / "b", replace=False, progress=nothing)
+
+    assert before.holds
+    assert before.slide_events == 2
+    assert verify(elsewhere, noted=before.head) == before
+    assert not verify(elsewhere, noted=later.head).holds, "what came after the backup is lost"
+    for statement in ("DELETE FROM slide_events", "UPDATE slide_events SET text = ''"):
+        with pytest.raises(DatabaseError, match="only added"), elsewhere.writing() as connection:
+            connection.execute(text(statement))
+    comment(elsewhere, 1, reviewer="Ada", text="goes on")
+    assert verify(elsewhere, noted=before.head).holds
+    if elsewhere.file is None:
+        with elsewhere.reading() as connection:
+            may = "SELECT has_table_privilege('smearcount_web', 'slide_events', :right)"
+            rights = [connection.execute(text(may), {"right": right}).scalar_one() for right in ("INSERT", "UPDATE")]
+        assert rights == [True, False], "an archive holds no rights; they are granted anew"
+
+
 def test_every_view_is_backed_up(postgresql_database: Database) -> None:
     with postgresql_database.reading() as connection:
-        assert set(inspect(connection).get_view_names()) == set(postgresql_archive.VIEWS)
+        assert set(inspect(connection).get_view_names()) == set(VIEWS)
 
 
 def test_what_else_is_in_the_database_stays_there(postgresql_database: Database, tmp_path: Path) -> None:

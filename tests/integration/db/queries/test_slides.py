@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import event, insert, update
+from sqlalchemy import event, update
 
+from smearcount.db.audit.chain import append
 from smearcount.db.engine.database import Database
 from smearcount.db.errors import UnknownPage, UnknownSlide
 from smearcount.db.ingest import journal, results
@@ -270,12 +271,12 @@ def test_what_is_committed_late_with_an_earlier_time_is_noticed(bench: Bench) ->
     bench.complete()
     watch = _Watch(bench.database)
 
-    with bench.database.writing() as connection:
+    with bench.database.writing(durable=True) as connection:
         row = {
             "action": "a", "image_id": image_id, "slide_id": bench.slide_id("S"), "cell_class": "ig",
             "was": "neutrophil", "reviewer": "Ada", "reviewed_at": datetime.now(UTC) - timedelta(seconds=20),
         }  # fmt: skip
-        connection.execute(insert(ReviewRow).values(row))
+        append(connection, ReviewRow, [row])
 
     assert watch.changed() == [bench.slide_id("S")]
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from sqlalchemy import text
 
+from smearcount.db.audit.verification import verify
 from smearcount.db.engine.database import Database
 from smearcount.db.ingest import completion, journal, results
 from smearcount.db.queries.cells import cell
@@ -251,6 +252,7 @@ class Laboratory(RuleBasedStateMachine):
         """See that the views tell the same in the end, and that nothing that was ever said is gone."""
         try:
             self._check_views()
+            assert verify(self.database).holds
         finally:
             self.database.close()
             shutil.rmtree(self.folder)
@@ -261,7 +263,9 @@ class Laboratory(RuleBasedStateMachine):
             return Database(f"sqlite:///{self.folder / 'smearcount.db'}")
         database = Database(self.url)
         with database.writing() as connection:
+            connection.execute(text("SET LOCAL session_replication_role = replica"))  # no trigger refuses it
             connection.execute(text("TRUNCATE inboxes, models RESTART IDENTITY CASCADE"))
+            connection.execute(text("UPDATE audit_chain SET position = 0, hash = beginning"))
         return database
 
     def _slide_id(self, name: str) -> int:
