@@ -26,6 +26,7 @@ from smearcount.db.engine.database import Database, without_password
 from smearcount.db.migration import require_current
 from smearcount.db.settings import DatabaseSettings
 from smearcount.differential.settings import CountSettings
+from smearcount.differential.signing.policy import SignOffSettings
 from smearcount.inbox.mounts import Mounts
 from smearcount.models.catalogue.choice import chosen
 from smearcount.models.settings import ModelSettings
@@ -137,6 +138,11 @@ class Site:
     def counts(self) -> CountSettings:
         """Settings of the differential."""
         return self._of(CountSettings)
+
+    @property
+    def sign_off(self) -> SignOffSettings:
+        """The site's policy for signatures."""
+        return self._of(SignOffSettings)
 
     @property
     def web(self) -> WebSettings:

@@ -8,6 +8,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource
 from smearcount.cli.settings import AlertSettings, CliSettings
 from smearcount.db.settings import DatabaseSettings
 from smearcount.differential.settings import CountSettings
+from smearcount.differential.signing.policy import SignOffSettings
 from smearcount.models.settings import ModelSettings
 from smearcount.watcher.settings import WatcherSettings
 from smearcount.web.settings import WebSettings
@@ -21,6 +22,7 @@ SETTINGS: tuple[type[BaseSettings], ...] = (
     WorkerSettings,
     ModelSettings,
     CountSettings,
+    SignOffSettings,
     WebSettings,
     AlertSettings,
 )

@@ -31,6 +31,7 @@ def web_services(site: Site) -> Iterator[Services]:
         yield Services(
             database=site.database,
             counts=site.counts,
+            sign_off=site.sign_off,
             settings=site.web,
             data=site.data,
             version=version("smearcount"),

@@ -8,6 +8,7 @@ are there: their hashes cover every other value.
 
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import (
     JSON,
@@ -177,6 +178,9 @@ class Model(Base):
     preprocessing: Mapped[str] = mapped_column(String)
     #: A cell whose confidence is below this is unidentified.
     threshold: Mapped[float] = mapped_column(Float(53))
+    #: SHA-256 of the content of the card with which it was used; NULL if an earlier version made the row, or if cards of
+    #: different content were used.
+    card_sha256: Mapped[str | None] = mapped_column(String(64))
 
 
 class Classification(Base):
@@ -285,6 +289,14 @@ class SlideEventRow(Base):
     counted: Mapped[int | None] = mapped_column(Integer)
     model_ids: Mapped[list[int] | None] = mapped_column(JSON(none_as_null=True))
     last_review_id: Mapped[int | None] = mapped_column(ForeignKey("reviews.id"))
+    #: What the person who signed saw (see `db.review.result`), and what they signed (see `SignedResult`). This and the rest are
+    #: NULL in sign-offs of earlier versions.
+    digest: Mapped[str | None] = mapped_column(String(64))
+    snapshot: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    #: What stood in the way, and the person knew: a list of objects with `code` and `message`.
+    acknowledged: Mapped[list[dict[str, str]] | None] = mapped_column(JSON(none_as_null=True))
+    #: The newest image of all slides, counted or not; what has a greater id came afterwards.
+    last_image_id: Mapped[int | None] = mapped_column(_Key)
     #: Place in the chain of what people did, and the hash there (see `db.audit.chain`); NULL in rows of earlier versions.
     chain_position: Mapped[int | None] = mapped_column(BigInteger)
     chain_hash: Mapped[str | None] = mapped_column(String(64))

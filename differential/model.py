@@ -21,3 +21,5 @@ class ModelUsed(ModelIdentity):
     preprocessing: str
     #: Confidence (0-1) under which a cell is unidentified: the settings' value, or else the model card's.
     threshold: float
+    #: SHA-256 (hexadecimal) of the model card's content; None where it is not known.
+    card_sha256: str | None = None

@@ -5,6 +5,7 @@ match their card are never used.
 """
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -130,7 +131,20 @@ class ModelCard(_Frozen):
             sha256=self.sha256,
             preprocessing=self.preprocessing,
             threshold=self.threshold if threshold is None else threshold,
+            card_sha256=self.content_sha256,
         )
+
+    @property
+    def content_sha256(self) -> str:
+        """SHA-256 (hexadecimal) of what the card says: as JSON with sorted keys and without white space, in UTF-8.
+
+        It does not depend on how the file is laid out, and names the rest that decides calls: temperature, outputs, and the
+        limit of the OOD score.
+        """
+        # What the file leaves out is left out, so that a new field with a default gives an old card no other hash.
+        content = self.model_dump(mode="json", exclude_unset=True)
+        canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return hashlib.sha256(canonical.encode()).hexdigest()
 
     @model_validator(mode="after")
     def _recall_of_every_class(self) -> Self:

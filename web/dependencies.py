@@ -11,6 +11,7 @@ from fastapi import Depends, Header, Request
 
 from smearcount.db.engine.database import Database
 from smearcount.differential.settings import CountSettings
+from smearcount.differential.signing.policy import SigningRules
 from smearcount.inbox.mounts import Mounts
 from smearcount.web.auth.access import CSRF_HEADER, SAFE_METHODS, Access, Person
 from smearcount.web.media.thumbnails import Thumbnails
@@ -46,6 +47,11 @@ async def mounts(services: Annotated[Services, Depends(services)]) -> Mounts:
 async def count_settings(services: Annotated[Services, Depends(services)]) -> CountSettings:
     """Return the settings of the differential."""
     return services.counts
+
+
+async def signing_rules(services: Annotated[Services, Depends(services)]) -> SigningRules:
+    """Return what signatures are given by: the settings of the differential, the site's policy, and the version."""
+    return services.signing
 
 
 async def thumbnails(request: Request) -> Thumbnails:
@@ -112,6 +118,7 @@ TheDatabase = Annotated[Database, Depends(database)]
 TheMounts = Annotated[Mounts, Depends(mounts)]
 TheServices = Annotated[Services, Depends(services)]
 TheCountSettings = Annotated[CountSettings, Depends(count_settings)]
+TheSigningRules = Annotated[SigningRules, Depends(signing_rules)]
 TheAccess = Annotated[Access, Depends(access)]
 TheDiagnostics = Annotated[DiagnosticsCache, Depends(diagnostics)]
 TheThumbnails = Annotated[Thumbnails, Depends(thumbnails)]

@@ -31,6 +31,8 @@ KINDS: Final[dict[str, tuple[int, str, str]]] = {
     "image-changed": (410, "The file is not the one that was counted", "Its new content is counted as another cell."),
     "review-conflict": (409, "Someone changed these cells meanwhile", "Look at `conflicts`, and decide again."),
     "signed": (409, "The slide is signed", "Reopen it first, saying why."),
+    "result-changed": (409, "The result is not the one that was seen", "Look at `changed`, read the slide again, then sign."),
+    "signature-hindered": (409, "Something stands in the way of the signature", "Mend `obstacles`, or acknowledge them."),
     "review-refused": (409, "This cannot be reviewed so", "`detail` says what forbids it."),
     "too-many-logins": (429, "Too many failed logins", "Wait as long as Retry-After says."),
     "too-many-listeners": (503, "Too many follow the changes", "Close a page that follows them, and try again."),

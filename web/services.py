@@ -10,6 +10,7 @@ from pathlib import Path
 from smearcount.db.engine.database import Database
 from smearcount.differential.model import ModelUsed
 from smearcount.differential.settings import CountSettings
+from smearcount.differential.signing.policy import SigningRules, SignOffSettings
 from smearcount.inbox.mounts import Mounts
 from smearcount.web.settings import WebSettings
 
@@ -57,6 +58,8 @@ class Services:
 
     database: Database
     counts: CountSettings
+    #: What the site says about obstacles to signing.
+    sign_off: SignOffSettings
     settings: WebSettings
     #: The data folder; it holds the users file unless another one is configured.
     data: Path
@@ -70,3 +73,8 @@ class Services:
     model: Callable[[], ModelFacts | None]
     #: Where this machine has the inboxes mounted.
     mounts: Mounts = field(default_factory=Mounts)
+
+    @property
+    def signing(self) -> SigningRules:
+        """What signatures are given by."""
+        return SigningRules(counts=self.counts, policy=self.sign_off, version=self.version)

@@ -48,7 +48,13 @@ def complete_slides(
         lock_slides(connection, Slide.id.in_(complete))
         completed = connection.execute(
             update(Slide)
-            .where(Slide.id.in_(complete), is_past(Slide.last_image_at, now - quiet), ~still_open)
+            .where(
+                Slide.id.in_(complete),
+                # Another watcher may have completed it since, and a person signed it: a new time would end that signature.
+                Slide.completed_at.is_(None),
+                is_past(Slide.last_image_at, now - quiet),
+                ~still_open,
+            )
             .values(completed_at=now)
             .returning(Slide.name)
         )

@@ -1,7 +1,7 @@
 """Lists of slides, page by page, with both tallies of each; the number of queries does not depend on that of the slides."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -13,8 +13,14 @@ from smearcount.db.engine.database import Database
 from smearcount.db.engine.paging import Value, cursor, is_key, is_storable, values_of
 from smearcount.db.errors import UnknownSlide
 from smearcount.db.queries.tallies import SLIDE, BothTallies, tallies
+from smearcount.db.review.result import SlideResult, slide_result
 from smearcount.db.review.signatures import IS_SIGN_OFF, SIGN_OFF, SIGN_OFF_HOLDS
 from smearcount.db.schema import Inbox, Slide
+from smearcount.differential.flags import Flag, slide_flags
+from smearcount.differential.report import SlideReport, report
+from smearcount.differential.settings import CountSettings
+from smearcount.differential.signing.policy import Obstacle, SigningRules, obstacles
+from smearcount.differential.signing.snapshot import SignedResult
 from smearcount.differential.status import Status
 from smearcount.differential.tally import SlideTally
 
@@ -74,6 +80,46 @@ class SlideSummary:
     reviewed_cells: int
     #: Newest review of the slide; None if there is none.
     last_review_id: int | None
+    #: What was signed; None while the status is another one, and for signatures of earlier versions.
+    signed: SignedResult | None = None
+    #: What makes the result, for a signature; None in lists.
+    result: SlideResult | None = field(default=None, compare=False)
+
+    def reports(self, settings: CountSettings) -> "BothReports":
+        """Return the results of the slide: those that were signed, or else what the settings make of the tallies."""
+        if self.signed is not None:
+            return BothReports(self.signed.automatic, self.signed.reviewed)
+        return BothReports(report(self.automatic, settings), report(self.reviewed, settings))
+
+    def flags(self, settings: CountSettings) -> tuple[Flag, ...]:
+        """Return the flags of the reviewed result: those that were signed, or else those that the settings raise."""
+        return slide_flags(self.reviewed, settings) if self.signed is None else self.signed.reviewed.flags
+
+    def digest(self, settings: CountSettings) -> str:
+        """Return what names the result of the slide in a sign-off (see `db.review.result`); only for a slide read by itself."""
+        return self._own_result.token(settings)
+
+    def obstacles(self, rules: SigningRules) -> tuple[Obstacle, ...]:
+        """Return what stands in the way of a signature, nothing if the slide is signed; only for a slide read by itself."""
+        if self.status is Status.SIGNED:
+            return ()
+        return obstacles(self.reviewed, self._own_result.uncalled, rules)
+
+    @property
+    def _own_result(self) -> SlideResult:
+        if self.result is None:
+            raise ValueError("a slide of a list does not know what makes its result")
+        return self.result
+
+
+@dataclass(frozen=True, slots=True)
+class BothReports:
+    """The results of one slide."""
+
+    #: By the models' calls alone.
+    automatic: SlideReport
+    #: With people's calls in their place.
+    reviewed: SlideReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +138,7 @@ _SLIDES: Select[*tuple[Any, ...]] = (
         *SLIDE,
         SIGN_OFF.reviewer.label("signer"),
         SIGN_OFF.at.label("signed_at"),
+        SIGN_OFF.snapshot.label("snapshot"),
         _IS_SIGNED.label("holds"),
     )
     .join(Inbox, Inbox.id == Slide.inbox_id)
@@ -160,7 +207,8 @@ def slide(database: Database, slide_id: int) -> SlideSummary:
         rows = connection.execute(_SLIDES.where(Slide.id == slide_id)).all() if is_key(slide_id) else []
         if not rows:
             raise UnknownSlide(f"there is no slide {slide_id}")
-        return _summary(rows[0], tallies(connection, rows)[0])
+        both = tallies(connection, rows)[0]
+        return _summary(rows[0], both, slide_result(connection, slide_id))
 
 
 def _conditions(where: SlideFilter) -> Iterator[ColumnElement[bool]]:
@@ -182,7 +230,7 @@ def _conditions(where: SlideFilter) -> Iterator[ColumnElement[bool]]:
         yield Slide.id.in_([slide_id for slide_id in where.ids if is_key(slide_id)])
 
 
-def _summary(row: Row[*tuple[Any, ...]], both: BothTallies) -> SlideSummary:
+def _summary(row: Row[*tuple[Any, ...]], both: BothTallies, result: SlideResult | None = None) -> SlideSummary:
     return SlideSummary(
         id=row.id,
         inbox=row.inbox,
@@ -197,4 +245,6 @@ def _summary(row: Row[*tuple[Any, ...]], both: BothTallies) -> SlideSummary:
         reviewed=both.reviewed,
         reviewed_cells=both.reviewed_cells,
         last_review_id=both.last_review_id,
+        signed=SignedResult.of(row.snapshot) if row.holds and row.snapshot is not None else None,
+        result=result,
     )

@@ -46,3 +46,34 @@ class Conflict:
 
     image_id: int
     reviews: tuple[Review, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageChanges:
+    """How the images of a slide have changed since a person saw its result."""
+
+    #: Ids of images that are counted now and were not.
+    added: tuple[int, ...]
+    #: Number of images that were counted and are no more.
+    gone: int
+    #: Their ids; empty where it cannot be told which.
+    gone_ids: tuple[int, ...]
+    #: Number of files that came since and are not counted: quarantined ones and duplicates.
+    others: int
+    #: Ids of images that another model has called since.
+    called_anew: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ResultChange:
+    """How the result of a slide has changed since a person saw it."""
+
+    images: ImageChanges
+    #: What other people said since, image by image.
+    reviews: tuple[Conflict, ...]
+
+    @property
+    def is_in_the_images(self) -> bool:
+        """Whether images or reviews explain the change; if they do not, the site's settings were changed."""
+        images = self.images
+        return bool(images.added or images.gone or images.others or images.called_anew or self.reviews)

@@ -79,7 +79,8 @@ class SlideExamination:
     """One slide as forms show it; `examination` makes it from tallies, and it can be made from finished reports.
 
     `reviewed` is None while no person has called a cell; `reviewed_cells` is the number of cells that people have called.
-    `remarks` are what people wrote and what they took out of the count. The other fields are those of Review.
+    `remarks` are what people wrote and what they took out of the count. `version` is that of the smearcount that made the
+    result; None if it is the one that exports. The other fields are those of Review.
 
     Raises:
         ValueError: The parts contradict each other, for example a signature on a slide that is not signed.
@@ -95,6 +96,7 @@ class SlideExamination:
     signed_at: datetime | None
     was_signed_before: bool
     remarks: Remarks
+    version: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "status", Status(self.status))

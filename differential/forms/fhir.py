@@ -50,7 +50,7 @@ def bundle(examination: SlideExamination, export: Export) -> Resource:
     taken back. The ids of the report and of its observations depend on the slide, the Bundle's id on slide and export: a
     newer export replaces an older one. Percentages are rounded to two decimals; the raw counts beside them are exact.
     """
-    devices = _devices(examination.reported.model, export)
+    devices = _devices(examination.reported.model, examination.version or export.version)
     device = _reference_to(devices[-1], "Device")
     results = [
         _observation(observation, examination, export, device=device) for observation in observations(examination)
@@ -161,14 +161,17 @@ def _value(observation: Observation, examination: SlideExamination) -> Resource:
     return {"valueQuantity": quantity}
 
 
-def _devices(model: ModelIdentity | None, export: Export) -> list[Resource]:
-    """Return the devices: smearcount, then the model if it has made a call. The last one is the observations' device."""
+def _devices(model: ModelIdentity | None, version: str) -> list[Resource]:
+    """Return the devices: this version of smearcount, then the model if it has made a call.
+
+    The last one is the observations' device.
+    """
     software: Resource = {
         "resourceType": "Device",
-        "id": str(derived_id("software", export.version)),
+        "id": str(derived_id("software", version)),
         "deviceName": [{"name": "smearcount", "type": "model-name"}],
         "type": {"text": "Software that counts a blood smear's cell images"},
-        "version": [{"value": named(export.version, "unknown")}],
+        "version": [{"value": named(version, "unknown")}],
         "note": [{"text": RESEARCH_USE}],
     }
     if model is None:

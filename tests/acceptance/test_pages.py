@@ -23,6 +23,7 @@ from smearcount.db.engine.database import Database
 from smearcount.db.queries.cells import cell, cells
 from smearcount.db.queries.slides import SlideFilter, SlideSummary, slide, slide_page
 from smearcount.db.review.history import history
+from smearcount.db.review.sign_off import slide_events
 from smearcount.db.schema import Classification, Image, ImageState, Slide
 from smearcount.differential.classes import CellClass, ReviewClass
 from smearcount.differential.flags import slide_flags
@@ -126,6 +127,8 @@ def test_a_slide_arrives_is_corrected_by_keyboard_and_signed(
         browser.keep(anna, "slide-reviewed-light-small")
 
         anna.press("s")
+        anna.page.wait_for_selector("#sign-dialog[open]")
+        anna.acknowledge()
         anna.page.fill("#sign-dialog [name=comment]", "two cells called otherwise")
         anna.press("Enter")
         anna.page.wait_for_selector('#headline[data-status="signed"]')
@@ -257,10 +260,7 @@ def test_a_comment_and_a_signature_take_one_request_each(browser: Chromium, lab:
             anna.page.get_by_text("well stained").wait_for()
             anna.page.keyboard.press("Tab")
             anna.select(ids[0])
-            anna.press("s")
-            anna.page.wait_for_selector("#sign-dialog[open]")
-            anna.press("Enter")
-            anna.page.wait_for_selector('#headline[data-status="signed"]')
+            anna.sign()
             anna.page.wait_for_function("() => liveEvents.some(({ reviewed }) => reviewed[0]?.last_event === 2)")
             sent = httpx2.post(
                 f"{address.rstrip('/')}/api/v1/slides/1/comments",
@@ -346,6 +346,48 @@ def test_an_answer_that_another_one_overtook_does_not_hide_a_change(browser: Chr
         assert (anna.count("monocyte"), anna.count("basophil")) == (2, 2)
 
 
+def test_what_stands_in_the_way_is_acknowledged_by_keyboard(browser: Chromium, lab: Lab, address: str) -> None:
+    lab.add_slide("S1", unidentified=2, damaged=1)
+    with browser.visitor(address) as anna:
+        anna.page.add_init_script("localStorage.setItem('smearcount-reviewer', 'Anna')")
+        anna.go_live("/slides/1")
+        expect(anna.page.locator("#obstacles li")).to_have_count(3)
+        anna.press("s")
+        boxes = anna.page.locator("#sign-dialog [type=checkbox]")
+        expect(boxes).to_have_count(3)
+        browser.keep(anna, "slide-sign-obstacles-light-small")
+        # The browser sends nothing until every box is ticked.
+        with anna.requests() as made:
+            anna.press("Space", "Enter")
+            expect(boxes.nth(1)).to_be_focused()
+        assert made == []
+        anna.press("Space", "Tab", "Space", "Enter")
+        anna.page.wait_for_selector('#headline[data-status="signed"]')
+        anna.page.locator("#events").get_by_text("Acknowledged: 2 cells are unidentified").wait_for()
+        expect(anna.page.locator("#obstacles")).to_be_hidden()
+    (event,) = slide_events(lab.database, 1)
+    assert [one["code"] for one in event.acknowledged] == ["unidentified", "few-wbc", "quarantined"]
+
+
+def test_what_came_while_the_dialog_was_open_is_not_signed(browser: Chromium, lab: Lab, address: str) -> None:
+    ids = lab.add_slide("S1")
+    with browser.visitor(address) as anna:
+        anna.page.add_init_script("localStorage.setItem('smearcount-reviewer', 'Anna')")
+        anna.go_live("/slides/1")
+        anna.press("s")
+        anna.page.wait_for_selector("#sign-dialog[open]")
+        reclassify(address, ids[0], "ig")
+        anna.wait_for_event(1, last_review=1)
+        anna.acknowledge()
+        anna.press("Enter")
+        anna.page.get_by_text("1 call changed by Berta; nothing was signed").wait_for()
+        anna.page.wait_for_selector('#headline[data-status="complete"][data-last-review="1"]')
+        anna.expect_complaint("409")
+        # The page shows the new result, so the next signature is for that.
+        anna.sign()
+    assert slide(lab.database, 1).signed_by == "Anna"
+
+
 def test_a_signed_slide_is_reopened_with_a_reason(browser: Chromium, lab: Lab, address: str) -> None:
     ids = lab.add_slide("S1")
     with browser.visitor(address) as anna:
@@ -353,6 +395,7 @@ def test_a_signed_slide_is_reopened_with_a_reason(browser: Chromium, lab: Lab, a
         anna.press("s")
         anna.introduce("Anna")
         anna.page.wait_for_selector("#sign-dialog[open]")
+        anna.acknowledge()
         anna.press("Enter")
         anna.page.wait_for_selector('#headline[data-status="signed"]')
         anna.select(ids[0])

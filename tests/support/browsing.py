@@ -156,6 +156,19 @@ class Visitor:
         finally:
             self.page.remove_listener("request", note)
 
+    def sign(self) -> None:
+        """Sign the slide by keyboard alone, and acknowledge whatever stands in the way."""
+        self.press("s")
+        self.page.wait_for_selector("#sign-dialog[open]")
+        self.acknowledge()
+        self.press("Enter")
+        self.page.wait_for_selector('#headline[data-status="signed"]')
+
+    def acknowledge(self) -> None:
+        """Tick every box of the open sign-off dialog by keyboard; the next field has the focus afterwards."""
+        for _ in range(self.page.locator("#sign-dialog [type=checkbox]").count()):
+            self.press("Space", "Tab")
+
     def select(self, cell_id: int) -> None:
         """Select a cell by a click."""
         self.page.click(f"#cell-{cell_id}")

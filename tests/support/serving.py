@@ -19,11 +19,13 @@ from smearcount.db.records import Classified, Refusal, Refused, SeenFile
 from smearcount.differential.classes import CellClass
 from smearcount.differential.model import ModelUsed
 from smearcount.differential.settings import CountSettings
+from smearcount.differential.signing.policy import SignOffSettings
 from smearcount.web.server.application import make_application
 from smearcount.web.services import Check, Colour, ModelFacts, Queue, Services
 from smearcount.web.settings import WebSettings
 
 from support.exports import cell_bytes
+from support.reviewing import LENIENT
 from support.waiting import wait_until
 
 MODEL = ModelUsed("test-cnn", "1.0.0", "a" * 64, "crop128-v1", 0.5)
@@ -99,12 +101,19 @@ class Lab:
         """Complete all slides that have no open images."""
         completion.complete_slides(self.database, self.inbox_id, quiet=timedelta(0))
 
-    def application(self, settings: WebSettings | None = None) -> FastAPI:
+    def application(
+        self,
+        settings: WebSettings | None = None,
+        *,
+        counts: CountSettings | None = None,
+        sign_off: SignOffSettings = LENIENT,
+    ) -> FastAPI:
         """Return the real application over this database."""
         return make_application(
             Services(
                 database=self.database,
-                counts=CountSettings(),
+                counts=counts or CountSettings(),
+                sign_off=sign_off,
                 settings=settings or WebSettings(),
                 data=self.folder.parent,
                 version="0.0.0",
@@ -115,9 +124,17 @@ class Lab:
         )
 
     @contextmanager
-    def client(self, settings: WebSettings | None = None, *, at: str = HERE) -> Iterator[TestClient]:
+    def client(
+        self,
+        settings: WebSettings | None = None,
+        *,
+        at: str = HERE,
+        counts: CountSettings | None = None,
+        sign_off: SignOffSettings = LENIENT,
+    ) -> Iterator[TestClient]:
         """Yield a client of the application that does not follow redirects."""
-        with TestClient(self.application(settings), base_url=at, follow_redirects=False) as client:
+        application = self.application(settings, counts=counts, sign_off=sign_off)
+        with TestClient(application, base_url=at, follow_redirects=False) as client:
             yield client
 
 

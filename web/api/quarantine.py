@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from smearcount.db.ingest.retry import retry
+from smearcount.db.ingest.retry import Reopening, retry
 from smearcount.db.queries.quarantine import quarantined
 from smearcount.differential.forms.spreadsheet import csv_text
 from smearcount.web.dependencies import TheDatabase, TheReviewer, person
@@ -42,11 +42,13 @@ def list_quarantined(
 @router.post(
     "/retry",
     summary="Try quarantined files again",
-    responses=described("bad-name", "not-allowed", "csrf", "foreign-origin", "unknown-slide"),
+    responses=described("bad-name", "not-allowed", "csrf", "foreign-origin", "unknown-slide", "review-refused"),
 )
-def retry_quarantined(question: RetryQuestion, _: TheReviewer, database: TheDatabase) -> Retried:
+def retry_quarantined(question: RetryQuestion, reviewer: TheReviewer, database: TheDatabase) -> Retried:
     """Give the quarantined files of a slide, or of all slides, another try; the running watcher queues them.
 
-    Files of which no slide could be told stay: the watcher looks at them again whenever it starts.
+    Signed slides are left alone, and the answer says how many, unless `reopen_reason` says why they are reopened. Files of
+    which no slide could be told stay: the watcher looks at them again whenever it starts.
     """
-    return Retried(images=retry(database, slide_id=question.slide_id))
+    reopening = None if question.reopen_reason is None else Reopening(reviewer, question.reopen_reason)
+    return Retried.of(retry(database, slide_id=question.slide_id, reopening=reopening))

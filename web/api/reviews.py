@@ -8,10 +8,12 @@ from smearcount.db.engine.database import Database
 from smearcount.db.queries.slides import SlideFilter, slide, slide_page
 from smearcount.db.review.records import Review
 from smearcount.db.review.reviews import reclassify, undo
-from smearcount.db.review.sign_off import comment, reopen, sign, slide_events
+from smearcount.db.review.sign_off import comment, reopen, slide_events
+from smearcount.db.signing.signing import sign
 from smearcount.differential.settings import CountSettings
+from smearcount.differential.signing.policy import SigningRules
 from smearcount.web.api.slides import SlideId
-from smearcount.web.dependencies import TheCountSettings, TheDatabase, TheReviewer
+from smearcount.web.dependencies import TheCountSettings, TheDatabase, TheReviewer, TheSigningRules
 from smearcount.web.problems import described
 from smearcount.web.schemas.reviews import (
     CommentQuestion,
@@ -73,32 +75,46 @@ def add_comment(
     question: CommentQuestion,
     reviewer: TheReviewer,
     database: TheDatabase,
-    settings: TheCountSettings,
+    rules: TheSigningRules,
 ) -> SlideDetail:
     """Note something about a slide, signed or not."""
     comment(database, slide_id, reviewer=reviewer, text=question.text)
-    return _slide(database, settings, slide_id)
+    return _slide(database, rules, slide_id)
 
 
 @router.post(
     "/slides/{slide_id}/sign-off",
     summary="Sign a slide",
     status_code=status.HTTP_201_CREATED,
-    responses=described("unknown-slide", "signed", "review-conflict", "review-refused"),
+    responses=described(
+        "unknown-slide", "signed", "result-changed", "review-conflict", "signature-hindered", "review-refused"
+    ),
 )
 def sign_off(
     slide_id: SlideId,
     question: SignQuestion,
     reviewer: TheReviewer,
     database: TheDatabase,
-    settings: TheCountSettings,
+    rules: TheSigningRules,
 ) -> SlideDetail:
     """Sign a complete slide: its result is final, and its cells cannot be reclassified until it is reopened.
 
-    An image that arrives or changes afterwards takes the signature away; the slide then needs signing again.
+    It signs the result that `seen_digest` names, and keeps it: later exports tell the result as it was signed, whatever
+    happens to settings and models. Where the result is another one by now, the answer is 409 with `changed` and `conflicts`;
+    where something stands in the way that is refused or not acknowledged, 409 with `obstacles`. An image that arrives or
+    changes afterwards ends the signature; the slide then needs signing again, and its events say what came.
     """
-    sign(database, slide_id, reviewer=reviewer, comment=question.comment, seen_review_id=question.seen_review)
-    return _slide(database, settings, slide_id)
+    sign(
+        database,
+        slide_id,
+        reviewer=reviewer,
+        rules=rules,
+        comment=question.comment,
+        seen=question.seen_digest,
+        seen_review_id=question.seen_review,
+        acknowledged=question.acknowledged,
+    )
+    return _slide(database, rules, slide_id)
 
 
 @router.post(
@@ -112,11 +128,11 @@ def take_back_signature(
     question: ReopenQuestion,
     reviewer: TheReviewer,
     database: TheDatabase,
-    settings: TheCountSettings,
+    rules: TheSigningRules,
 ) -> SlideDetail:
     """Take the signature back, saying why, so that cells can be reclassified again."""
     reopen(database, slide_id, reviewer=reviewer, reason=question.reason)
-    return _slide(database, settings, slide_id)
+    return _slide(database, rules, slide_id)
 
 
 def _reviewed(database: Database, settings: CountSettings, reviews: Sequence[Review]) -> Reviewed:
@@ -128,5 +144,5 @@ def _reviewed(database: Database, settings: CountSettings, reviews: Sequence[Rev
     )
 
 
-def _slide(database: Database, settings: CountSettings, slide_id: int) -> SlideDetail:
-    return SlideDetail.made(slide(database, slide_id), settings, slide_events(database, slide_id))
+def _slide(database: Database, rules: SigningRules, slide_id: int) -> SlideDetail:
+    return SlideDetail.made(slide(database, slide_id), rules, slide_events(database, slide_id))

@@ -12,7 +12,7 @@ from smearcount.db.schema import ImageState
 from smearcount.differential.classes import ReviewClass
 from smearcount.differential.forms.spreadsheet import csv_text, examinations_csv, rows_csv
 from smearcount.differential.status import Status
-from smearcount.web.dependencies import TheCountSettings, TheDatabase, TheServices, person
+from smearcount.web.dependencies import TheCountSettings, TheDatabase, TheServices, TheSigningRules, person
 from smearcount.web.problems import described
 from smearcount.web.queries.examinations import examinations
 from smearcount.web.queries.slide_search import FLAG_CODES, SlideSearch, search_slides
@@ -110,9 +110,9 @@ def list_slides(
 
 
 @router.get("/{slide_id}", summary="One slide", responses=described("unknown-slide"))
-def get_slide(slide_id: SlideId, database: TheDatabase, settings: TheCountSettings) -> SlideDetail:
-    """Return a slide with both differentials, its flags, and what people did with it."""
-    return SlideDetail.made(slide(database, slide_id), settings, slide_events(database, slide_id))
+def get_slide(slide_id: SlideId, database: TheDatabase, rules: TheSigningRules) -> SlideDetail:
+    """Return a slide with both differentials, its flags, what stands in the way of a signature, and what people did."""
+    return SlideDetail.made(slide(database, slide_id), rules, slide_events(database, slide_id))
 
 
 @router.get(

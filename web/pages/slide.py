@@ -14,7 +14,7 @@ from smearcount.differential.classes import ReviewClass
 from smearcount.differential.forms.examination import Export
 from smearcount.differential.forms.report_page import report_page
 from smearcount.web.api.slides import SlideId
-from smearcount.web.dependencies import TheCountSettings, TheDatabase, TheServices
+from smearcount.web.dependencies import TheDatabase, TheServices, TheSigningRules
 from smearcount.web.pages.page_auth import LoggedInPerson
 from smearcount.web.pages.parts.bars import range_bar
 from smearcount.web.pages.parts.gallery import GalleryQuery, Show, contact_sheet, gallery
@@ -38,7 +38,7 @@ def show_slide(
     slide_id: SlideId,
     person: LoggedInPerson,
     database: TheDatabase,
-    settings: TheCountSettings,
+    rules: TheSigningRules,
     query: Annotated[GalleryQuery, Query()],
 ) -> HTMLResponse:
     """Show a slide."""
@@ -49,7 +49,7 @@ def show_slide(
         request,
         "slide.html",
         person,
-        summary=Summary(found, settings),
+        summary=Summary(found, rules),
         events=events,
         gallery=gallery(database, slide_id, query),
         shows=list(Show),
@@ -61,11 +61,11 @@ def get_update(
     slide_id: SlideId,
     person: LoggedInPerson,
     database: TheDatabase,
-    settings: TheCountSettings,
+    rules: TheSigningRules,
     seen: Annotated[int, Query(ge=0, le=LARGEST_ID)] = 0,
 ) -> SlideUpdate:
     """Return what brings a page up to date that knows the reviews up to `seen`."""
-    return slide_update(database, slide_id, settings, person, seen_review=seen)
+    return slide_update(database, slide_id, rules, person, seen_review=seen)
 
 
 @router.get("/report")

@@ -9,9 +9,10 @@ from typing import Annotated, Protocol
 from fastapi import APIRouter, Depends, Query, status
 
 from smearcount.db.review.reviews import reclassify, undo
-from smearcount.db.review.sign_off import comment, reopen, sign
+from smearcount.db.review.sign_off import comment, reopen
+from smearcount.db.signing.signing import sign
 from smearcount.web.api.slides import SlideId
-from smearcount.web.dependencies import TheCountSettings, TheDatabase, ThePerson, TheReviewer
+from smearcount.web.dependencies import TheDatabase, ThePerson, TheReviewer, TheSigningRules
 from smearcount.web.pages.parts.slide_update import SlideUpdate, slide_update
 from smearcount.web.schemas.base import LARGEST_ID
 from smearcount.web.schemas.reviews import CommentQuestion, ReopenQuestion, ReviewQuestion, SignQuestion
@@ -31,12 +32,12 @@ class PageUpdates(Protocol):
 
 
 def page_updates(
-    slide_id: SlideId, database: TheDatabase, settings: TheCountSettings, person: ThePerson, seen: SeenReview = 0
+    slide_id: SlideId, database: TheDatabase, rules: TheSigningRules, person: ThePerson, seen: SeenReview = 0
 ) -> PageUpdates:
     """Return what makes the update of the page that sends this request."""
 
     def updated(action: str | None = None) -> SlideUpdate:
-        return slide_update(database, slide_id, settings, person, seen_review=seen, action=action)
+        return slide_update(database, slide_id, rules, person, seen_review=seen, action=action)
 
     return updated
 
@@ -89,10 +90,20 @@ def sign_off(
     question: SignQuestion,
     reviewer: TheReviewer,
     database: TheDatabase,
+    rules: TheSigningRules,
     updated: Updated,
 ) -> SlideUpdate:
     """Sign the slide."""
-    sign(database, slide_id, reviewer=reviewer, comment=question.comment, seen_review_id=question.seen_review)
+    sign(
+        database,
+        slide_id,
+        reviewer=reviewer,
+        rules=rules,
+        comment=question.comment,
+        seen=question.seen_digest,
+        seen_review_id=question.seen_review,
+        acknowledged=question.acknowledged,
+    )
     return updated()
 
 

@@ -10,7 +10,7 @@ from starlette.responses import HTMLResponse
 
 from smearcount.db.queries.slides import SlideSort, SlideSummary
 from smearcount.differential.classes import WBC_CLASSES, ReviewClass
-from smearcount.differential.flags import Flag, slide_flags
+from smearcount.differential.flags import Flag
 from smearcount.differential.settings import CountSettings
 from smearcount.differential.status import Status
 from smearcount.web.api.slides import SlidesQuery
@@ -66,7 +66,7 @@ class SlideLine:
     @classmethod
     def of(cls, slide: SlideSummary, settings: CountSettings) -> "SlideLine":
         """Return the line of a slide; the flag `incomplete` is left out, because the status says the same."""
-        flags = tuple(flag for flag in slide_flags(slide.reviewed, settings) if flag.code != "incomplete")
+        flags = tuple(flag for flag in slide.flags(settings) if flag.code != "incomplete")
         return cls(slide, stacked_bar(slide.reviewed.cells), flags, progress(slide.reviewed))
 
 

@@ -31,6 +31,23 @@ def examinations(database: Database, slide_ids: Sequence[int], settings: CountSe
 
 def _examination(slide: SlideSummary, times: int, remarks: Remarks, settings: CountSettings) -> SlideExamination:
     is_signed = slide.signed_by is not None
+    was_signed_before = times > int(is_signed)
+    signed = slide.signed
+    if signed is not None:
+        # Whatever happened to settings and models since: what was signed is what is told.
+        return SlideExamination(
+            slide_id=slide.id,
+            inbox=slide.inbox,
+            status=slide.status,
+            automatic=signed.automatic,
+            reviewed=signed.reviewed if signed.reviewed_cells else None,
+            reviewed_cells=signed.reviewed_cells,
+            signed_by=slide.signed_by,
+            signed_at=slide.signed_at,
+            was_signed_before=was_signed_before,
+            remarks=remarks,
+            version=signed.version,
+        )
     return examination(
         slide_id=slide.id,
         inbox=slide.inbox,
@@ -40,7 +57,7 @@ def _examination(slide: SlideSummary, times: int, remarks: Remarks, settings: Co
             cells=slide.reviewed_cells,
             signed_by=slide.signed_by,
             signed_at=slide.signed_at,
-            was_signed_before=times > int(is_signed),
+            was_signed_before=was_signed_before,
         ),
         remarks=remarks,
         settings=settings,

@@ -6,7 +6,7 @@ from typing import Final
 from smearcount.db.engine.database import Database
 from smearcount.db.queries.slides import SlideFilter, SlidePage, SlideSort, SlideSummary, slide_page
 from smearcount.differential.classes import WBC_CLASSES
-from smearcount.differential.flags import FLAG_MEANINGS, slide_flags
+from smearcount.differential.flags import FLAG_MEANINGS
 from smearcount.differential.settings import CountSettings
 
 #: The codes of all flags.
@@ -55,4 +55,4 @@ def search_slides(
 
 
 def _has(slide: SlideSummary, flag: str, settings: CountSettings) -> bool:
-    return any(one.code == flag for one in slide_flags(slide.reviewed, settings))
+    return any(one.code == flag for one in slide.flags(settings))

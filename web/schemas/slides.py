@@ -6,16 +6,19 @@ from typing import Any, Final, Self
 from pydantic import Field
 
 from smearcount.db.queries.slides import SlideSummary
+from smearcount.db.review.endings import SignatureEnd
 from smearcount.db.review.sign_off import SlideEvent
 from smearcount.db.schema import SlideEventKind
 from smearcount.differential.classes import CellClass
-from smearcount.differential.flags import Flag, slide_flags
+from smearcount.differential.flags import Flag
 from smearcount.differential.forms.spreadsheet import SLIDES_COLUMNS
 from smearcount.differential.line import line
-from smearcount.differential.model import ModelIdentity
+from smearcount.differential.model import ModelIdentity, ModelUsed
 from smearcount.differential.ratios import RangeFlag
-from smearcount.differential.report import SlideReport, report
+from smearcount.differential.report import SlideReport
 from smearcount.differential.settings import CountSettings
+from smearcount.differential.signing.policy import Obstacle, ObstacleCode, Policy, SigningRules
+from smearcount.differential.signing.snapshot import SignedResult
 from smearcount.differential.status import SlideStatus, Status
 from smearcount.differential.tally import Calls
 from smearcount.web.schemas.base import Answer, Moment
@@ -166,14 +169,97 @@ class DifferentialAnswer(Answer):
     @classmethod
     def of(cls, slide: SlideSummary, settings: CountSettings) -> Self:
         """Show the differentials of a slide."""
-        before, after = slide.automatic, slide.reviewed
+        both = slide.reports(settings)
+        before, after = both.automatic, both.reviewed
         return cls(
             slide_id=slide.id,
-            automatic=CountsAnswer.of(report(before, settings)),
-            reviewed=CountsAnswer.of(report(after, settings)),
+            automatic=CountsAnswer.of(before),
+            reviewed=CountsAnswer.of(after),
             reviewed_cells=slide.reviewed_cells,
             changed=[one for one in CellClass if before.cells[one] != after.cells[one]],
         )
+
+
+class ObstacleAnswer(Answer):
+    """Something that stands in the way of a signature."""
+
+    code: ObstacleCode = Field(
+        description="Send it in `acknowledged` to sign all the same, where the policy allows it."
+    )
+    message: str = Field(description="For people.", examples=["3 cells are unidentified, and nobody has called them"])
+    policy: Policy = Field(description="`acknowledge` where the person who signs has to say so, or `refused`.")
+
+    @classmethod
+    def of(cls, obstacle: Obstacle) -> Self:
+        """Show an obstacle."""
+        return cls(code=obstacle.code, message=obstacle.message, policy=obstacle.policy)
+
+
+class AcknowledgedAnswer(Answer):
+    """Something that stood in the way of a signature, and that the person who signed knew."""
+
+    code: str
+    message: str = Field(description="As it was then.")
+
+
+class ModelUsedAnswer(Answer):
+    """A classifier with everything else that decided its calls."""
+
+    name: str
+    version: str
+    sha256: str = Field(description="Of its weights, in hex.")
+    preprocessing: str = Field(description="Version of the preprocessing.")
+    threshold: float = Field(description="Confidence under which a cell is unidentified.")
+    card_sha256: str | None = Field(description="Of the content of its model card, in hex; null where it is not known.")
+
+    @classmethod
+    def of(cls, model: ModelUsed) -> Self:
+        """Show a model."""
+        return cls(
+            name=model.name,
+            version=model.version,
+            sha256=model.sha256,
+            preprocessing=model.preprocessing,
+            threshold=model.threshold,
+            card_sha256=model.card_sha256,
+        )
+
+
+class SignedAnswer(Answer):
+    """The result that was signed, as it was; no later setting, range or model changes it."""
+
+    automatic: CountsAnswer = Field(description="As the model called every cell.")
+    reviewed: CountsAnswer = Field(description="With a person's calls before the model's.")
+    reviewed_cells: int = Field(description="Cells that a person had called.")
+    models: list[ModelUsedAnswer] = Field(description="Newest first.")
+    settings: dict[str, Any] = Field(description="The settings of the differential: reference ranges, minimum WBC, ...")
+    version: str = Field(description="Of smearcount.")
+
+    @classmethod
+    def of(cls, signed: SignedResult) -> Self:
+        """Show a signed result."""
+        return cls(
+            automatic=CountsAnswer.of(signed.automatic),
+            reviewed=CountsAnswer.of(signed.reviewed),
+            reviewed_cells=signed.reviewed_cells,
+            models=[ModelUsedAnswer.of(model) for model in signed.models],
+            settings=dict(signed.settings),
+            version=signed.version,
+        )
+
+
+class SignatureEndAnswer(Answer):
+    """What ended a signature that nobody took back: new content in the slide."""
+
+    images_came: int = Field(description="Files that came to the slide.")
+    images_changed: int = Field(description="Files that were overwritten.")
+    images_gone: int = Field(description="Files whose new version belongs to another slide, or to none.")
+    at: Moment | None = Field(description="When the first of them was seen, in UTC; null where that is not known.")
+
+    @classmethod
+    def of(cls, end: SignatureEnd) -> Self:
+        """Show the end of a signature."""
+        return cls(images_came=end.came, images_changed=end.changed, images_gone=end.gone, at=end.at)
 
 
 class SlideEventAnswer(Answer):
@@ -186,6 +272,16 @@ class SlideEventAnswer(Answer):
     at: Moment = Field(description="When, in UTC.")
     counted: int | None = Field(description="For a sign-off: how many cells were counted when it was given.")
     last_review_id: int | None = Field(description="For a sign-off: the newest review that it knew; null without any.")
+    digest: str | None = Field(description="For a sign-off: SHA-256 of the result that was seen and signed.")
+    signed: SignedAnswer | None = Field(
+        description="For a sign-off: what was signed; null where an earlier version stored it."
+    )
+    acknowledged: list[AcknowledgedAnswer] = Field(
+        description="For a sign-off: what stood in its way and was acknowledged."
+    )
+    ended: SignatureEndAnswer | None = Field(
+        description="For a sign-off that new content in the slide has ended: what came. Null for all others."
+    )
 
     @classmethod
     def of(cls, event: SlideEvent) -> Self:
@@ -198,25 +294,36 @@ class SlideEventAnswer(Answer):
             at=event.at,
             counted=event.counted,
             last_review_id=event.last_review_id,
+            digest=event.digest,
+            signed=None if event.snapshot is None else SignedAnswer.of(SignedResult.of(event.snapshot)),
+            acknowledged=[AcknowledgedAnswer.model_validate(one) for one in event.acknowledged],
+            ended=None if event.ended is None else SignatureEndAnswer.of(event.ended),
         )
 
 
 class SlideDetail(SlideAnswer):
     """One slide with both differentials and what people did with it."""
 
-    last_review_id: int | None = Field(
-        description="Newest review of its cells; send it with a sign-off. Null without any."
+    last_review_id: int | None = Field(description="Newest review of its cells; null without any.")
+    digest: str = Field(
+        description="Names the result that this answer shows: a SHA-256 over the images, their calls and the settings, "
+        "and numbers that help to tell what has changed. Send it as `seen_digest` with a sign-off."
+    )
+    obstacles: list[ObstacleAnswer] = Field(
+        description="What stands in the way of a signature; empty while the slide is signed."
     )
     differential: DifferentialAnswer
     events: list[SlideEventAnswer] = Field(description="Comments, sign-offs and reopenings, oldest first.")
 
     @classmethod
-    def made(cls, slide: SlideSummary, settings: CountSettings, events: list[SlideEvent]) -> Self:
+    def made(cls, slide: SlideSummary, rules: SigningRules, events: list[SlideEvent]) -> Self:
         """Show a slide in full."""
         return cls(
-            **_line(slide, settings),
+            **_line(slide, rules.counts),
             last_review_id=slide.last_review_id,
-            differential=DifferentialAnswer.of(slide, settings),
+            digest=slide.digest(rules.counts),
+            obstacles=[ObstacleAnswer.of(obstacle) for obstacle in slide.obstacles(rules)],
+            differential=DifferentialAnswer.of(slide, rules.counts),
             events=[SlideEventAnswer.of(event) for event in events],
         )
 
@@ -228,6 +335,7 @@ def slide_rows(slides: Iterable[SlideSummary], settings: CountSettings) -> list[
         row = line(slide.reviewed, settings, inbox=slide.inbox, reviewed_cells=slide.reviewed_cells).as_json()
         percents = {f"{name}_percent": percent for name, percent in row.pop("percents").items()}
         own = {
+            "flags": [flag.code for flag in slide.flags(settings)],
             "id": slide.id,
             "status": slide.status,
             "signed_by": slide.signed_by,
@@ -255,7 +363,7 @@ def _line(slide: SlideSummary, settings: CountSettings) -> dict[str, Any]:
         "quarantined": shown.quarantined,
         "duplicates": shown.duplicates,
         "pending": shown.pending,
-        "flags": [FlagAnswer.of(flag) for flag in slide_flags(slide.reviewed, settings)],
+        "flags": [FlagAnswer.of(flag) for flag in slide.flags(settings)],
         "reviewed_cells": slide.reviewed_cells,
         "signed_by": slide.signed_by,
         "signed_at": slide.signed_at,

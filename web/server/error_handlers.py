@@ -5,7 +5,7 @@ No log line holds an error's message, because a message could name a patient.
 
 import logging
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -17,11 +17,13 @@ from starlette.routing import Match, Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from smearcount.db.errors import DatabaseError, DatabaseUnavailable, UnknownImage, UnknownPage, UnknownSlide
-from smearcount.db.review.errors import ReviewConflict, ReviewRefused, SlideSigned
+from smearcount.db.review.errors import ResultChanged, ReviewConflict, ReviewRefused, SignatureHindered, SlideSigned
+from smearcount.db.review.records import Conflict
 from smearcount.differential.errors import SmearcountError
 from smearcount.web.errors import UsersInvalid
 from smearcount.web.problems import FieldError, Problem, respond
-from smearcount.web.schemas.reviews import ConflictAnswer
+from smearcount.web.schemas.reviews import ChangedAnswer, ConflictAnswer
+from smearcount.web.schemas.slides import ObstacleAnswer
 
 #: Turns one of our errors into the problem that the client receives.
 ErrorHandler = Callable[[Any], Problem]
@@ -39,8 +41,24 @@ _log = logging.getLogger("smearcount.web")
 
 
 def _conflict(error: ReviewConflict) -> Problem:
-    conflicts = [ConflictAnswer.of(conflict).model_dump(mode="json") for conflict in error.conflicts]
-    return Problem("review-conflict", str(error), {"conflicts": conflicts})
+    return Problem("review-conflict", str(error), {"conflicts": _conflicts(error.conflicts)})
+
+
+def _changed(error: ResultChanged) -> Problem:
+    members = {
+        "changed": ChangedAnswer.of(error.change).model_dump(mode="json"),
+        "conflicts": _conflicts(error.change.reviews),
+    }
+    return Problem("result-changed", str(error), members)
+
+
+def _hindered(error: SignatureHindered) -> Problem:
+    found = [ObstacleAnswer.of(obstacle).model_dump(mode="json") for obstacle in error.obstacles]
+    return Problem("signature-hindered", str(error), {"obstacles": found})
+
+
+def _conflicts(conflicts: Iterable[Conflict]) -> list[dict[str, Any]]:
+    return [ConflictAnswer.of(conflict).model_dump(mode="json") for conflict in conflicts]
 
 
 #: The handler of an error is that of its nearest base class.
@@ -55,6 +73,8 @@ ERROR_HANDLERS: Final[Mapping[type[SmearcountError], ErrorHandler]] = {
     SlideSigned: lambda error: Problem("signed", str(error)),
     ReviewRefused: lambda error: Problem("review-refused", str(error)),
     ReviewConflict: _conflict,
+    ResultChanged: _changed,
+    SignatureHindered: _hindered,
     DatabaseUnavailable: lambda _: Problem(
         "database-unavailable", "the database does not answer just now; try again", headers={"Retry-After": "5"}
     ),

@@ -26,6 +26,8 @@ def counts(slide: str, calls: str, output: str, inbox: str | None, data: Path | 
     Where people have called cells, their calls count; --calls automatic shows the model's alone. Percentages are of the WBC
     counted, with the exact 95 % interval; nucleated red cells are given per 100 WBC, platelets and unidentified cells as
     numbers. The JSON always holds both counts and is described by differential/counts.schema.json.
+
+    A signed slide is shown as it was signed, whatever happened to reference ranges and models since.
     """
     site, asked = open_site(data=data, database_url=database_url), CallsAsked(calls)
     with site.counted_database() as database:

@@ -8,11 +8,11 @@ import jsonschema
 import pytest
 
 from smearcount.db.engine.database import Database
-from smearcount.db.review.sign_off import comment, sign
+from smearcount.db.review.sign_off import comment
 from smearcount.differential.classes import CellClass
 from smearcount.differential.schema import counts_schema
 
-from support.reviewing import IG, UNIDENTIFIED, Bench
+from support.reviewing import IG, UNIDENTIFIED, Bench, sign
 from support.running import Smearcount
 
 AUTOMATIC = {"neutrophil": 4, "lymphocyte": 2, "ig": 0}

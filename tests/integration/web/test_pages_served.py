@@ -108,7 +108,10 @@ def test_names_are_text_wherever_they_stand(lab: Lab, client: TestClient, name: 
     who = {"X-Reviewer": "%3Cb%3EAda%3C%2Fb%3E"}
     assert client.post("/api/v1/reviews", json=change, headers=who).status_code == 201
     assert client.post("/api/v1/slides/2/comments", json={"text": name}, headers=who).status_code == 201
-    assert client.post("/api/v1/slides/2/sign-off", json={"comment": name}, headers=who).status_code == 201
+    assert (
+        client.post("/api/v1/slides/2/sign-off", json={"comment": name, "seen_review": 1}, headers=who).status_code
+        == 201
+    )
     for path in pages:
         there = path.replace("slides/1", "slides/2")
         if path.startswith("/cells/"):

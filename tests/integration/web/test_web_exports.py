@@ -45,11 +45,11 @@ def test_a_fhir_report_is_partial_until_signed_and_amended_after_reopening(clien
         return statuses(answer.json())
 
     assert status() == "partial"
-    client.post("/api/v1/slides/1/sign-off", json={}, headers=ANNA).raise_for_status()
+    client.post("/api/v1/slides/1/sign-off", json={"seen_review": 1}, headers=ANNA).raise_for_status()
     assert status() == "final"
     client.post("/api/v1/slides/1/reopen", json={"reason": "again"}, headers=ANNA).raise_for_status()
     assert status() == "partial"
-    client.post("/api/v1/slides/1/sign-off", json={}, headers=ANNA).raise_for_status()
+    client.post("/api/v1/slides/1/sign-off", json={"seen_review": 1}, headers=ANNA).raise_for_status()
     assert status() == "amended"
 
 

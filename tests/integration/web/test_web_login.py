@@ -106,7 +106,7 @@ def test_a_change_without_the_sessions_token_is_refused(client: TestClient) -> N
         ("reviews", CHANGE),
         ("undo", {}),
         ("comments", {"text": "x"}),
-        ("sign-off", {}),
+        ("sign-off", {"seen_review": 0}),
         ("reopen", {"reason": "x"}),
     ],
 )

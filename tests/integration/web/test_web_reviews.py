@@ -119,7 +119,7 @@ def test_nobody_signs_what_they_have_not_seen(client: TestClient, ids: list[int]
 
 
 def test_a_late_image_takes_the_signature_away(lab: Lab, client: TestClient) -> None:
-    client.post("/api/v1/slides/1/sign-off", json={}, headers=ANNA)
+    client.post("/api/v1/slides/1/sign-off", json={"seen_review": 0}, headers=ANNA).raise_for_status()
     lab.write("S1", {"late.jpg": b"\xff\xd8\xff late"})
     slide = client.get("/api/v1/slides/1").json()
     assert (slide["status"], slide["signed_by"], slide["changed_since_signed"]) == ("counting", None, True)

@@ -189,3 +189,18 @@ def test_the_ood_file_has_one_name_in_json(content: dict[str, Any], tmp_path: Pa
     (tmp_path / "card.json").write_text(json.dumps(content))
     with pytest.raises(ModelInvalid, match="likeness: Field required"):
         load_card(tmp_path / "card.json")
+
+
+def test_the_hash_of_a_card_is_that_of_its_content_and_not_of_its_layout(
+    content: dict[str, Any], tmp_path: Path
+) -> None:
+    path = tmp_path / "card.json"
+    path.write_text(json.dumps(content))
+    first = load_card(path).content_sha256
+    path.write_text(json.dumps(dict(reversed(content.items())), indent=4))
+    assert load_card(path).content_sha256 == first
+    assert load_card(path).identity().card_sha256 == first
+    assert load_card(path).identity(0.5).card_sha256 == first
+    for name, value in (("temperature", content["temperature"] + 0.1), ("limits", ["another one"])):
+        path.write_text(json.dumps({**content, name: value}))
+        assert load_card(path).content_sha256 != first

@@ -6,7 +6,7 @@ from smearcount.db.engine.database import Database
 from smearcount.db.queries.slides import slide
 from smearcount.db.review.history import slide_history
 from smearcount.db.review.sign_off import slide_events
-from smearcount.differential.settings import CountSettings
+from smearcount.differential.signing.policy import SigningRules
 from smearcount.web.auth.access import Person
 from smearcount.web.pages.parts.summary import Summary
 from smearcount.web.pages.rendering import fill
@@ -31,7 +31,7 @@ class SlideUpdate(Answer):
 def slide_update(
     database: Database,
     slide_id: int,
-    settings: CountSettings,
+    rules: SigningRules,
     person: Person,
     *,
     seen_review: int,
@@ -47,7 +47,7 @@ def slide_update(
     found = slide(database, slide_id)
     last_review = found.last_review_id or 0
     unseen = slide_history(database, slide_id) if last_review > seen_review else []
-    summary = Summary(found, settings)
+    summary = Summary(found, rules)
     return SlideUpdate(
         html=fill("parts/summary.html", summary=summary, events=events, person=person),
         reviews=[ReviewAnswer.of(review) for review in unseen if review.id > seen_review],

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-from smearcount.db.queries.slides import SlideSummary
+from smearcount.db.queries.slides import BothReports, SlideSummary
 from smearcount.differential.classes import CellClass, ReviewClass
 from smearcount.differential.flags import Flag
 from smearcount.differential.ratios import per_100_wbc
-from smearcount.differential.report import DifferentialRow, SlideReport, report
-from smearcount.differential.settings import CountSettings
+from smearcount.differential.report import DifferentialRow, SlideReport
+from smearcount.differential.signing.policy import Obstacle, SigningRules
 from smearcount.differential.status import Status
 from smearcount.differential.tally import SlideTally
 from smearcount.web.pages.parts.bars import RangeBar, StackedBar, range_bar, stacked_bar
@@ -51,17 +51,31 @@ class Summary:
     """A slide and its results; the reviewed result comes first."""
 
     slide: SlideSummary
-    settings: CountSettings
+    rules: SigningRules
 
     @cached_property
+    def _reports(self) -> BothReports:
+        return self.slide.reports(self.rules.counts)
+
+    @property
     def result(self) -> SlideReport:
         """The result by people's calls where there are any, and the model's elsewhere."""
-        return report(self.slide.reviewed, self.settings)
+        return self._reports.reviewed
 
-    @cached_property
+    @property
     def automatic(self) -> SlideReport:
         """The result by the model's calls alone."""
-        return report(self.slide.automatic, self.settings)
+        return self._reports.automatic
+
+    @cached_property
+    def digest(self) -> str:
+        """What names this result in a sign-off."""
+        return self.slide.digest(self.rules.counts)
+
+    @cached_property
+    def obstacles(self) -> tuple[Obstacle, ...]:
+        """What stands in the way of a signature."""
+        return self.slide.obstacles(self.rules)
 
     @property
     def bar(self) -> StackedBar:

@@ -1,6 +1,6 @@
 // Signing a slide off, reopening it, and commenting on it.
 
-import { all, ask, one } from "./dom.js";
+import { all, ask, make, one } from "./dom.js";
 import { reviewer } from "./reviewer.js";
 
 /** @typedef {import("./review.js").Reviewing} Reviewing */
@@ -19,14 +19,32 @@ export async function signOrReopen(reviewing) {
 async function sign(reviewing) {
   // The signature is for what the page shows when the dialog opens.
   await reviewing.last;
-  const seen = Number(one("#headline").dataset.lastReview);
+  const seen = one("#headline").dataset.digest;
   const flags = all("#differential .flag-list li").map((flag) => flag.cloneNode(true));
   one("#sign-flags").replaceChildren(...flags);
+  const obstacles = all("#obstacles [data-obstacle]");
+  one("#sign-obstacles").replaceChildren(...obstacles.map(question));
+  const button = /** @type {HTMLButtonElement} */ (one("#sign-ok"));
+  button.disabled = obstacles.some((obstacle) => obstacle.dataset.policy === "refused");
   const comment = await fill("#sign-dialog", "comment");
   if (comment === null) return;
+  // The browser closes the dialog with its button only when every box is ticked.
+  const acknowledged = obstacles.map((obstacle) => obstacle.dataset.obstacle);
   await reviewing.next(async () => {
-    await reviewing.updates.change("sign-off", { comment: comment || null, seen_review: seen });
+    await reviewing.updates.change("sign-off", { comment: comment || null, seen_digest: seen, acknowledged });
   });
+}
+
+/**
+ * Return the part of the dialog for something that stands in the way: a box to tick, or the sentence that forbids it.
+ * @param {HTMLElement} obstacle
+ */
+function question(obstacle) {
+  const message = obstacle.dataset.message ?? "";
+  if (obstacle.dataset.policy === "refused") return make("p", { class: "warn" }, `${message}: this cannot be signed.`);
+  const name = obstacle.dataset.obstacle ?? "";
+  const box = make("input", { type: "checkbox", name: "acknowledged", value: name, required: "" });
+  return make("label", {}, box, ` I know: ${message}`);
 }
 
 /** @param {Reviewing} reviewing */

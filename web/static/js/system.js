@@ -21,8 +21,9 @@ async function look() {
 /** @param {string} slide id; empty for all slides */
 async function retry(slide) {
   try {
-    const { images } = await send("POST", "/api/v1/retry", { slide_id: slide ? Number(slide) : null });
+    const { images, skipped_slides: skipped } = await send("POST", "/api/v1/retry", { slide_id: slide ? Number(slide) : null });
     say(images === 1 ? "1 file gets another try" : `${images} files get another try`);
+    if (skipped) say(`${skipped === 1 ? "1 signed slide was" : `${skipped} signed slides were`} left alone; reopen a slide to try its files again`);
     await refresh();
   } catch (error) {
     if (!(error instanceof Cancelled)) say(error instanceof Error ? error.message : String(error), "trouble");

@@ -1,12 +1,10 @@
 """What people did is only added to, and whoever changes it all the same is found out."""
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import Connection, event, text
+from sqlalchemy import event, text
 
 from smearcount.db.audit.chain import append
 from smearcount.db.audit.guards import missing_guards, restore_guards
@@ -20,7 +18,7 @@ from smearcount.db.review.sign_off import comment
 from smearcount.db.schema import ReviewRow, SlideEventRow
 from smearcount.differential.classes import CellClass
 
-from support.backing import make_as_of, url_of
+from support.backing import make_as_of, unguarded, url_of
 from support.reviewing import IG, MONOCYTE, Bench
 from support.waiting import PATIENCE
 
@@ -40,23 +38,6 @@ def bench(database: Database) -> Bench:
     comment(database, made.slide_id("S"), reviewer="Ada", text="ünïcödé 𝄞 \"'\\")
     comment(database, made.slide_id("S"), reviewer="Cem", text="plausible")
     return made
-
-
-@contextmanager
-def unguarded(database: Database) -> Iterator[Connection]:
-    """Yield a transaction in which somebody who may do everything has put the triggers out of the way."""
-    with database.writing() as connection:
-        if database.file is None:
-            connection.execute(text("SET LOCAL session_replication_role = replica"))
-            yield connection
-            return
-        triggers = connection.execute(text("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")).all()
-        assert triggers
-        for name, _ in triggers:
-            connection.exec_driver_sql(f"DROP TRIGGER {name}")
-        yield connection
-        for _, made in triggers:
-            connection.exec_driver_sql(made)
 
 
 def the_break(found: Audit) -> Break:

@@ -43,7 +43,8 @@ with Database(sys.argv[1]) as database:
             post("slides/1/undo")
         for number in range(4):
             post("slides/1/comments", {"text": f"comment {number}"})
-        post("slides/1/sign-off", {})
+        seen = client.get("/api/v1/slides/1", headers=ANNA).json()["digest"]
+        post("slides/1/sign-off", {"seen_digest": seen})
         post("slides/1/reopen", {"reason": "look again"})
         post("retry", {"slide_id": 1})
         come_to("ready")

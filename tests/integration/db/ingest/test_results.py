@@ -16,6 +16,7 @@ from smearcount.db.queries.images import image_lines
 from smearcount.db.records import ImageLine, NotVisible, Outcome, Refusal, Refused, WorkItem
 from smearcount.db.schema import ImageState
 from smearcount.differential.classes import CellClass
+from smearcount.differential.model import ModelUsed
 from smearcount.inbox.mounts import Mounts
 from smearcount.inbox.versions import FileVersion
 
@@ -245,13 +246,13 @@ def test_retry_gives_quarantined_images_another_chance(database: Database, inbox
     for unknown in (slide_id + 1, 2**63):
         with pytest.raises(UnknownSlide, match=f"there is no slide {unknown}"):
             retry.retry(database, slide_id=unknown)
-    assert retry.retry(database, slide_id=slide_id) == 3
+    assert retry.retry(database, slide_id=slide_id) == retry.Retried(3)
 
     tally = counts.slide_tally(database, "S")
     assert (tally.pending, tally.quarantined, tally.completed_at) == (3, 0, None)
     assert [item.attempts for item in start(database, inbox)] == [1, 1, 1]
     assert line(database, "loose.jpg").state is ImageState.QUARANTINED
-    assert retry.retry(database) == 0
+    assert retry.retry(database) == retry.Retried(0)
 
 
 def test_times_come_back_in_utc(database: Database, inbox: int) -> None:
@@ -301,3 +302,18 @@ def test_postgresql_looks_up_rows_by_their_keys_also_after_it_planned_for_a_smal
             plans[statement] = "\n".join(plan)
     assert sum("UPDATE images" in statement for statement in plans) >= 2
     assert [statement for statement, plan in plans.items() if "Seq Scan" in plan] == []
+
+
+def test_a_model_row_names_its_card_unless_there_were_several(database: Database, inbox: int) -> None:
+    def card_after(model: ModelUsed, item: WorkItem) -> str | None:
+        results.store(database, model, "bench", [classified(item.image_id, item.path)])
+        with database.reading() as connection:
+            found: str | None = connection.execute(text("SELECT card_sha256 FROM models")).scalar_one()
+        return found
+
+    first, second, third = start(database, inbox)
+    card = replace(MODEL, card_sha256="c" * 64)
+    assert card_after(card, first) == "c" * 64
+    assert card_after(card, second) == "c" * 64
+    # The same weights with another card, for instance another limit of the OOD score: nobody can tell the calls apart.
+    assert card_after(replace(MODEL, card_sha256="d" * 64), third) is None

@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from smearcount.db.engine.database import Database
 from smearcount.db.engine.paging import is_storable
-from smearcount.db.review.sign_off import comment, reopen, sign
+from smearcount.db.review.sign_off import comment, reopen
 from smearcount.differential.classes import CellClass
 from smearcount.differential.forms.codes import PERCENTS
 from smearcount.differential.forms.examination import Export, SlideExamination
@@ -27,7 +27,7 @@ from smearcount.differential.settings import ADULT_REFERENCE_RANGES, CountSettin
 from smearcount.web.queries.examinations import examinations
 
 from support.examining import HOSTILE_TEXTS
-from support.reviewing import IG, MONOCYTE, NEUTROPHIL, UNIDENTIFIED, Bench
+from support.reviewing import IG, MONOCYTE, NEUTROPHIL, UNIDENTIFIED, Bench, sign
 
 SETTINGS = CountSettings(reference_ranges=ADULT_REFERENCE_RANGES, minimum_wbc=100, nrbc_correction_at=5.0)
 EXPORT = Export(key="1", at=datetime(2026, 3, 1, tzinfo=UTC), version="0.1.0")

@@ -9,13 +9,13 @@ from smearcount.db.ingest import journal
 from smearcount.db.queries.remarks import slide_remarks
 from smearcount.db.queries.slides import SlideFilter, slide_page
 from smearcount.db.review.reviews import undo
-from smearcount.db.review.sign_off import comment, reopen, sign
+from smearcount.db.review.sign_off import comment, reopen
 from smearcount.differential.classes import CellClass, ReviewClass
 from smearcount.differential.forms.remarks import Remarks
 
 from support.examining import HOSTILE_TEXTS
 from support.journalling import seen
-from support.reviewing import IG, MONOCYTE, NEUTROPHIL, UNIDENTIFIED, Bench
+from support.reviewing import IG, MONOCYTE, NEUTROPHIL, UNIDENTIFIED, Bench, sign
 
 
 @pytest.fixture

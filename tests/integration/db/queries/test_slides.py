@@ -15,7 +15,7 @@ from smearcount.db.errors import UnknownPage, UnknownSlide
 from smearcount.db.ingest import journal, results
 from smearcount.db.queries import changes, counts
 from smearcount.db.queries.slides import SlideFilter, SlideSort, slide, slide_page, slide_pages
-from smearcount.db.review.sign_off import comment, reopen, sign
+from smearcount.db.review.sign_off import comment, reopen
 from smearcount.db.schema import ReviewRow, Slide
 from smearcount.differential.classes import CellClass
 from smearcount.differential.status import Status
@@ -23,7 +23,7 @@ from smearcount.differential.tally import Calls
 
 from support.examples import examples
 from support.journalling import MODEL, begin, classified, count_cells, new_inbox, seen, take
-from support.reviewing import IG, MONOCYTE, Bench
+from support.reviewing import IG, MONOCYTE, Bench, sign
 
 EVERYTHING = SlideFilter()
 

@@ -16,20 +16,23 @@ from sqlalchemy import text
 from smearcount.db.audit.verification import verify
 from smearcount.db.engine.database import Database
 from smearcount.db.ingest import completion, journal, results
+from smearcount.db.queries import slides as slide_queries
 from smearcount.db.queries.cells import cell
 from smearcount.db.queries.slides import SlideFilter, slide_page
 from smearcount.db.records import Classified
-from smearcount.db.review.errors import ReviewConflict, ReviewRefused, SlideSigned
+from smearcount.db.review.errors import ResultChanged, ReviewConflict, ReviewRefused, SlideSigned
 from smearcount.db.review.history import history
 from smearcount.db.review.records import Change
 from smearcount.db.review.reviews import reclassify, undo
-from smearcount.db.review.sign_off import comment, reopen, sign
+from smearcount.db.review.sign_off import comment, reopen
+from smearcount.db.signing import signing
 from smearcount.differential.classes import CellClass, ReviewClass
 from smearcount.differential.status import Status
 from smearcount.differential.tally import SlideTally
 
 from support.examples import examples
 from support.journalling import MODEL, begin, classified, new_inbox, seen, take
+from support.reviewing import RULES
 
 SLIDES = ("S", "T")
 PATHS = [f"{slide}/{name}.jpg" for slide in SLIDES for name in "ab"]
@@ -76,6 +79,23 @@ class _Slide:
     signer: str | None = None
     was_signed: bool = False
 
+    @property
+    def result(self) -> dict[int, tuple[ReviewClass, ReviewClass, bool]]:
+        """What makes the result: each image by its id, with its classes and whether a person's call counts."""
+        return {
+            image.id: (image.automatic, image.effective, bool(image.calls and image.calls[-1].cell_class))
+            for image in self.images.values()
+        }
+
+
+@dataclass
+class _Page:
+    """A page that somebody opened: what it shows of a slide, as a token and as the model knows it."""
+
+    slide: str
+    token: str
+    result: dict[int, tuple[ReviewClass, ReviewClass, bool]]
+
 
 class Laboratory(RuleBasedStateMachine):
     """Two reviewers, two slides, and files that keep coming."""
@@ -92,6 +112,7 @@ class Laboratory(RuleBasedStateMachine):
         self.versions: Counter[str] = Counter()
         self.stored: list[list[Classified]] = []
         self.actions = 0
+        self.pages: list[_Page] = []
 
     @rule(path=paths, cell_class=cell_classes, identified=st.booleans())
     def write(self, path: str, cell_class: CellClass, identified: bool) -> None:
@@ -198,20 +219,44 @@ class Laboratory(RuleBasedStateMachine):
             }
 
     @precondition(lambda self: self.slides)
-    @rule(data=st.data(), who=reviewers, waits=st.booleans())
-    def sign(self, data: st.DataObject, who: str, waits: bool) -> None:
-        """Somebody signs, perhaps once the slide is complete."""
+    @rule(data=st.data())
+    def look(self, data: st.DataObject) -> None:
+        """Somebody opens the page of a slide and leaves it open."""
+        self._look(data.draw(st.sampled_from(sorted(self.slides))))
+
+    def _look(self, name: str) -> _Page:
+        token = slide_queries.slide(self.database, self._slide_id(name)).digest(RULES.counts)
+        page = _Page(name, token, self.slides[name].result)
+        self.pages.append(page)
+        return page
+
+    @precondition(lambda self: self.slides)
+    @rule(data=st.data(), who=reviewers, waits=st.booleans(), is_old=st.booleans())
+    def sign(self, data: st.DataObject, who: str, waits: bool, is_old: bool) -> None:
+        """Somebody signs, perhaps once the slide is complete, and perhaps on a page that was opened long ago."""
         if waits:
             self.complete()
-        name = data.draw(st.sampled_from(sorted(self.slides)))
-        slide, slide_id = self.slides[name], self._slide_id(name)
-        if slide.signer is None and slide.is_complete:
-            event = sign(self.database, slide_id, reviewer=who)
-            assert event.counted == len(slide.images)
-            slide.signer, slide.was_signed = who, True
+        if is_old and self.pages:
+            page = data.draw(st.sampled_from(self.pages))
         else:
+            page = self._look(data.draw(st.sampled_from(sorted(self.slides))))
+        of, slide_id = self.slides[page.slide], self._slide_id(page.slide)
+        if of.signer is not None or not of.is_complete:
             with pytest.raises(ReviewRefused):
-                sign(self.database, slide_id, reviewer=who)
+                signing.sign(self.database, slide_id, reviewer=who, rules=RULES, seen=page.token)
+        elif page.result != of.result:
+            with pytest.raises(ResultChanged) as raised:
+                signing.sign(self.database, slide_id, reviewer=who, rules=RULES, seen=page.token)
+            images = raised.value.change.images
+            assert set(images.added) == of.result.keys() - page.result.keys()
+            gone = page.result.keys() - of.result.keys()
+            assert images.gone == len(gone)
+            assert not images.gone_ids or set(images.gone_ids) == gone
+            assert raised.value.change.is_in_the_images
+        else:
+            event = signing.sign(self.database, slide_id, reviewer=who, rules=RULES, seen=page.token)
+            assert event.counted == len(of.images)
+            of.signer, of.was_signed = who, True
 
     @precondition(lambda self: self.slides)
     @rule(data=st.data(), who=reviewers)

@@ -7,19 +7,20 @@ from sqlalchemy import text
 
 from smearcount.db.engine.database import Database
 from smearcount.db.errors import UnknownSlide
-from smearcount.db.ingest import journal, results, retry
+from smearcount.db.ingest import journal, results
 from smearcount.db.queries.slides import SlideSummary, slide
-from smearcount.db.records import Refusal, Refused
-from smearcount.db.review.errors import ReviewConflict, ReviewRefused, SlideSigned
+from smearcount.db.records import Refusal
+from smearcount.db.review.errors import ResultChanged, ReviewConflict, ReviewRefused, SlideSigned
 from smearcount.db.review.records import Change
 from smearcount.db.review.reviews import reclassify, undo
-from smearcount.db.review.sign_off import comment, reopen, sign, slide_events
+from smearcount.db.review.sign_off import comment, reopen, slide_events
 from smearcount.db.schema import SlideEventKind
+from smearcount.db.signing import signing
 from smearcount.differential.classes import CellClass
 from smearcount.differential.status import Status
 
 from support.journalling import MODEL, begin, classified, count_cells, seen, take
-from support.reviewing import IG, MONOCYTE, Bench
+from support.reviewing import IG, MONOCYTE, RULES, Bench, sign
 from support.waiting import PATIENCE
 
 
@@ -143,18 +144,6 @@ def test_whatever_changes_the_images_takes_the_signature_away(
     assert (now(bench).signed_by, now(bench).changed_since_signed) == ("Ben", False)
 
 
-def test_another_try_for_a_quarantined_image_takes_the_signature_away(bench: Bench, slide_id: int) -> None:
-    journal.record(bench.database, bench.inbox, [seen("S/broken.jpg")])
-    (item,) = begin(bench.database, take(bench.database, bench.inbox))
-    results.store(bench.database, MODEL, "bench", [Refused(item.image_id, Refusal("unreadable", "denied"))])
-    bench.complete()
-    sign(bench.database, slide_id, reviewer="Ada")
-
-    retry.retry(bench.database)
-
-    assert (now(bench).status, now(bench).changed_since_signed) == (Status.COUNTING, True)
-
-
 def test_the_same_again_leaves_the_signature(bench: Bench, ids: list[int], slide_id: int) -> None:
     """A redelivered message and a rescan of unchanged files change nothing."""
     sign(bench.database, slide_id, reviewer="Ada")
@@ -172,20 +161,33 @@ def test_nobody_signs_what_he_has_not_seen(bench: Bench, ids: list[int], slide_i
     (second,) = bench.call(IG, ids[1], reviewer="Ben")
 
     with pytest.raises(ReviewConflict) as raised:
-        sign(bench.database, slide_id, reviewer="Ada", seen_review_id=first.id)
+        _sign_after_review(bench, slide_id, first.id)
 
     assert [conflict.reviews for conflict in raised.value.conflicts] == [(second,)]
     with pytest.raises(ReviewConflict):
-        sign(bench.database, slide_id, reviewer="Ada", seen_review_id=0)
+        _sign_after_review(bench, slide_id, 0)
     assert now(bench).last_review_id == second.id
-    sign(bench.database, slide_id, reviewer="Ada", seen_review_id=second.id)
+    _sign_after_review(bench, slide_id, second.id)
     assert now(bench).status is Status.SIGNED
+
+
+def _sign_after_review(bench: Bench, slide_id: int, review_id: int) -> None:
+    """Sign as a program does that knows no digest."""
+    signing.sign(bench.database, slide_id, reviewer="Ada", rules=RULES, seen_review_id=review_id)
+
+
+def test_a_signature_says_what_was_seen(bench: Bench, slide_id: int) -> None:
+    with pytest.raises(ReviewRefused, match="agrees with a result that was seen"):
+        signing.sign(bench.database, slide_id, reviewer="Ada", rules=RULES)
+    with pytest.raises(ReviewRefused, match="unchanged"):
+        signing.sign(bench.database, slide_id, reviewer="Ada", rules=RULES, seen="0" * 64)
+    assert slide_events(bench.database, slide_id) == []
 
 
 def test_of_a_signature_and_a_change_at_the_same_moment_each_sees_the_other(
     bench: Bench, ids: list[int], slide_id: int
 ) -> None:
-    """Either the change comes first and is signed with the rest, or the signature does and refuses the change."""
+    """Either the change comes first and must be seen before the rest is signed, or the signature does and refuses the change."""
     for number in range(10):
         gate = threading.Barrier(2)
         refused: list[SlideSigned] = []
@@ -202,7 +204,10 @@ def test_of_a_signature_and_a_change_at_the_same_moment_each_sees_the_other(
         thread = threading.Thread(target=change)
         thread.start()
         gate.wait(PATIENCE)
-        event = sign(bench.database, slide_id, reviewer="Ada")
+        try:
+            event = sign(bench.database, slide_id, reviewer="Ada")
+        except ResultChanged:  # the change was first, and was not seen
+            event = sign(bench.database, slide_id, reviewer="Ada")
         thread.join(30)
         assert event.last_review_id == now(bench).last_review_id
         assert now(bench).status is Status.SIGNED
