@@ -14,14 +14,19 @@ from pydantic import ConfigDict, Field, PlainSerializer, TypeAdapter, WithJsonSc
 
 from smearcount.differential.classes import WBC_CLASSES, CellClass, ReviewClass
 from smearcount.differential.ratios import RangeFlag
+from smearcount.differential.review_rules import REVIEW_RULES
 from smearcount.differential.status import SlideStatus
 from smearcount.differential.tally import Calls
 from smearcount.differential.times import utc_text
 
+#: Version of the document, and with it of what the codes of its flags and review reasons mean. It is raised when something is
+#: left out or comes to mean something else; what is added alone keeps it. Version 1 (up to release 0.9) did not name itself.
+SCHEMA_VERSION = 2
+
 _WBC_NAMES = [cell_class.value for cell_class in WBC_CLASSES]
 _FLAG_CODES = (
     "^(incomplete|no-wbc|few-wbc|quarantined|unidentified|mixed-models|nrbc-correction"
-    f"|(low|high):({'|'.join(_WBC_NAMES)}))$"
+    f"|(low|high|borderline):({'|'.join(_WBC_NAMES)}))$"
 )
 
 #: A number of cells, images or files.
@@ -130,8 +135,9 @@ class RowDocument:
         RangeFlag | None,
         WithJsonSchema({"enum": [*(side.value for side in RangeFlag), None]}),
         Field(
-            description="Whether the percent lies below or above the reference range; null within it, without one, "
-            "or without any WBC. The interval is not considered."
+            description="low or high: at least the minimum number of WBC was counted, and the whole 95 % interval lies below "
+            "or above the reference range. borderline: the percent lies outside the range, but cannot be told from normal. "
+            "Null within the range, without one, or without any WBC."
         ),
     ]
 
@@ -147,11 +153,30 @@ class FlagDocument:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ReviewReasonDocument:
+    """One rule of the site by which the slide asks for a person."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
+
+    code: Annotated[
+        str,
+        WithJsonSchema({"type": "string", "enum": list(REVIEW_RULES)}),
+        Field(description="Stable code of the rule, for programs."),
+    ]
+    message: Annotated[str, Field(min_length=1, description="The same in words, for people; the wording may change.")]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class CountsDocument:
     """The counts of one slide; the fields stand in the order in which the JSON has them."""
 
     __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
 
+    schema_version: Annotated[
+        int,
+        WithJsonSchema({"type": "integer", "const": SCHEMA_VERSION}),
+        Field(description="Version of this document and of what its codes mean; another number means another schema."),
+    ]
     slide: Annotated[
         str, Field(description="Name of the slide, as its folder in the inbox spells it. It may identify a patient.")
     ]
@@ -218,6 +243,14 @@ class CountsDocument:
         Field(
             description="What to know before relying on the result. Empty means nothing to report, "
             "not that the result is valid.",
+            json_schema_extra={"uniqueItems": True},
+        ),
+    ]
+    review_reasons: Annotated[
+        tuple[ReviewReasonDocument, ...],
+        Field(
+            description="Why the slide asks for a person, by the rules that the site has set. Empty if no rule applies, "
+            "while the slide is still being counted, and once it is signed.",
             json_schema_extra={"uniqueItems": True},
         ),
     ]

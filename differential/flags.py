@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from smearcount.differential.classes import DISPLAY_NAMES, WBC_CLASSES
-from smearcount.differential.ratios import nrbc_per_100_wbc, per_100_wbc, range_flag, wbc_correction_factor
+from smearcount.differential.ratios import RangeFlag, nrbc_per_100_wbc, per_100_wbc, range_flag, wbc_correction_factor
 from smearcount.differential.settings import CountSettings
 from smearcount.differential.status import SlideStatus
 from smearcount.differential.tally import SlideTally
 
-#: All codes and their meanings, in the order in which flags are listed. The meaning of a code never changes.
+#: All codes and their meanings, in the order in which flags are listed. These are the meanings of version 2 of the JSON of a
+#: slide's counts (`counts_document.SCHEMA_VERSION`): the meaning of a code never changes without another version. Up to
+#: version 1, low and high said that the percentage alone lies outside the range, and there was no borderline.
 #: `<class>` stands for a WBC class as the data spell it, such as `high:neutrophil` or `low:ig`.
 FLAG_MEANINGS: dict[str, str] = {
     "incomplete": "The slide is still being counted; every number may change.",
@@ -22,8 +24,10 @@ FLAG_MEANINGS: dict[str, str] = {
     "unidentified": "The model was not sure of some cells; they are not in the count and wait for a person's call.",
     "mixed-models": "More than one model made the calls that are counted.",
     "nrbc-correction": "So many nRBC that an analyzer's WBC count needs correcting; the factor is given.",
-    "low:<class>": "The class's percentage lies below its reference range.",
-    "high:<class>": "The class's percentage lies above its reference range.",
+    "low:<class>": "The whole 95 % interval of the class's percentage lies below its reference range.",
+    "high:<class>": "The whole 95 % interval of the class's percentage lies above its reference range.",
+    "borderline:<class>": "The class's percentage lies outside its reference range, but cannot be told from normal: its 95 % "
+    "interval reaches into the range, or fewer WBC were counted than the minimum set.",
 }
 
 
@@ -73,13 +77,20 @@ def _flags_of_the_blood(tally: SlideTally, settings: CountSettings) -> Iterator[
         count = tally.cells[cell_class]
         percent = per_100_wbc(count, wbc)
         reference = settings.reference_ranges.get(cell_class)
-        side = range_flag(percent, reference)
+        side = range_flag(count, wbc, reference, minimum_wbc=settings.minimum_wbc)
         if side is not None and reference is not None:
+            doubt = _doubt(wbc, settings) if side is RangeFlag.BORDERLINE else ""
             yield Flag(
                 f"{side}:{cell_class}",
                 f"{DISPLAY_NAMES[cell_class]} {side}: {percent:.1f} % ({count} of {wbc}), "
-                f"reference {reference[0]:g}-{reference[1]:g} %",
+                f"reference {reference[0]:g}-{reference[1]:g} %{doubt}",
             )
+
+
+def _doubt(wbc: int, settings: CountSettings) -> str:
+    """Return why a percentage outside its range is neither high nor low."""
+    too_few = f" (minimum set: {settings.minimum_wbc})" if wbc < settings.minimum_wbc else ""
+    return f", cannot be told from normal with {_number(wbc, 'cell')}{too_few}"
 
 
 def _number(number: int, noun: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from smearcount.differential.classes import WBC_CLASSES, CellClass
 from smearcount.differential.flags import slide_flags
 from smearcount.differential.ratios import nrbc_per_100_wbc, per_100_wbc
+from smearcount.differential.review_rules import ReviewReason, review_reasons
 from smearcount.differential.settings import CountSettings
 from smearcount.differential.status import SlideStatus
 from smearcount.differential.tally import Calls, SlideTally
@@ -40,10 +41,11 @@ class SlideLine:
     first_image_at: datetime | None
     completed_at: datetime | None
     reviewed_cells: int
+    review_reasons: tuple[ReviewReason, ...]
     calls: Calls
 
     def as_json(self) -> dict[str, Any]:
-        """Return the line as JSON-ready values, times as ISO 8601 in UTC."""
+        """Return the line as JSON-ready values: times as ISO 8601 in UTC, flags and reasons to review by their codes."""
         return {
             "slide": self.slide,
             "inbox": self.inbox,
@@ -61,6 +63,7 @@ class SlideLine:
             "first_image_at": None if self.first_image_at is None else utc_text(self.first_image_at),
             "completed_at": None if self.completed_at is None else utc_text(self.completed_at),
             "reviewed_cells": self.reviewed_cells,
+            "review_reasons": [reason.code for reason in self.review_reasons],
             "calls": self.calls.value,
         }
 
@@ -92,5 +95,6 @@ def line(tally: SlideTally, settings: CountSettings, *, inbox: str, reviewed_cel
         first_image_at=tally.first_image_at,
         completed_at=tally.completed_at,
         reviewed_cells=reviewed_cells,
+        review_reasons=review_reasons(tally, settings),
         calls=tally.calls,
     )

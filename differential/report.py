@@ -7,18 +7,21 @@ from typing import Any
 
 from smearcount.differential.classes import WBC_CLASSES, CellClass
 from smearcount.differential.counts_document import (
+    SCHEMA_VERSION,
     CellsDocument,
     CountsDocument,
     FlagDocument,
     IntervalDocument,
     ModelDocument,
     ReferenceDocument,
+    ReviewReasonDocument,
     RowDocument,
 )
 from smearcount.differential.flags import Flag, slide_flags
 from smearcount.differential.intervals import clopper_pearson
 from smearcount.differential.model import ModelIdentity
 from smearcount.differential.ratios import RangeFlag, nrbc_per_100_wbc, per_100_wbc, range_flag, wbc_correction_factor
+from smearcount.differential.review_rules import ReviewReason, review_reasons
 from smearcount.differential.settings import CountSettings
 from smearcount.differential.status import SlideStatus
 from smearcount.differential.tally import Calls, SlideTally
@@ -80,6 +83,7 @@ class SlideReport:
     quarantined: int
     duplicates: int
     flags: tuple[Flag, ...]
+    review_reasons: tuple[ReviewReason, ...]
     first_image_at: datetime | None
     completed_at: datetime | None
     calls: Calls
@@ -91,6 +95,7 @@ class SlideReport:
         if self.model is not None:
             model = ModelDocument(name=self.model.name, version=self.model.version, sha256=self.model.sha256)
         return CountsDocument(
+            schema_version=SCHEMA_VERSION,
             slide=self.slide,
             status=self.status,
             model=model,
@@ -105,6 +110,9 @@ class SlideReport:
             quarantined=self.quarantined,
             duplicates=self.duplicates,
             flags=tuple(FlagDocument(code=flag.code, message=flag.message) for flag in self.flags),
+            review_reasons=tuple(
+                ReviewReasonDocument(code=reason.code, message=reason.message) for reason in self.review_reasons
+            ),
             first_image_at=self.first_image_at,
             completed_at=self.completed_at,
             calls=self.calls,
@@ -139,6 +147,7 @@ def report(tally: SlideTally, settings: CountSettings) -> SlideReport:
         quarantined=tally.quarantined,
         duplicates=tally.duplicates,
         flags=slide_flags(tally, settings),
+        review_reasons=review_reasons(tally, settings),
         first_image_at=tally.first_image_at,
         completed_at=tally.completed_at,
         calls=tally.calls,
@@ -158,5 +167,5 @@ def _row(cell_class: CellClass, tally: SlideTally, settings: CountSettings) -> D
         ci95_high=interval.high if interval else None,
         reference_low=reference[0] if reference else None,
         reference_high=reference[1] if reference else None,
-        flag=range_flag(percent, reference),
+        flag=range_flag(count, wbc, reference, minimum_wbc=settings.minimum_wbc),
     )

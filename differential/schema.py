@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
-from smearcount.differential.counts_document import CountsDocument, SlideCountsDocument
+from smearcount.differential.counts_document import SCHEMA_VERSION, CountsDocument, SlideCountsDocument
 
 #: The schema as people read it, beside this module: `counts_schema_text`, which a test compares with it.
 SCHEMA_FILE = "counts.schema.json"
@@ -28,7 +28,7 @@ def counts_schema() -> dict[str, Any]:
     generated["required"] = [field.name for field in fields(CountsDocument)]
     head = {
         "$schema": GenerateJsonSchema.schema_dialect,
-        "$id": "urn:smearcount:counts",
+        "$id": f"urn:smearcount:counts:{SCHEMA_VERSION}",
         "title": "Counts of one slide",
         "description": "What smearcount counted on one slide. For research use only until validated on site. The classes "
         "hold no blast, reactive lymphocyte, smudge cell or artefact: such a cell is in a wrong class or unidentified.",

@@ -1,8 +1,9 @@
 """The laboratory's settings for counting."""
 
 from collections.abc import Mapping
+from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, PlainSerializer, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from smearcount.differential.classes import WBC_CLASSES, CellClass
@@ -14,8 +15,28 @@ ADULT_REFERENCE_RANGES: dict[CellClass, tuple[float, float]] = {
     CellClass.MONOCYTE: (4.0, 12.0),
     CellClass.EOSINOPHIL: (0.0, 7.0),
     CellClass.BASOPHIL: (0.0, 2.0),
-    CellClass.IG: (0.0, 0.5),
+    CellClass.IG: (0.0, 0.9),  # Arch Pathol Lab Med 135 (2011) 471
 }
+
+#: What turns a review rule off.
+OFF = "off"
+
+
+def _none_if_off(value: object) -> object:
+    return None if isinstance(value, str) and value.strip().lower() == OFF else value
+
+
+def _off_if_none(value: object) -> object:
+    return OFF if value is None else value
+
+
+_READ = BeforeValidator(_none_if_off)
+_WRITTEN = PlainSerializer(_off_if_none, when_used="json")
+
+#: Limits of review rules, in cells, in percent, or in units of what is usual; None where the rule is off.
+CellsLimit = Annotated[Annotated[int, Field(ge=1)] | None, _READ, _WRITTEN]
+PercentLimit = Annotated[Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] | None, _READ, _WRITTEN]
+RatioLimit = Annotated[Annotated[float, Field(gt=0, allow_inf_nan=False)] | None, _READ, _WRITTEN]
 
 
 class CountSettings(BaseSettings):
@@ -45,6 +66,39 @@ class CountSettings(BaseSettings):
         gt=0,
         allow_inf_nan=False,
         description="From this many nRBC per 100 WBC on, the factor that corrects the analyzer's WBC count is shown.",
+    )
+    review_few_wbc: CellsLimit = Field(
+        default_factory=lambda given: given.get("minimum_wbc"),
+        description="A slide with fewer WBC counted than this asks for a person; SMEARCOUNT_MINIMUM_WBC unless set. Like the "
+        "other limits of review rules, off turns the rule off.",
+    )
+    review_nrbc: CellsLimit = Field(
+        default=1,
+        description="A slide with so many nRBC seen, or more, asks for a person.",
+    )
+    review_ig: PercentLimit = Field(
+        default=2.0,
+        description="A slide asks for a person if the whole 95 % interval of its immature granulocytes lies above this, in "
+        "percent of the WBC.",
+    )
+    review_added_class: CellsLimit = Field(
+        default=1,
+        description="A slide asks for another person if people found so many cells, or more, in a class in which the model had "
+        "found none.",
+    )
+    review_unidentified: PercentLimit = Field(
+        default=10.0,
+        description="A slide asks for a person if more than this percentage of its cells is unidentified and nobody has looked "
+        "at them.",
+    )
+    review_unlikeness: RatioLimit = Field(
+        default=1.25,
+        description="A slide asks for a person if the median unlikeness of its cells is above this; about 1 is usual.",
+    )
+    review_disagreement: PercentLimit = Field(
+        default=25.0,
+        description="A slide asks for a person if more than this percentage of its cells is in another class than the "
+        "analyzer's own call in the path.",
     )
 
     @field_validator("reference_ranges", mode="before")

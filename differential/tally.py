@@ -1,7 +1,7 @@
 """The numbers of a slide as the database has them: whole numbers, before any rule of the field is applied."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import TypeVar
@@ -39,6 +39,32 @@ class CallsAsked(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ReviewFacts:
+    """What the rules of `review_rules` look at beside the counts of a slide.
+
+    `called_unidentified` cells of `SlideTally.unidentified` were called so by a person, so that they wait for nobody.
+    `unlikeness` is the median over the counted cells of how unlike the images that the model knows they are, about 1 for such
+    images; None where the model cannot tell. Of `labelled` counted cells it is known what the analyzer called them, and
+    `disagreeing` of these, which no person has called, are in another class here. `added` holds the classes in which people
+    found cells and the models none, with the numbers of their cells. `is_signed`: a person answers for the slide.
+
+    Raises:
+        ValueError: The numbers contradict each other.
+    """
+
+    called_unidentified: int = 0
+    unlikeness: float | None = None
+    labelled: int = 0
+    disagreeing: int = 0
+    added: Mapping[CellClass, int] = field(default_factory=dict)
+    is_signed: bool = False
+
+    def __post_init__(self) -> None:
+        if self.called_unidentified < 0 or not 0 <= self.disagreeing <= self.labelled:
+            raise ValueError("a number of cells cannot be negative, nor a part larger than the whole")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SlideTally:
     """The images of one slide, counted; each image is in exactly one of the numbers.
 
@@ -62,6 +88,7 @@ class SlideTally:
     first_image_at: datetime | None
     completed_at: datetime | None
     calls: Calls = Calls.AUTOMATIC
+    review_facts: ReviewFacts = ReviewFacts()
 
     def __post_init__(self) -> None:
         given = {CellClass(name): count for name, count in self.cells.items()}

@@ -34,6 +34,7 @@ from smearcount.differential.forms.spreadsheet import (
 from smearcount.differential.forms.wording import RESEARCH_USE, cells, printable
 from smearcount.differential.line import SlideLine
 from smearcount.differential.report import DifferentialRow, SlideReport
+from smearcount.differential.review_rules import ReviewReason
 from smearcount.differential.tally import CallsAsked
 
 if TYPE_CHECKING:
@@ -76,7 +77,8 @@ def counts_json(examination: SlideExamination, calls: CallsAsked) -> str:
 
 
 def slides_table(lines: Iterable[SlideLine]) -> RenderableType:
-    """Return a list of slides for the terminal, with the number of flags of each."""
+    """Return a list of slides for the terminal, with the number of flags of each, and below it why slides ask for a person."""
+    lines = list(lines)
     table = _table("Slide", "Status", "Calls", gap=1)
     for heading in ("WBC", *(SHORT_NAMES[cell_class] for cell_class in WBC_CLASSES), "nRBC", "Flags"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -90,7 +92,9 @@ def slides_table(lines: Iterable[SlideLine]) -> RenderableType:
             _decimal(line.nrbc_per_100_wbc),
             Text(str(len(line.flags)), style="bold") if line.flags else _NOTHING,
         )
-    return Group(table, Text("Classes in percent of the WBC counted, nRBC per 100 WBC.", style="dim"))
+    legend = Text("Classes in percent of the WBC counted, nRBC per 100 WBC.", style="dim")
+    asking = [line for line in lines if line.review_reasons]
+    return Group(table, legend, Text(), _reasons(asking)) if asking else Group(table, legend)
 
 
 def slides_json(lines: Iterable[SlideLine]) -> str:
@@ -141,6 +145,17 @@ def _remarks(examination: SlideExamination) -> Table:
     return _grid(rows)
 
 
+def _reasons(lines: Iterable[SlideLine]) -> Table:
+    table = _table("Slide", "Asks for a person")
+    for line in lines:
+        table.add_row(Text(printable(line.slide)), Text(printable("; ".join(_messages(line.review_reasons)))))
+    return table
+
+
+def _messages(reasons: Iterable[ReviewReason]) -> list[str]:
+    return [reason.message for reason in reasons]
+
+
 def _differential(rows: Iterable[DifferentialRow]) -> Table:
     table = _table("Class")
     for heading in ("Count", "Percent", "95 % interval", "Reference"):
@@ -166,6 +181,7 @@ def _summary(report: SlideReport) -> Table:
     if report.model is not None:
         model = f"{report.model.name} {report.model.version} (SHA-256 {report.model.sha256[:12]})"
     flags = Text("\n").join(Text(printable(flag.message), style="bold") for flag in report.flags)
+    reasons = Text("\n").join(Text(printable(message)) for message in _messages(report.review_reasons))
     return _grid(
         (
             ("WBC counted", str(report.wbc_counted)),
@@ -176,6 +192,7 @@ def _summary(report: SlideReport) -> Table:
             ("Duplicates", str(report.duplicates)),
             ("Pending", str(report.pending)),
             ("Flags", flags if report.flags else "none"),
+            ("To review", reasons if report.review_reasons else "no reason"),
             ("Model", model),
         )
     )

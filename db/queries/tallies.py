@@ -1,40 +1,98 @@
 """Counting the images of slides, in a number of queries that does not depend on the number of slides."""
 
+import json
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from statistics import median
 
-from sqlalchemy import BindParameter, Connection, Row, Select, bindparam, func, select
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    Integer,
+    Row,
+    ScalarSelect,
+    Select,
+    String,
+    bindparam,
+    case,
+    cast,
+    false,
+    func,
+    null,
+    select,
+    true,
+)
 
 from smearcount.db.review.effective_calls import AUTOMATIC_CLASS, CALL, IS_CALL, IS_NEWEST_REVIEW, REVIEW
+from smearcount.db.review.signatures import IS_SIGN_OFF, SIGN_OFF, SIGN_OFF_HOLDS
 from smearcount.db.schema import IS_COUNTED, OPEN_STATES, Image, ImageState, Inbox, Model, ReviewRow, Slide
+from smearcount.differential.analyzer.labels import class_of_label
 from smearcount.differential.classes import CellClass, ReviewClass
 from smearcount.differential.model import ModelIdentity
 from smearcount.differential.status import SlideStatus
-from smearcount.differential.tally import Calls, SlideTally
+from smearcount.differential.tally import Calls, ReviewFacts, SlideTally
 
 #: Columns that `tallies` needs of each slide.
 SLIDE = (Slide.id, Slide.name, Slide.first_image_at, Slide.completed_at, Inbox.name.label("inbox"))
 SlideRow = Row[int, str, datetime, datetime | None, str]
 
 _Cells = dict[ReviewClass, int]
+#: Numbers of cells by (class here, the analyzer's class), of those with a label that names a class.
+_Labelled = dict[tuple[ReviewClass, ReviewClass], int]
+
+#: Unlikeness is told in steps of 1/1000; a model's card gives its limit to 1/100. From so much on all images are equally unlike,
+#: so that no number exceeds PostgreSQL's integers.
+_STEPS, _MOST_UNLIKE = 1000, 1000
 
 # The statements are built once: building them for every slide took longer than running them.
 _IDS: BindParameter[int] = bindparam("ids", expanding=True)
+# SQLite has no median, and sorting the cells in a window function would take as long again as counting them. So the same
+# statement that counts them also lists their steps of unlikeness, and the median is found here.
+_WITHIN = case((CALL.ood_score >= _MOST_UNLIKE, _MOST_UNLIKE), else_=CALL.ood_score)
+_UNLIKENESS = func.aggregate_strings(cast(cast(_WITHIN * _STEPS, Integer), String), ",")
 _CALL_KEY = (Image.slide_id, CALL.cell_class, CALL.identified, CALL.model_id)
-_CALLS = select(*_CALL_KEY, func.count()).where(Image.slide_id.in_(_IDS), IS_COUNTED).group_by(*_CALL_KEY)
+_COUNTED = (Image.slide_id.in_(_IDS), IS_COUNTED)
+# The index of a slide's images holds all that is needed of them but the label. To read the images for it takes half as long as
+# all the rest, so that it is done only for slides that have labels.
+_CALLS = select(*_CALL_KEY, null(), func.count(), _UNLIKENESS).where(*_COUNTED).group_by(*_CALL_KEY)
+_LABELLED_CALLS = (
+    select(*_CALL_KEY, Image.analyzer_label, func.count(), _UNLIKENESS)
+    .where(*_COUNTED)
+    .group_by(*_CALL_KEY, Image.analyzer_label)
+)
 _ALL_CALLS = _CALLS.join(CALL, CALL.image_id == Image.id)
-_NEWEST_CALLS = _CALLS.join(CALL, IS_CALL)
+_ALL_LABELLED_CALLS = _LABELLED_CALLS.join(CALL, CALL.image_id == Image.id)
+_NEWEST_CALLS = _LABELLED_CALLS.join(CALL, IS_CALL)
+
+
+def _label(order: ColumnElement[int]) -> ScalarSelect[str | None]:
+    counted = select(Image.analyzer_label).where(Image.slide_id == Slide.id, IS_COUNTED)
+    return counted.order_by(order).limit(1).correlate(Slide).scalar_subquery()
+
+
+# One pattern reads the labels from all paths of an inbox, so that all images of a slide have one or none has. Where the pattern
+# allows an image to go without, the first or the last image must have one for the slide's labels to be looked at.
+_WITH_LABELS = select(Slide.id).where(
+    Slide.id.in_(_IDS), func.coalesce(_label(Image.id.asc()), _label(Image.id.desc())).is_not(None)
+)
 _LAST_REVIEWS = (
     select(ReviewRow.slide_id, func.max(ReviewRow.id)).where(ReviewRow.slide_id.in_(_IDS)).group_by(ReviewRow.slide_id)
 )
 _MOVED = (
-    select(REVIEW.slide_id, AUTOMATIC_CLASS, REVIEW.cell_class, func.count())
+    select(REVIEW.slide_id, AUTOMATIC_CLASS, REVIEW.cell_class, Image.analyzer_label, func.count())
     .join(Image, Image.id == REVIEW.image_id)
     .join(CALL, IS_CALL)
     .where(REVIEW.slide_id.in_(_IDS), REVIEW.cell_class.is_not(None), IS_NEWEST_REVIEW, IS_COUNTED)
-    .group_by(REVIEW.slide_id, AUTOMATIC_CLASS, REVIEW.cell_class)
+    .group_by(REVIEW.slide_id, AUTOMATIC_CLASS, REVIEW.cell_class, Image.analyzer_label)
+)
+# Joined like this, SQLite begins with the slides and not with all signatures.
+_SIGNED = (
+    select(Slide.id)
+    .outerjoin(SIGN_OFF, IS_SIGN_OFF)
+    .where(Slide.id.in_(_IDS), func.coalesce(SIGN_OFF_HOLDS, false()).is_(true()))
 )
 _STATES = (
     select(Image.slide_id, Image.state, func.count())
@@ -60,6 +118,31 @@ class BothTallies:
         return self.reviewed if calls is Calls.REVIEWED else self.automatic
 
 
+@dataclass
+class _Called:
+    """The counted cells of one slide, by the models' calls."""
+
+    cells: _Cells = field(default_factory=lambda: defaultdict(int))
+    model_ids: set[int] = field(default_factory=set)
+    labelled: _Labelled = field(default_factory=lambda: defaultdict(int))
+    #: In steps.
+    unlikeness: list[int] = field(default_factory=list)
+
+    @property
+    def median_unlikeness(self) -> float | None:
+        """The median; None if that of no cell is known."""
+        return median(self.unlikeness) / _STEPS if self.unlikeness else None
+
+
+@dataclass
+class _Moved:
+    """The counted cells of one slide that people have called, by their automatic class."""
+
+    #: By (automatic class, a person's class).
+    cells: dict[tuple[ReviewClass, ReviewClass], int] = field(default_factory=lambda: defaultdict(int))
+    labelled: _Labelled = field(default_factory=lambda: defaultdict(int))
+
+
 def tallies(connection: Connection, slides: Sequence[SlideRow]) -> list[BothTallies]:
     """Return the tallies of slides, in the order of the slides.
 
@@ -68,63 +151,82 @@ def tallies(connection: Connection, slides: Sequence[SlideRow]) -> list[BothTall
         slides: the columns in `SLIDE` of each.
     """
     ids = [slide.id for slide in slides]
-    cells, model_ids = _automatic_cells(connection, ids)
+    called = _automatic_calls(connection, ids)
     last_reviews = _last_reviews(connection, ids)
     moved = _moved_cells(connection, last_reviews)
+    signed = set(connection.scalars(_SIGNED, {"ids": ids}))
     states = _states(connection, ids)
-    models = _models(connection, set().union(*model_ids.values()))
+    models = _models(connection, set().union(*(one.model_ids for one in called.values())))
     return [
         _both(
             slide,
-            cells[slide.id],
+            called[slide.id],
             moved[slide.id],
             states[slide.id],
-            tuple(models[key] for key in sorted(model_ids[slide.id], reverse=True)),
+            tuple(models[key] for key in sorted(called[slide.id].model_ids, reverse=True)),
             last_reviews.get(slide.id),
+            is_signed=slide.id in signed,
         )
         for slide in slides
     ]
 
 
-def _automatic_cells(connection: Connection, ids: Sequence[int]) -> tuple[dict[int, _Cells], dict[int, set[int]]]:
-    """Return, by slide, the number of cells in each class and the ids of the models that called them."""
-    cells, model_ids = _calls(connection, _ALL_CALLS, ids)
+def _automatic_calls(connection: Connection, ids: Sequence[int]) -> dict[int, _Called]:
+    """Return the counted cells of each slide."""
+    with_labels = set(connection.scalars(_WITH_LABELS, {"ids": ids}))
+    called = _calls(connection, _ALL_CALLS, [slide_id for slide_id in ids if slide_id not in with_labels])
+    called.update(_calls(connection, _ALL_LABELLED_CALLS, list(with_labels)))
     # An image has one call of each model. So only a slide of several models can have calls that no longer count. To look for
     # newer calls in all slides would double the time that a list of slides takes.
-    mixed = [slide_id for slide_id in ids if len(model_ids[slide_id]) > 1]
+    mixed = [slide_id for slide_id in ids if len(called[slide_id].model_ids) > 1]
     if mixed:
-        newest = _calls(connection, _NEWEST_CALLS, mixed)
-        cells.update(newest[0])
-        model_ids.update(newest[1])
-    return cells, model_ids
+        called.update(_calls(connection, _NEWEST_CALLS, mixed))
+    return called
 
 
 def _calls(
-    connection: Connection, query: Select[int | None, str, bool, int, int], ids: Sequence[int]
-) -> tuple[dict[int, _Cells], dict[int, set[int]]]:
-    cells: dict[int, _Cells] = defaultdict(lambda: defaultdict(int))
-    model_ids: dict[int, set[int]] = defaultdict(set)
-    for slide_id, cell_class, identified, model_id, count in connection.execute(query, {"ids": ids}):
+    connection: Connection,
+    query: Select[int | None, str, bool, int, str | None, int, str | None],
+    ids: Sequence[int],
+) -> dict[int, _Called]:
+    found: dict[int, _Called] = defaultdict(_Called)
+    if not ids:
+        return found
+    rows = connection.execute(query, {"ids": ids})
+    for slide_id, cell_class, identified, model_id, label, count, unlikeness in rows:
         called = ReviewClass(cell_class) if identified else ReviewClass.UNIDENTIFIED
-        cells[slide_id or 0][called] += count
-        model_ids[slide_id or 0].add(model_id)
-    return cells, model_ids
+        slide = found[slide_id or 0]
+        slide.cells[called] += count
+        slide.model_ids.add(model_id)
+        if unlikeness:
+            slide.unlikeness += json.loads(f"[{unlikeness}]")  # twice as fast as splitting the text
+        _add_labelled(slide.labelled, called, label, count)
+    return found
+
+
+def _add_labelled(labelled: _Labelled, called: ReviewClass, label: str | None, count: int) -> None:
+    """Add cells to those with a label, if it names a class."""
+    named = None if label is None else class_of_label(label)
+    if named is not None:
+        labelled[called, ReviewClass(named.value)] += count
 
 
 def _last_reviews(connection: Connection, ids: Sequence[int]) -> dict[int, int]:
     return dict(connection.execute(_LAST_REVIEWS, {"ids": ids}).all())
 
 
-def _moved_cells(connection: Connection, ids: Collection[int]) -> dict[int, dict[tuple[ReviewClass, ReviewClass], int]]:
-    """Return, by slide, the numbers of counted cells that people called, by (automatic class, a person's class).
+def _moved_cells(connection: Connection, ids: Collection[int]) -> dict[int, _Moved]:
+    """Return, by slide, the numbers of counted cells that people called.
 
     Reviews are far fewer than images. So the reviewed count is made from the automatic one by moving the reviewed cells.
     """
-    moved: dict[int, dict[tuple[ReviewClass, ReviewClass], int]] = defaultdict(dict)
+    moved: dict[int, _Moved] = defaultdict(_Moved)
     if not ids:
         return moved
-    for slide_id, automatic, reviewed, count in connection.execute(_MOVED, {"ids": list(ids)}):
-        moved[slide_id][ReviewClass(automatic), ReviewClass(str(reviewed))] = count
+    for slide_id, automatic, reviewed, label, count in connection.execute(_MOVED, {"ids": list(ids)}):
+        before = ReviewClass(automatic)
+        moved[slide_id].cells[before, ReviewClass(str(reviewed))] += count
+        _add_labelled(moved[slide_id].labelled, before, label, count)
     return moved
 
 
@@ -142,18 +244,20 @@ def _models(connection: Connection, ids: set[int]) -> dict[int, ModelIdentity]:
 
 def _both(
     slide: SlideRow,
-    automatic: _Cells,
-    moved: dict[tuple[ReviewClass, ReviewClass], int],
+    called: _Called,
+    moved: _Moved,
     states: dict[str, int],
     models: tuple[ModelIdentity, ...],
     last_review_id: int | None,
+    *,
+    is_signed: bool,
 ) -> BothTallies:
-    reviewed: _Cells = defaultdict(int, automatic)
-    for (before, after), count in moved.items():
+    reviewed: _Cells = defaultdict(int, called.cells)
+    for (before, after), count in moved.cells.items():
         reviewed[before] -= count
         reviewed[after] += count
 
-    def tally(calls: Calls, cells: _Cells) -> SlideTally:
+    def tally(calls: Calls, cells: _Cells, facts: ReviewFacts) -> SlideTally:
         return SlideTally(
             slide=slide.name,
             status=SlideStatus.COMPLETE if slide.completed_at else SlideStatus.COUNTING,
@@ -166,12 +270,40 @@ def _both(
             first_image_at=slide.first_image_at,
             completed_at=slide.completed_at,
             calls=calls,
+            review_facts=facts,
         )
 
+    labelled, disagreeing = sum(called.labelled.values()), _disagreeing(called.labelled)
+    unlikeness = called.median_unlikeness
+    by_model = ReviewFacts(unlikeness=unlikeness, labelled=labelled, disagreeing=disagreeing, is_signed=is_signed)
+    by_people = by_model
+    if moved.cells:
+        by_people = ReviewFacts(
+            called_unidentified=sum(
+                count for (_, after), count in moved.cells.items() if after is ReviewClass.UNIDENTIFIED
+            ),
+            unlikeness=unlikeness,
+            labelled=labelled,
+            # Without labels in the automatic count, none was looked at.
+            disagreeing=disagreeing - _disagreeing(moved.labelled) if labelled else 0,
+            added=_added(called.cells, reviewed),
+            is_signed=is_signed,
+        )
     return BothTallies(
-        tally(Calls.AUTOMATIC, automatic),
+        tally(Calls.AUTOMATIC, called.cells, by_model),
         # Without any call of a person, the numbers are the model's alone, and are labelled so.
-        tally(Calls.REVIEWED if moved else Calls.AUTOMATIC, reviewed),
-        sum(moved.values()),
+        tally(Calls.REVIEWED if moved.cells else Calls.AUTOMATIC, reviewed, by_people),
+        sum(moved.cells.values()),
         last_review_id,
     )
+
+
+def _disagreeing(labelled: _Labelled) -> int:
+    """Return the number of cells in another class than the analyzer's; an unidentified cell is in none."""
+    return sum(count for (here, named), count in labelled.items() if here not in {named, ReviewClass.UNIDENTIFIED})
+
+
+def _added(automatic: _Cells, reviewed: _Cells) -> dict[CellClass, int]:
+    """Return the numbers of cells in the classes that people alone have found."""
+    found = {one: reviewed.get(ReviewClass(one.value), 0) for one in CellClass}
+    return {one: count for one, count in found.items() if count and not automatic.get(ReviewClass(one.value), 0)}

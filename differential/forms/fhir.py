@@ -11,7 +11,8 @@ from typing import Any
 from uuid import UUID
 
 from smearcount.differential.classes import DISPLAY_NAMES
-from smearcount.differential.counts_document import Remark
+from smearcount.differential.counts_document import SCHEMA_VERSION, Remark
+from smearcount.differential.flags import Flag
 from smearcount.differential.forms import codes
 from smearcount.differential.forms.codes import Code, Unit
 from smearcount.differential.forms.examination import METHODS, Export, SlideExamination, derived_id
@@ -95,10 +96,7 @@ def _report(examination: SlideExamination, export: Export, results: list[Resourc
     if examination.signed_by is not None:
         report["resultsInterpreter"] = [{"display": named(examination.signed_by, "unnamed")}]
     if result.flags:
-        report["conclusionCode"] = [
-            {"coding": [{"system": FLAG_SYSTEM, "code": flag.code}], "text": printable(flag.message)}
-            for flag in result.flags
-        ]
+        report["conclusionCode"] = [_flag_concept(flag) for flag in result.flags]
     return report
 
 
@@ -126,9 +124,7 @@ def _observation(
         **_value(observation, examination),
     }
     if observation.reference is not None and observation.value is not None:
-        code, display = _INTERPRETATIONS[observation.flag]
-        system = f"{_TERMINOLOGY}/v3-ObservationInterpretation"
-        resource["interpretation"] = [{"coding": [{"system": system, "code": code, "display": display}]}]
+        resource["interpretation"] = [_interpretation(observation)]
     if observation.basis is not None:
         resource["note"] = [{"text": observation.basis}]
     resource["method"] = {"text": METHODS[examination.method]}
@@ -140,6 +136,24 @@ def _observation(
         before = _quantity(observation.before_review, observation.unit)
         resource["component"] = [{"code": _concept(codes.BEFORE_REVIEW), "valueQuantity": before}]
     return resource
+
+
+def _interpretation(observation: Observation) -> Resource:
+    """Return how a number stands to its reference range.
+
+    HL7 has no code for a number outside its range that cannot be told from one within: it is sent as our own code and in words,
+    since a receiver would take any of L, H and N for a statement that nobody makes.
+    """
+    if observation.borderline is not None:
+        return _flag_concept(observation.borderline)
+    code, display = _INTERPRETATIONS[observation.flag]
+    system = f"{_TERMINOLOGY}/v3-ObservationInterpretation"
+    return {"coding": [{"system": system, "code": code, "display": display}]}
+
+
+def _flag_concept(flag: Flag) -> Resource:
+    coding = {"system": FLAG_SYSTEM, "version": str(SCHEMA_VERSION), "code": flag.code}
+    return {"coding": [coding], "text": printable(flag.message)}
 
 
 def _value(observation: Observation, examination: SlideExamination) -> Resource:

@@ -24,7 +24,9 @@ LOCAL_SYSTEM = "99SMC"
 _SEPARATORS = r"^~\&"
 _ESCAPES = str.maketrans({"\\": "\\E\\", "|": "\\F\\", "^": "\\S\\", "~": "\\R\\", "&": "\\T\\"})
 _LINE_END = "\\.br\\"
-_FLAGS = {RangeFlag.LOW: "L", RangeFlag.HIGH: "H", None: "N"}
+#: OBX-8 (HL7 table 0078). It has no code for a number outside its range that cannot be told from one within: the field stays
+#: empty, which says that nothing is stated, and a note says why.
+_FLAGS = {RangeFlag.LOW: "L", RangeFlag.HIGH: "H", RangeFlag.BORDERLINE: "", None: "N"}
 
 #: HL7's null value (chapter 2), for a required field that has no value.
 _NULL = '""'
@@ -133,13 +135,15 @@ def _notes_on_the_whole(examination: SlideExamination) -> Iterator[tuple[str, st
 
 
 def _notes_on(observation: Observation) -> Iterator[str]:
-    """Yield the notes below a result: the counts behind it, its interval, and its value before the review."""
+    """Yield the notes below a result: the counts behind it, its interval, why it is borderline, its value before the review."""
     unit = observation.unit.display
     if observation.basis is not None:
         yield observation.basis
     if observation.interval is not None:
         low, high = decimals(observation.interval.low), decimals(observation.interval.high)
         yield f"95 % interval {low}-{high} {unit} (exact binomial)"
+    if observation.borderline is not None:
+        yield observation.borderline.message
     if observation.value is None:
         yield "No WBC counted."
     if observation.before_review is not None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from smearcount.differential.classes import CellClass
+from smearcount.differential.flags import Flag
 from smearcount.differential.forms import codes
 from smearcount.differential.forms.codes import Code, Unit
 from smearcount.differential.forms.examination import SlideExamination
@@ -23,7 +24,8 @@ class Observation:
 
     `value` is in `unit`; it is None if there is none, for example a percentage without any WBC. `before_review` is the same
     number by the automatic calls, None if no cell was reviewed. `interval` (95 %) and `reference` are in `unit` too.
-    `basis` says in words what was divided by what, or which cells were counted.
+    `basis` says in words what was divided by what, or which cells were counted, and `borderline` is the flag of a number that is
+    neither high nor low for too few cells.
     """
 
     code: Code
@@ -33,6 +35,7 @@ class Observation:
     interval: Interval | None = None
     reference: Interval | None = None
     flag: RangeFlag | None = None
+    borderline: Flag | None = None
     basis: str | None = None
 
 
@@ -45,6 +48,7 @@ def observations(examination: SlideExamination) -> tuple[Observation, ...]:
 
 def _differential(result: SlideReport, before: SlideReport | None) -> Iterator[Observation]:
     automatic = {} if before is None else {row.cell_class: row for row in before.differential}
+    flags = {flag.code: flag for flag in result.flags}
     for row in result.differential:
         earlier = automatic.get(row.cell_class)
         yield Observation(
@@ -55,6 +59,7 @@ def _differential(result: SlideReport, before: SlideReport | None) -> Iterator[O
             interval=_interval(row),
             reference=_reference(row),
             flag=row.flag,
+            borderline=flags.get(f"{RangeFlag.BORDERLINE}:{row.cell_class}"),
             basis=None if row.percent is None else f"{row.count} of {result.wbc_counted} WBC",
         )
     nrbc = result.nrbc_per_100_wbc

@@ -62,6 +62,7 @@ SLIDES_COLUMNS = (
     "first_image_at",
     "completed_at",
     "reviewed_cells",
+    "review_reasons",
     "calls",
 )
 
@@ -124,7 +125,7 @@ def examinations_csv(*examinations: SlideExamination) -> str:
 
 
 def slides_csv(lines: Iterable[SlideLine]) -> str:
-    """Return a list of slides as CSV; the codes of the flags are separated by spaces."""
+    """Return a list of slides as CSV; the codes of the flags, and those of the reasons to review, are separated by spaces."""
     rows = []
     for line in lines:
         cells = line.as_json()

@@ -5,7 +5,7 @@ from here for as long as the signature holds.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Self
 
@@ -14,6 +14,7 @@ from smearcount.differential.flags import Flag
 from smearcount.differential.model import ModelIdentity, ModelUsed
 from smearcount.differential.ratios import RangeFlag
 from smearcount.differential.report import DifferentialRow, SlideReport
+from smearcount.differential.review_rules import ReviewReason
 from smearcount.differential.settings import CountSettings
 from smearcount.differential.signing.policy import SigningRules
 from smearcount.differential.status import SlideStatus
@@ -48,10 +49,10 @@ class SignedResult:
         models: tuple[ModelUsed, ...],
         rules: SigningRules,
     ) -> Self:
-        """Return the result that is signed by these rules."""
+        """Return the result that is signed by these rules; once signed, it asks for no person."""
         return cls(
-            automatic=automatic,
-            reviewed=reviewed,
+            automatic=replace(automatic, review_reasons=()),
+            reviewed=replace(reviewed, review_reasons=()),
             reviewed_cells=reviewed_cells,
             models=models,
             settings=settings_json(rules.counts),
@@ -106,6 +107,7 @@ def report_of(document: Mapping[str, Any]) -> SlideReport:
         quarantined=document["quarantined"],
         duplicates=document["duplicates"],
         flags=tuple(Flag(flag["code"], flag["message"]) for flag in document["flags"]),
+        review_reasons=tuple(ReviewReason(one["code"], one["message"]) for one in document["review_reasons"]),
         first_image_at=_moment(document["first_image_at"]),
         completed_at=_moment(document["completed_at"]),
         calls=Calls(document["calls"]),

@@ -15,7 +15,7 @@ from smearcount.differential.status import Status
 from smearcount.web.dependencies import TheCountSettings, TheDatabase, TheServices, TheSigningRules, person
 from smearcount.web.problems import described
 from smearcount.web.queries.examinations import examinations
-from smearcount.web.queries.slide_search import FLAG_CODES, SlideSearch, search_slides
+from smearcount.web.queries.slide_search import FLAG_CODES, REVIEW_CODES, SlideSearch, search_slides
 from smearcount.web.schemas.base import LARGEST_ID
 from smearcount.web.schemas.cells import CELL_COLUMNS, CellAnswer, CellList, cell_rows
 from smearcount.web.schemas.days import Day, end_of, start_of
@@ -43,6 +43,12 @@ def _known_flag(code: str) -> str:
     return code
 
 
+def _known_reason(code: str) -> str:
+    if code not in REVIEW_CODES:
+        raise ValueError("no such rule; docs/reference.md lists them")
+    return code
+
+
 class SlidesQuery(PageQuery):
     """The query of a list of slides."""
 
@@ -52,6 +58,11 @@ class SlidesQuery(PageQuery):
         description="Only slides with this flag, by their reviewed numbers. A page may then hold fewer slides than `limit`, "
         "even none, and still name a next one.",
         json_schema_extra={"enum": [*FLAG_CODES, None]},
+    )
+    review: Annotated[str, AfterValidator(_known_reason)] | None = Field(
+        default=None,
+        description="Only slides that ask for a person by this rule, or by `any`; pages as with `flag`.",
+        json_schema_extra={"enum": [*REVIEW_CODES, None]},
     )
     since: Day | None = Field(default=None, description="First image on this day (UTC) or later.")
     until: Day | None = Field(default=None, description="First image on this day (UTC) or earlier.")
@@ -70,7 +81,7 @@ class SlidesQuery(PageQuery):
             text=self.text,
             inbox=self.inbox,
         )
-        return SlideSearch(where, self.sort, self.flag)
+        return SlideSearch(where, self.sort, self.flag, self.review)
 
 
 class CellsQuery(PageQuery):

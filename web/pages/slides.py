@@ -11,6 +11,7 @@ from starlette.responses import HTMLResponse
 from smearcount.db.queries.slides import SlideSort, SlideSummary
 from smearcount.differential.classes import WBC_CLASSES, ReviewClass
 from smearcount.differential.flags import Flag
+from smearcount.differential.review_rules import ReviewReason, review_reasons
 from smearcount.differential.settings import CountSettings
 from smearcount.differential.status import Status
 from smearcount.web.api.slides import SlidesQuery
@@ -20,7 +21,7 @@ from smearcount.web.pages.parts.bars import StackedBar, stacked_bar
 from smearcount.web.pages.parts.labels import CLASSES
 from smearcount.web.pages.parts.summary import progress
 from smearcount.web.pages.rendering import page
-from smearcount.web.queries.slide_search import FLAG_CODES, search_slides
+from smearcount.web.queries.slide_search import FLAG_CODES, REVIEW_CODES, search_slides
 
 router = APIRouter(include_in_schema=False)
 
@@ -50,7 +51,7 @@ class SlidesPageQuery(SlidesQuery):
     @property
     def is_filtered(self) -> bool:
         """Whether some slides are left out."""
-        return any((self.status, self.flag, self.since, self.until, self.text, self.inbox))
+        return any((self.status, self.flag, self.review, self.since, self.until, self.text, self.inbox))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,7 @@ class SlideLine:
     slide: SlideSummary
     bar: StackedBar
     flags: tuple[Flag, ...]
+    reasons: tuple[ReviewReason, ...]
     #: Images that are classified or quarantined, and all images.
     progress: tuple[int, int]
 
@@ -67,7 +69,8 @@ class SlideLine:
     def of(cls, slide: SlideSummary, settings: CountSettings) -> "SlideLine":
         """Return the line of a slide; the flag `incomplete` is left out, because the status says the same."""
         flags = tuple(flag for flag in slide.flags(settings) if flag.code != "incomplete")
-        return cls(slide, stacked_bar(slide.reviewed.cells), flags, progress(slide.reviewed))
+        reasons = review_reasons(slide.reviewed, settings)
+        return cls(slide, stacked_bar(slide.reviewed.cells), flags, reasons, progress(slide.reviewed))
 
 
 @router.get("/")
@@ -89,6 +92,7 @@ def show_slides(
         older=None if found.next is None else query.address(found.next),
         statuses=list(Status),
         flag_codes=FLAG_CODES,
+        review_codes=REVIEW_CODES,
         sorts=_SORTS,
         legend=[CLASSES[ReviewClass(one.value)] for one in WBC_CLASSES],
         ids=",".join(str(slide.id) for slide in found.slides),

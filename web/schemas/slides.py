@@ -16,6 +16,7 @@ from smearcount.differential.line import line
 from smearcount.differential.model import ModelIdentity, ModelUsed
 from smearcount.differential.ratios import RangeFlag
 from smearcount.differential.report import SlideReport
+from smearcount.differential.review_rules import ReviewReason
 from smearcount.differential.settings import CountSettings
 from smearcount.differential.signing.policy import Obstacle, ObstacleCode, Policy, SigningRules
 from smearcount.differential.signing.snapshot import SignedResult
@@ -39,7 +40,9 @@ _PERCENTS = {"neutrophil": 61.0, "lymphocyte": 28.5, "monocyte": 6.5, "eosinophi
 class FlagAnswer(Answer):
     """Something to know before relying on a count."""
 
-    code: str = Field(description="Never changes its meaning.", examples=["high:neutrophil"])
+    code: str = Field(
+        description="Changes its meaning only with `schema_version` of the counts.", examples=["high:neutrophil"]
+    )
     message: str = Field(
         description="For people.", examples=["Neutrophil high: 81.0 % (162 of 200), reference 39-75 %"]
     )
@@ -48,6 +51,18 @@ class FlagAnswer(Answer):
     def of(cls, flag: Flag) -> Self:
         """Show a flag."""
         return cls(code=flag.code, message=flag.message)
+
+
+class ReviewReasonAnswer(Answer):
+    """A rule of the site by which a slide asks for a person."""
+
+    code: str = Field(description="The rule; docs/reference.md lists them.", examples=["nrbc"])
+    message: str = Field(description="For people.", examples=["2 nRBC seen"])
+
+    @classmethod
+    def of(cls, reason: ReviewReason) -> Self:
+        """Show a reason."""
+        return cls(code=reason.code, message=reason.message)
 
 
 class SlideAnswer(Answer):
@@ -70,6 +85,9 @@ class SlideAnswer(Answer):
     duplicates: int = Field(description="Files with the very bytes of another one of the slide; not counted.")
     pending: int = Field(description="Images that still wait for the classifier.")
     flags: list[FlagAnswer] = Field(description="What to know before relying on the numbers.")
+    review_reasons: list[ReviewReasonAnswer] = Field(
+        description="Why the slide asks for a person, by the site's rules; empty while counting and once it is signed."
+    )
     reviewed_cells: int = Field(description="Cells that a person has called.")
     signed_by: str | None = Field(description="Who signed; null unless the status is `signed`.")
     signed_at: Moment | None = Field(description="When, in UTC.")
@@ -112,7 +130,10 @@ class DifferentialRowAnswer(Answer):
     percent: float | None = Field(description="Null without any WBC.", examples=[61.0])
     ci95: IntervalAnswer = Field(description="Exact (Clopper-Pearson) 95 % interval.")
     reference: IntervalAnswer | None = Field(description="The site's reference range; null where it has set none.")
-    flag: RangeFlag | None = Field(description="On which side of the reference range the percentage lies; null within.")
+    flag: RangeFlag | None = Field(
+        description="How the percentage lies outside the reference range: `low` or `high` if its whole interval does, "
+        "`borderline` if it cannot be told from normal; null within."
+    )
 
 
 class ModelAnswer(Answer):
@@ -131,6 +152,7 @@ class ModelAnswer(Answer):
 class CountsAnswer(Answer):
     """The counts of one slide, as differential/counts.schema.json describes them."""
 
+    schema_version: int = Field(description="Of that schema, and of what the codes mean.", examples=[2])
     slide: str
     status: SlideStatus
     model: ModelAnswer | None = Field(description="The newest model that made a call; null before the first.")
@@ -147,6 +169,7 @@ class CountsAnswer(Answer):
     quarantined: int
     duplicates: int
     flags: list[FlagAnswer]
+    review_reasons: list[ReviewReasonAnswer]
     first_image_at: Moment | None
     completed_at: Moment | None
     calls: Calls = Field(description="Whose calls are counted; `automatic` also where nobody has called a cell.")
@@ -364,6 +387,7 @@ def _line(slide: SlideSummary, settings: CountSettings) -> dict[str, Any]:
         "duplicates": shown.duplicates,
         "pending": shown.pending,
         "flags": [FlagAnswer.of(flag) for flag in slide.flags(settings)],
+        "review_reasons": [ReviewReasonAnswer.of(reason) for reason in shown.review_reasons],
         "reviewed_cells": slide.reviewed_cells,
         "signed_by": slide.signed_by,
         "signed_at": slide.signed_at,

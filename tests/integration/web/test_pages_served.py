@@ -11,7 +11,7 @@ from sqlalchemy import event
 from starlette.testclient import TestClient
 
 from smearcount.db.engine.database import Database
-from smearcount.differential.classes import ReviewClass
+from smearcount.differential.classes import CellClass, ReviewClass
 from smearcount.differential.forms.wording import printable
 from smearcount.web.auth.users import Role, Users
 from smearcount.web.pages import assets
@@ -154,16 +154,39 @@ def test_all_slides_are_on_one_page_or_another(lab: Lab, client: TestClient) -> 
     [
         ("status=counting", {"new"}),
         ("status=complete&flag=unidentified", {"odd"}),
+        ("review=any", {"odd", "usual"}),
+        ("review=unidentified&flag=", {"odd"}),
         ("text=OD", {"odd"}),
-        ("since=&until=&text=&status=&flag=", {"odd", "new", "usual"}),
+        ("since=&until=&text=&status=&flag=&review=", {"odd", "new", "usual"}),
         ("since=2999-01-01", set()),
     ],
 )
 def test_slides_are_filtered_as_the_form_asks(lab: Lab, client: TestClient, query: str, names: set[str]) -> None:
-    lab.add_slide("odd", unidentified=1)
+    lab.add_slide("odd", unidentified=2)
     lab.add_slide("usual")
     lab.add_slide("new", is_complete=False)
     assert set(re.findall(r'<a href="/slides/\d+">(\w+)</a>', client.get(f"/?{query}").text)) == names
+
+
+def test_pages_say_why_a_slide_asks_for_a_person_until_it_is_signed(lab: Lab, client: TestClient) -> None:
+    lab.add_slide("S1")
+    for path in ("/", "/slides/1"):
+        text = read(client, path).text.casefold()
+        assert "10 wbc counted, fewer than 100" in text, path
+        assert "1 nrbc seen" in text, path
+
+    assert client.post("/api/v1/slides/1/sign-off", json={"seen_review": 0}, headers=ANNA).status_code == 201
+    for path in ("/", "/slides/1"):
+        assert "fewer than 100" not in read(client, path).text, path
+
+
+def test_a_percentage_that_cannot_be_told_from_normal_is_neither_high_nor_low(lab: Lab, client: TestClient) -> None:
+    lab.add_slide("S1", [CellClass.NEUTROPHIL] * 80 + [CellClass.LYMPHOCYTE] * 20)
+    for path in ("/", "/slides/1", "/slides/1/report"):
+        text = client.get(path).text
+        assert "◇" in text, path
+        assert "cannot be told from normal with 100 cells" in text, path
+    assert "▼" in client.get("/slides/1/report").text, "no monocyte among 100"
 
 
 def test_both_counts_stand_beside_each_other_and_what_changed_is_marked(lab: Lab, client: TestClient) -> None:

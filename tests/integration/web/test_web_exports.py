@@ -99,7 +99,11 @@ def test_what_people_wrote_and_excluded_is_in_every_export_and_on_the_report(cli
     excluded = {"changes": [{"cell": ids[-1], "class": "unidentified"}], "reason": "only platelets"}
     client.post("/api/v1/reviews", json=excluded, headers=ANNA).raise_for_status()
     client.post("/api/v1/slides/1/comments", json={"text": text}, headers=ANNA).raise_for_status()
-    client.post("/api/v1/slides/1/sign-off", json={"comment": "seen twice"}, headers=ANNA).raise_for_status()
+    client.post(
+        "/api/v1/slides/1/sign-off",
+        json={"comment": "seen twice", "seen_digest": client.get("/api/v1/slides/1").json()["digest"]},
+        headers=ANNA,
+    ).raise_for_status()
 
     exported = client.get("/api/v1/slides/1/export").json()
     assert [(one["kind"], one["reviewer"], one["text"]) for one in exported["remarks"]] == [

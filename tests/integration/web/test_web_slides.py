@@ -69,6 +69,11 @@ def test_a_slide_tells_its_reviewed_numbers(lab: Lab, client: TestClient) -> Non
     assert slide["nrbc_per_100_wbc"] == 10.0
     assert (slide["calls"], slide["reviewed_cells"]) == ("automatic", 0)
     assert {flag["code"] for flag in slide["flags"]} >= {"few-wbc", "quarantined", "unidentified", "nrbc-correction"}
+    assert {reason["code"]: reason["message"] for reason in slide["review_reasons"]} == {
+        "few-wbc": "10 WBC counted, fewer than 100",
+        "nrbc": "1 nRBC seen",
+        "unidentified": "14.3 % of the cells unidentified (2 of 14), more than 10 %",
+    }
 
 
 @pytest.mark.parametrize(
@@ -78,7 +83,12 @@ def test_a_slide_tells_its_reviewed_numbers(lab: Lab, client: TestClient) -> Non
         ("status=counting", ["Charlie"]),
         ("status=signed", []),
         ("flag=quarantined", ["Bravo"]),
-        ("flag=low:neutrophil", ["Charlie"]),
+        ("flag=borderline:neutrophil", ["Charlie"]),
+        ("flag=low:neutrophil", []),
+        ("review=any", ["Bravo", "alpha"]),
+        ("review=nrbc", ["Bravo", "alpha"]),
+        ("review=nrbc&flag=quarantined", ["Bravo"]),
+        ("review=ig", []),
         ("flag=quarantined&limit=1", ["Bravo"]),
         ("text=ALP", ["alpha"]),
         ("text=%25", []),
@@ -100,7 +110,7 @@ def test_a_rare_flag_is_found_behind_many_pages(lab: Lab, client: TestClient) ->
     lab.add_slide("rare", [CellClass.BASOPHIL] * 2)
     for number in range(6):
         lab.add_slide(f"S{number}", [CellClass.NEUTROPHIL])
-    found = pages(client, "/api/v1/slides?flag=high:basophil&limit=2", "slides")
+    found = pages(client, "/api/v1/slides?flag=borderline:basophil&limit=2", "slides")
     assert [slide["slide"] for page in found for slide in page] == ["rare"]
 
 
@@ -114,6 +124,7 @@ def test_the_list_is_also_a_table(lab: Lab, client: TestClient) -> None:
     # What a spreadsheet would run is text in it.
     assert (row["slide"], row["wbc_counted"], row["neutrophil_percent"]) == ("'=1+1", "10", "60.0")
     assert (row["reviewed_cells"], row["calls"]) == ("0", "automatic")
+    assert row["review_reasons"] == "few-wbc nrbc"
     following = table(client.get(answer.headers["link"].partition(">")[0].lstrip("<")).text)
     assert [row["slide"] for row in following] == ["S2"]
 
@@ -218,6 +229,7 @@ def test_one_cell_and_its_history(lab: Lab, client: TestClient) -> None:
         ("/api/v1/slides?limit=201", 422, "/problems/invalid"),
         ("/api/v1/slides?limit=0", 422, "/problems/invalid"),
         ("/api/v1/slides?flag=none", 422, "/problems/invalid"),
+        ("/api/v1/slides?review=none", 422, "/problems/invalid"),
         ("/api/v1/slides?since=7", 422, "/problems/invalid"),
         ("/api/v1/slides?staus=signed", 422, "/problems/invalid"),
         ("/api/v1/slides/0", 422, "/problems/invalid"),

@@ -87,6 +87,11 @@ def rows(text: str) -> list[str]:
     return [" ".join(row.split()) for row in text.splitlines()]
 
 
+def unfolded(text: str) -> str:
+    """Return the text in one line."""
+    return " ".join(text.split())
+
+
 def parsed(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text)))
 
@@ -95,8 +100,8 @@ def test_the_differential_of_a_slide() -> None:
     text = printed(formats.differential_table(an_examination(), REVIEWED))
 
     assert text.startswith("Slide S-1\n")
-    assert "Neutrophil 80 80.0 70.8-87.3 39-75 high" in rows(text)
-    assert "Immature granulocyte 0 0.0 0.0-3.6 0-0.5" in rows(text)
+    assert "Neutrophil 80 80.0 70.8-87.3 39-75 borderline" in rows(text)
+    assert "Immature granulocyte 0 0.0 0.0-3.6 0-0.9" in rows(text)
     assert "WBC counted 100" in rows(text)
     assert "nRBC/100 WBC 7.0 (7 seen), WBC correction factor 0.935" in rows(text)
     assert "Platelets 12" in rows(text)
@@ -104,7 +109,11 @@ def test_the_differential_of_a_slide() -> None:
     assert "Quarantined 0" in rows(text)
     assert "Duplicates 1" in rows(text)
     assert "Model smearnet 1.0 (SHA-256 0123456789ab)" in rows(text)
-    assert "Neutrophil high: 80.0 % (80 of 100), reference 39-75 %" in text
+    assert (
+        "Neutrophil borderline: 80.0 % (80 of 100), reference 39-75 %, cannot be told from normal with 100 cells"
+        in unfolded(text)
+    )
+    assert "To review 7 nRBC seen" in rows(text)
     assert text.endswith("\nResearch use only until validated on site.\n")
 
 
@@ -151,7 +160,7 @@ def test_the_csv_of_counts() -> None:
         "ci95_high": cells[0]["ci95_high"],
         "reference_low": "39.0",
         "reference_high": "75.0",
-        "flag": "high",
+        "flag": "borderline",
         "calls": "automatic",
         "reviewed_cells": "0",
         "excluded_cells": "0",
@@ -246,6 +255,7 @@ def test_the_list_of_slides() -> None:
     text = printed(formats.slides_table([a_line(), a_line(slide="S-2" * 20, cells={})]))
 
     assert "S-1 complete automatic 100 80.0 15.0 5.0 0.0 0.0 0.0 7.0 4" in rows(text)
+    assert "S-1 7 nRBC seen" in rows(text)
     # Too long a name is folded, never cut.
     assert "S-2" * 20 in "".join(row.split()[0] for row in rows(text)[4:] if row)
 
@@ -256,7 +266,8 @@ def test_the_csv_of_slides() -> None:
     assert list(row) == list(formats.SLIDES_COLUMNS)
     assert row["neutrophil_percent"] == "80.0"
     assert row["images"] == "122"
-    assert row["flags"] == "unidentified nrbc-correction high:neutrophil low:lymphocyte"
+    assert row["flags"] == "unidentified nrbc-correction borderline:neutrophil borderline:lymphocyte"
+    assert row["review_reasons"] == "nrbc"
     assert row["first_image_at"] == "2026-03-01T08:30:00Z"
     assert row["completed_at"] == ""
     assert (row["calls"], row["reviewed_cells"]) == ("automatic", "0")

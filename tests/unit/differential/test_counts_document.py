@@ -10,30 +10,32 @@ from jsonschema import Draft202012Validator
 
 import smearcount.differential.schema
 from smearcount.differential.classes import CellClass
-from smearcount.differential.counts_document import CellsDocument
+from smearcount.differential.counts_document import SCHEMA_VERSION, CellsDocument
 from smearcount.differential.model import ModelIdentity
 from smearcount.differential.report import report
+from smearcount.differential.review_rules import REVIEW_RULES
 from smearcount.differential.schema import SCHEMA_FILE, counts_schema, counts_schema_text
 from smearcount.differential.settings import CountSettings
 from smearcount.differential.status import SlideStatus
 from smearcount.differential.tally import SlideTally
 from smearcount.web.schemas.slides import CountsAnswer
 
-#: As it was written ever since, new members at the end: programs read it, so that neither names, nor their order, nor spellings
-#: may change.
+#: As version 2 of the schema has it, new members at the end: programs read it, so that neither names, nor their order, nor
+#: spellings may change.
 WRITTEN = """{
-  "slide": "S-1", "status": "counting",
+  "schema_version": 2, "slide": "S-1", "status": "counting",
   "model": {"name": "smearnet", "version": "2", "sha256": "SHA"},
   "cells": {"basophil": 0, "eosinophil": 0, "erythroblast": 1, "ig": 0, "lymphocyte": 0, "monocyte": 0, "neutrophil": 4,
     "platelet": 2},
   "wbc_counted": 4,
   "differential": [
     {"class": "neutrophil", "count": 4, "percent": 100.0, "ci95": {"low": 39.763536, "high": 100.0},
-      "reference": {"low": 39.0, "high": 75.0}, "flag": "high"}],
+      "reference": {"low": 39.0, "high": 75.0}, "flag": "borderline"}],
   "nrbc_per_100_wbc": 25.0, "wbc_correction_factor": 0.8, "platelets": 2, "unidentified": 3, "pending": 0,
   "quarantined": 5, "duplicates": 6,
   "flags": [
     {"code": "incomplete", "message": "still counting: more images may arrive"}],
+  "review_reasons": [],
   "first_image_at": "2026-03-01T08:30:00.000500Z", "completed_at": null, "calls": "automatic"
 }"""
 
@@ -98,6 +100,11 @@ SPOILT: list[tuple[tuple[str | int, ...], object]] = [
     (("nrbc_per_100_wbc",), -0.5),
     (("wbc_correction_factor",), 1),
     (("flags", 0, "code"), "high:platelet"),
+    (("schema_version",), 1),
+    (("flags", 0, "code"), "borderline"),
+    (("review_reasons",), [{"code": "rare", "message": "x"}]),
+    (("review_reasons",), [{"code": "nrbc", "message": ""}]),
+    (("review_reasons",), [{"code": "nrbc", "message": "x"}] * 2),
     (("flags", 0, "message"), ""),
     (("flags", 1), {"code": "incomplete", "message": "still counting: more images may arrive"}),
     (("first_image_at",), "2026-03-01T08:30:00+00:00"),
@@ -130,6 +137,17 @@ def test_only_what_the_command_adds_may_be_missing() -> None:
     ]  # fmt: skip
     assert list(schema["$defs"]).count("CountsDocument") == 0
     Draft202012Validator.check_schema(schema)
+
+
+def test_the_schema_names_its_version_and_takes_every_reason_of_a_rule() -> None:
+    schema = counts_schema()
+    assert (schema["$id"], schema["properties"]["schema_version"]["const"]) == (
+        "urn:smearcount:counts:2",
+        SCHEMA_VERSION,
+    )
+
+    reasons = [{"code": code, "message": "x"} for code in REVIEW_RULES]
+    Draft202012Validator(schema).validate(written() | {"review_reasons": reasons})
 
 
 def shape(schema: dict[str, Any], definitions: dict[str, Any]) -> object:

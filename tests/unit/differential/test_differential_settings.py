@@ -26,7 +26,7 @@ def test_defaults_are_those_of_the_field() -> None:
         CellClass.MONOCYTE: (4, 12),
         CellClass.EOSINOPHIL: (0, 7),
         CellClass.BASOPHIL: (0, 2),
-        CellClass.IG: (0, 0.5),
+        CellClass.IG: (0, 0.9),
     }
     assert (settings.minimum_wbc, settings.nrbc_correction_at) == (100, 5.0)
 

@@ -26,6 +26,7 @@ from smearcount.differential.forms.fhir import (
 )
 from smearcount.differential.forms.remarks import author, text_of
 from smearcount.differential.model import ModelIdentity
+from smearcount.differential.ratios import RangeFlag
 from smearcount.differential.status import SlideStatus
 
 from support.examining import (
@@ -121,8 +122,14 @@ def test_every_bundle_is_valid_and_says_what_the_report_says(examination: SlideE
             assert reference.low.value == Decimal(repr(row.reference_low))
             assert reference.high.value == Decimal(repr(row.reference_high))
             if row.percent is not None:
-                letter = {"low": "L", "high": "H", None: "N"}[row.flag and row.flag.value]
-                assert observation.interpretation[0].coding[0].code == letter
+                (interpretation,) = observation.interpretation
+                (coding,) = interpretation.coding
+                if row.flag is RangeFlag.BORDERLINE:
+                    assert (coding.system, coding.version) == (FLAG_SYSTEM, "2")
+                    assert coding.code == f"borderline:{row.cell_class}"
+                    assert "cannot be told from normal" in interpretation.text
+                else:
+                    assert coding.code == {RangeFlag.LOW: "L", RangeFlag.HIGH: "H", None: "N"}[row.flag]
         assert read.value(f"{row.cell_class}-count") == row.count
     assert read.value("19048-8") == exact(result.nrbc_per_100_wbc)
     assert read.value("erythroblast-count") == result.cells[CellClass.ERYTHROBLAST]
@@ -224,7 +231,9 @@ def test_the_report_names_panel_slide_signer_and_flags() -> None:
     assert report.effectiveDateTime == tally().first_image_at
     flags = signed().reported.flags
     assert [concept.coding[0].code for concept in report.conclusionCode] == [flag.code for flag in flags]
-    assert {concept.coding[0].system for concept in report.conclusionCode} == {FLAG_SYSTEM}
+    assert {(concept.coding[0].system, concept.coding[0].version) for concept in report.conclusionCode} == {
+        (FLAG_SYSTEM, "2")
+    }
     assert report.conclusion.splitlines() == [
         *(flag.message for flag in flags),
         "Research use only until validated on site.",

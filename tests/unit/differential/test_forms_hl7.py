@@ -100,12 +100,14 @@ def test_every_message_says_what_the_report_says(examination: SlideExamination, 
             assert (str(segment[8]), str(segment[11])) == ("", "X")
             assert read.notes[code][0] == "No WBC counted."
         else:
-            letter = {RangeFlag.LOW: "L", RangeFlag.HIGH: "H"}.get(row.flag, "N") if row.flag else "N"
+            letter = {RangeFlag.LOW: "L", RangeFlag.HIGH: "H", RangeFlag.BORDERLINE: "", None: "N"}[row.flag]
             assert str(segment[8]) == ("" if row.reference_low is None else letter)
             basis, interval = read.notes[code][:2]
             assert basis == f"{row.count} of {result.wbc_counted} WBC"
             low, high = interval.removeprefix("95 % interval ").removesuffix(" % (exact binomial)").split("-")
             assert (Decimal(low), Decimal(high)) == (exact(row.ci95_low), exact(row.ci95_high))
+            told = [note for note in read.notes[code] if "cannot be told from normal with" in note]
+            assert len(told) == (row.flag is RangeFlag.BORDERLINE)
         assert read.value(f"{row.cell_class}-count") == row.count
     assert read.value("19048-8") == exact(result.nrbc_per_100_wbc)
     assert read.value("erythroblast-count") == result.cells[CellClass.ERYTHROBLAST]
@@ -233,6 +235,7 @@ def test_what_was_called_before_the_review_stands_below_the_result() -> None:
     assert read.notes["26511-6"] == [
         "79 of 103 WBC",
         "95 % interval 67.34-84.46 % (exact binomial)",
+        "Neutrophil borderline: 76.7 % (79 of 103), reference 39-75 %, cannot be told from normal with 103 cells",
         "Before review: 78 %",
     ]
     assert read.notes["neutrophil-count"] == ["Before review: 78"]

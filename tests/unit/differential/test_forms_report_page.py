@@ -100,7 +100,7 @@ def test_an_ordinary_page() -> None:
     assert page.printed == "Printed 2026-03-01 09:05:00 UTC by smearcount 0.1.0"
     assert page.images_from == "Images received from 2026-03-01 08:30:00 UTC to 2026-03-01 08:31:02 UTC"
     assert (neutrophil.percent_text, neutrophil.interval_text, neutrophil.reference_text, neutrophil.flag) == (
-        "76.7", "67.3–84.5", "39–75", "high",
+        "76.7", "67.3–84.5", "39–75", "borderline",
     )  # fmt: skip
     assert (neutrophil.automatic_text, neutrophil.changed) == ("78.0 (78)", True)
     assert (ig.count, ig.automatic_text, ig.changed) == (2, "0.0 (0)", True)

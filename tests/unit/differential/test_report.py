@@ -105,6 +105,9 @@ def test_every_report_keeps_the_schema_and_adds_up(slide: SlideTally, count_sett
         assert interval["low"] <= percent <= interval["high"]
         within = reference is None or reference["low"] <= percent <= reference["high"]
         assert (row["flag"] is None) == within
+        if row["flag"] in {"low", "high"}:
+            assert interval["high"] < reference["low"] or interval["low"] > reference["high"]
+            assert result["wbc_counted"] >= count_settings.minimum_wbc
         expected = [] if within else [f"{row['flag']}:{row['class']}"]
         assert [flag["code"] for flag in result["flags"] if flag["code"].endswith(f":{row['class']}")] == expected
     if result["wbc_counted"]:
@@ -135,7 +138,9 @@ def test_the_line_agrees_with_the_report(slide: SlideTally, count_settings: Coun
     assert short["inbox"] == "/in"
     handled = sum(full["cells"].values()) + full["unidentified"] + full["quarantined"] + full["duplicates"]
     assert short["images"] == handled + full["pending"]
-    assert all(short[name] == full[name] for name in short.keys() & full.keys() - {"flags"})
+    assert short["review_reasons"] == [reason["code"] for reason in full["review_reasons"]]
+    by_code = {"flags", "review_reasons"}
+    assert all(short[name] == full[name] for name in short.keys() & full.keys() - by_code)
 
 
 def test_the_schema_is_a_schema_and_explains_every_property() -> None:
@@ -151,6 +156,7 @@ def test_the_schema_is_a_schema_and_explains_every_property() -> None:
 def test_the_json_of_an_ordinary_slide() -> None:
     result = report(tally(), DEFAULTS).as_json()
 
+    assert result["schema_version"] == 2
     assert result["slide"] == "S-1"
     assert result["status"] == "complete"
     assert result["model"] == {"name": "smearnet", "version": "2", "sha256": "b" * 64}
@@ -159,6 +165,7 @@ def test_the_json_of_an_ordinary_slide() -> None:
     assert result["wbc_correction_factor"] is None
     assert result["platelets"] == 12
     assert result["flags"] == []
+    assert result["review_reasons"] == []
     assert result["first_image_at"] == "2026-03-01T08:30:00Z"
     assert result["completed_at"] == "2026-03-01T08:31:02.000500Z"
     neutrophils = result["differential"][0]
@@ -209,10 +216,15 @@ def test_the_bounds_of_a_range_belong_to_it() -> None:
     assert codes(tally(cells=cells)) == []
 
     cells = {CellClass.NEUTROPHIL: 76, CellClass.LYMPHOCYTE: 15, CellClass.MONOCYTE: 9}
+    assert codes(tally(cells=cells)) == ["borderline:neutrophil", "borderline:lymphocyte"]
+
+
+def test_high_and_low_are_what_lies_outside_with_the_whole_interval() -> None:
+    cells = {CellClass.NEUTROPHIL: 86, CellClass.LYMPHOCYTE: 7, CellClass.MONOCYTE: 7}
     high, low = slide_flags(tally(cells=cells), DEFAULTS)
     assert (high.code, low.code) == ("high:neutrophil", "low:lymphocyte")
-    assert high.message == "Neutrophil high: 76.0 % (76 of 100), reference 39-75 %"
-    assert low.message == "Lymphocyte low: 15.0 % (15 of 100), reference 16-47 %"
+    assert high.message == "Neutrophil high: 86.0 % (86 of 100), reference 39-75 %"
+    assert low.message == "Lymphocyte low: 7.0 % (7 of 100), reference 16-47 %"
 
 
 def test_what_is_not_in_the_count_is_flagged() -> None:

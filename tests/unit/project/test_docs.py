@@ -8,7 +8,9 @@ import pytest
 from smearcount.cli.main import COMMANDS
 from smearcount.cli.variables import SETTINGS, is_deprecated, variable
 from smearcount.differential.flags import FLAG_MEANINGS
+from smearcount.differential.review_rules import REVIEW_RULES
 from smearcount.differential.schema import counts_schema
+from smearcount.differential.settings import CountSettings
 from smearcount.models.card import load_card
 from smearcount.models.settings import SHIPPED_MODEL
 
@@ -45,6 +47,13 @@ def test_no_setting_is_documented_that_does_not_exist() -> None:
 @pytest.mark.parametrize("code", FLAG_MEANINGS)
 def test_every_flag_is_documented(code: str) -> None:
     assert f"`{code}`" in REFERENCE
+
+
+@pytest.mark.parametrize("code", REVIEW_RULES)
+def test_every_review_rule_is_documented_with_its_setting(code: str) -> None:
+    rules = REFERENCE.partition("\n### Review rules\n")[2].partition("\n## ")[0]
+    assert f"\n| `{code}` |" in rules
+    assert variable(f"review_{code.replace('-', '_')}") in {variable(name) for name in CountSettings.model_fields}
 
 
 @pytest.mark.parametrize("name", counts_schema()["properties"])

@@ -49,11 +49,12 @@ def stacked_bar(cells: Mapping[CellClass, int]) -> StackedBar:
 
 
 class Shape(StrEnum):
-    """Shape of a percentage's mark: within, below or above the reference range, without the need for colours."""
+    """Shape of a percentage's mark: within, below, above or in doubt outside the reference range, without a need for colours."""
 
     WITHIN = "within"
     LOW = "low"
     HIGH = "high"
+    BORDERLINE = "borderline"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,5 +108,6 @@ def _text(row: DifferentialRow) -> str:
     text = f"{row.percent:.1f} %, 95 % interval {row.ci95_low:.1f} to {row.ci95_high:.1f} %"
     if row.reference_low is None:
         return f"{text}, no reference range"
-    side = {None: "within", RangeFlag.LOW: "below", RangeFlag.HIGH: "above"}[row.flag]
-    return f"{text}, {side} the reference range {row.reference_low:g} to {row.reference_high:g} %"
+    side = {None: "within", RangeFlag.LOW: "below", RangeFlag.HIGH: "above", RangeFlag.BORDERLINE: "outside"}[row.flag]
+    doubt = ", cannot be told from normal" if row.flag is RangeFlag.BORDERLINE else ""
+    return f"{text}, {side} the reference range {row.reference_low:g} to {row.reference_high:g} %{doubt}"

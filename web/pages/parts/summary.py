@@ -8,6 +8,7 @@ from smearcount.differential.classes import CellClass, ReviewClass
 from smearcount.differential.flags import Flag
 from smearcount.differential.ratios import per_100_wbc
 from smearcount.differential.report import DifferentialRow, SlideReport
+from smearcount.differential.review_rules import ReviewReason
 from smearcount.differential.signing.policy import Obstacle, SigningRules
 from smearcount.differential.status import Status
 from smearcount.differential.tally import SlideTally
@@ -86,6 +87,11 @@ class Summary:
     def flags(self) -> tuple[Flag, ...]:
         """The flags of the reviewed result."""
         return self.result.flags
+
+    @property
+    def reasons(self) -> tuple[ReviewReason, ...]:
+        """Why the slide asks for a person, by the reviewed result."""
+        return self.result.review_reasons
 
     @property
     def is_signed(self) -> bool:

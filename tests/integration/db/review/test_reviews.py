@@ -118,10 +118,12 @@ def test_the_intervals_and_flags_follow_the_reviewed_count(bench: Bench, ids: li
     bench.call(MONOCYTE, *ids[:4])
 
     tally = counts.slide_tally(bench.database, "S", calls=Calls.REVIEWED)
-    result = report(tally, CountSettings())
+    result = report(tally, CountSettings(minimum_wbc=1))
     assert tally.calls is Calls.REVIEWED
     assert {row.cell_class: row.percent for row in result.differential}[CellClass.MONOCYTE] == 100.0
     assert "high:monocyte" in {flag.code for flag in result.flags}
+    too_few = report(tally, CountSettings(minimum_wbc=100))
+    assert "borderline:monocyte" in {flag.code for flag in too_few.flags}
 
 
 def test_who_has_not_seen_the_newest_review_is_told_of_it_and_nothing_is_written(bench: Bench, ids: list[int]) -> None:
