@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from smearcount.cli.site import Site
+from smearcount.cli.views.layout import deep_slides_warning, names_slides_by_first_folder
 from smearcount.db.audit.guards import missing_guards
 from smearcount.db.audit.verification import verify
 from smearcount.db.ingest.journal import newest_files
 from smearcount.db.migration import require_current
-from smearcount.db.queries.inboxes import inbox_lines
+from smearcount.db.queries.inboxes import deep_slides, inbox_lines
 from smearcount.db.records import InboxLine, JournalledFile
 from smearcount.db.roles import rights
 from smearcount.differential.errors import SmearcountError
@@ -66,6 +67,8 @@ def diagnose(site: Site, inbox: Path | None) -> list[Finding]:
         checks += [
             ("inbox", partial(_watched_inbox, site, line.name, folder)) for line, folder in _watched_folders(site)
         ]
+    if names_slides_by_first_folder(site.watcher):
+        checks.append(("folders", partial(_folders, site)))
     return [database, *(_checked(what, check) for what, check in checks)]
 
 
@@ -151,6 +154,16 @@ def _mounts(site: Site) -> Finding:
     if not inboxes:
         return Finding("mounts", "unknown", "no inbox has been watched yet")
     return Finding("mounts", "well", ", ".join(site.mounts.folder(line.name, line.root) for line in inboxes))
+
+
+def _folders(site: Site) -> Finding:
+    try:
+        deep = deep_slides(site.counted_database())
+    except SmearcountError:
+        return Finding("folders", "unknown", "nothing has been counted yet")
+    if deep:
+        return Finding("folders", "unknown", deep_slides_warning(deep))
+    return Finding("folders", "well", "no slide has images more than one folder deep")
 
 
 def _watched_folders(site: Site) -> list[tuple[InboxLine, Path]]:

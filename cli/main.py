@@ -24,6 +24,7 @@ COMMANDS = {
     "images": "results.images",
     "status": "administration.status",
     "retry": "results.retry",
+    "withdraw": "results.withdraw",
     "doctor": "administration.doctor",
     "config": "administration.config",
     "simulate": "simulate",

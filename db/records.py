@@ -1,6 +1,6 @@
 """What goes into the database and comes out of it: plain frozen records, not tables."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from smearcount.db.schema import ImageState
@@ -41,19 +41,40 @@ class KnownFile:
     version: FileVersion
     #: Code of its refusal, if a later look at the unchanged file may overturn it.
     held_against: str | None = None
+    image_id: int = field(default=0, compare=False)
+    #: Whether it is noted as missing, so that the journal should hear that it is there.
+    is_missing: bool = False
 
 
 @dataclass(frozen=True)
 class Journalled:
-    """How many rows journalling some files added, superseded and refused."""
+    """What came of journalling some files."""
 
+    #: How many rows were added, superseded and refused.
     new: int = 0
     superseded: int = 0
     refused: int = 0
+    #: Files with another time and the bytes that were journalled: they are the same images.
+    unchanged: int = 0
+    #: Superseded images that a person had called.
+    calls_lost: int = 0
+    #: Withdrawn slides that images came for.
+    into_withdrawn: int = 0
+    #: Files of which only the time is another one than journalled. Nothing was done: whether they are the same images, their
+    #: SHA-256 must tell. The caller journals them again with it.
+    to_compare: tuple[SeenFile, ...] = ()
 
     def __add__(self, other: "Journalled") -> "Journalled":
-        """Return the sums of both."""
-        return Journalled(self.new + other.new, self.superseded + other.superseded, self.refused + other.refused)
+        """Return both together."""
+        return Journalled(
+            self.new + other.new,
+            self.superseded + other.superseded,
+            self.refused + other.refused,
+            self.unchanged + other.unchanged,
+            self.calls_lost + other.calls_lost,
+            self.into_withdrawn + other.into_withdrawn,
+            self.to_compare + other.to_compare,
+        )
 
 
 @dataclass(frozen=True)

@@ -106,12 +106,19 @@ class Slide(Base):
     #: When no image was open and none had come for the quiet period. Everything that changes the count afterwards, such as
     #: a late image, must clear it: a signature holds only for the completion for which it was given.
     completed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    #: When a person withdrew the slide; NULL while it counts. Lists, exports and totals leave withdrawn slides out.
+    withdrawn_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    #: The slide (`slides.id`) that has this slide's former files since their folder was renamed; NULL otherwise. Such a slide
+    #: holds nothing; it keeps the old name, so that who asks for it finds the slide, and a new export gets a row of its own.
+    renamed_to: Mapped[int | None] = mapped_column(_Key)
 
 
 _CURRENT = text("state <> 'superseded'")
 _OPEN = text("state IN ('pending', 'queued')")
 _COUNTED = text("state = 'done'")
 _QUARANTINED = text("state = 'quarantined'")
+_MISSING = text("missing_since IS NOT NULL")
+_SHARED = text("same_cells_in IS NOT NULL")
 
 
 class Image(Base):
@@ -121,8 +128,9 @@ class Image(Base):
     __table_args__ = (
         Index("uq_images_current", "inbox_id", "folder", "filename", unique=True,
               sqlite_where=_CURRENT, postgresql_where=_CURRENT),
-        # A slide counts no bytes twice, whatever the workers do.
-        Index("uq_images_counted", "slide_id", "sha256", unique=True,
+        # A slide counts no bytes twice, whatever the workers do. The bytes come first, so that it also finds them in other
+        # slides.
+        Index("uq_images_counted", "sha256", "slide_id", unique=True,
               sqlite_where=_COUNTED, postgresql_where=_COUNTED),
         Index("ix_images_open", "state", "id", sqlite_where=_OPEN, postgresql_where=_OPEN),
         Index("ix_images_slide", "slide_id", "state"),
@@ -130,6 +138,9 @@ class Image(Base):
               postgresql_where=text("duplicate_of IS NOT NULL")),
         Index("ix_images_finished", "finished_at"),
         Index("ix_images_quarantined", "id", sqlite_where=_QUARANTINED, postgresql_where=_QUARANTINED),
+        Index("ix_images_missing", "slide_id", "state", sqlite_where=_MISSING, postgresql_where=_MISSING),
+        Index("ix_images_shared", "slide_id", sqlite_where=_SHARED, postgresql_where=_SHARED),
+        Index("ix_images_same_cells_in", "same_cells_in", sqlite_where=_SHARED, postgresql_where=_SHARED),
     )  # fmt: skip
 
     id: Mapped[int] = mapped_column(_Key, primary_key=True)
@@ -156,6 +167,10 @@ class Image(Base):
     duplicate_of: Mapped[int | None] = mapped_column(ForeignKey("images.id"))
     reason_code: Mapped[str | None] = mapped_column(String(32))
     reason: Mapped[str | None] = mapped_column(String)
+    #: Since when (UTC) complete scans have not found the file; NULL while it is there. What was counted stays counted.
+    missing_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    #: Another slide (`slides.id`) that had counted the same bytes when this image was counted; NULL if none had.
+    same_cells_in: Mapped[int | None] = mapped_column(_Key)
 
 
 #: Conditions whose values are written into the statement, because a database uses no partial index for a parameter.
@@ -163,6 +178,8 @@ IS_OPEN = Image.state.in_([literal(state.value, literal_execute=True) for state 
 IS_CURRENT = Image.state != literal(ImageState.SUPERSEDED.value, literal_execute=True)
 IS_COUNTED = Image.state == literal(ImageState.DONE.value, literal_execute=True)
 IS_QUARANTINED = Image.state == literal(ImageState.QUARANTINED.value, literal_execute=True)
+IS_MISSING = Image.missing_since.is_not(None)
+IS_SHARED = Image.same_cells_in.is_not(None)
 
 
 class Model(Base):
@@ -260,15 +277,19 @@ class ReviewRow(Base):
 
 
 class SlideEventKind(StrEnum):
-    """What a person can do with a whole slide."""
+    """What can happen to a whole slide: what a person does with it, and what the watcher finds."""
 
     COMMENT = "comment"
     SIGN_OFF = "sign-off"
     REOPEN = "reopen"
+    WITHDRAW = "withdraw"
+    RESTORE = "restore"
+    CONTENT_CHANGED = "content-changed"  # files changed whose cells a person had called; found by the watcher
+    RENAME = "rename"  # the slide's folder got another name; found by the watcher
 
 
 class SlideEventRow(Base):
-    """What one person did with one slide. Never changed, only added to.
+    """What one person did with one slide, or the watcher found. Never changed, only added to.
 
     A slide is signed while its last sign-off or reopening is a sign-off that was given for the completion that the slide still
     has.

@@ -25,7 +25,7 @@ SCHEMA_VERSION = 2
 
 _WBC_NAMES = [cell_class.value for cell_class in WBC_CLASSES]
 _FLAG_CODES = (
-    "^(incomplete|no-wbc|few-wbc|quarantined|unidentified|mixed-models|nrbc-correction"
+    "^(incomplete|no-wbc|few-wbc|quarantined|unidentified|mixed-models|mixed-exports|same-cells-elsewhere|nrbc-correction"
     f"|(low|high|borderline):({'|'.join(_WBC_NAMES)}))$"
 )
 

@@ -23,6 +23,9 @@ FLAG_MEANINGS: dict[str, str] = {
     "quarantined": "Some files could not be used, such as damaged images; they are not in the count.",
     "unidentified": "The model was not sure of some cells; they are not in the count and wait for a person's call.",
     "mixed-models": "More than one model made the calls that are counted.",
+    "mixed-exports": "The files of some counted cells are no longer in the inbox, those of others are: perhaps an old and a "
+    "new export of the slide are counted together.",
+    "same-cells-elsewhere": "Another slide counts the same cells, byte for byte, such as after a folder was copied or renamed.",
     "nrbc-correction": "So many nRBC that an analyzer's WBC count needs correcting; the factor is given.",
     "low:<class>": "The whole 95 % interval of the class's percentage lies below its reference range.",
     "high:<class>": "The whole 95 % interval of the class's percentage lies above its reference range.",
@@ -65,6 +68,17 @@ def _flags_of_the_count(tally: SlideTally, settings: CountSettings) -> Iterator[
     models = len({model.sha256 for model in tally.models})
     if models > 1:
         yield Flag("mixed-models", f"counted by {models} different models")
+    if 0 < tally.missing < tally.counted:
+        yield Flag(
+            "mixed-exports",
+            f"the files of {tally.missing} of {_number(tally.counted, 'cell')} are no longer in the inbox, the others are: "
+            "perhaps two exports of the slide are counted together",
+        )
+    if tally.shared:
+        yield Flag(
+            "same-cells-elsewhere",
+            f"{tally.shared} of {_number(tally.counted, 'cell')} are counted in another slide as well, byte for byte",
+        )
 
 
 def _flags_of_the_blood(tally: SlideTally, settings: CountSettings) -> Iterator[Flag]:

@@ -88,13 +88,27 @@ class SlideTally:
     first_image_at: datetime | None
     completed_at: datetime | None
     calls: Calls = Calls.AUTOMATIC
+    #: Counted cells whose files are not in the inbox any more, and those whose bytes another slide counts as well.
+    missing: int = 0
+    shared: int = 0
     review_facts: ReviewFacts = ReviewFacts()
 
     def __post_init__(self) -> None:
         given = {CellClass(name): count for name, count in self.cells.items()}
         object.__setattr__(self, "cells", {cell_class: given.get(cell_class, 0) for cell_class in CellClass})
         object.__setattr__(self, "status", SlideStatus(self.status))
-        if min(*self.cells.values(), self.unidentified, self.quarantined, self.duplicates, self.pending) < 0:
+        if (
+            min(
+                *self.cells.values(),
+                self.unidentified,
+                self.quarantined,
+                self.duplicates,
+                self.pending,
+                self.missing,
+                self.shared,
+            )
+            < 0
+        ):
             raise ValueError("a number of images cannot be negative")
         for moment in (self.first_image_at, self.completed_at):
             # One reader would take a time without a zone for UTC, and the next one for local time.
@@ -105,6 +119,11 @@ class SlideTally:
     def wbc_counted(self) -> int:
         """The denominator of the differential: identified leukocytes, without erythroblasts and platelets."""
         return sum(self.cells[cell_class] for cell_class in WBC_CLASSES)
+
+    @property
+    def counted(self) -> int:
+        """All counted cells, in a class or unidentified."""
+        return sum(self.cells.values()) + self.unidentified
 
     @property
     def images(self) -> int:

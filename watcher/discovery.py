@@ -9,6 +9,7 @@ from smearcount.db.records import KnownFile
 from smearcount.watcher.assignment import seen_file
 from smearcount.watcher.events import FileEvents
 from smearcount.watcher.layout import Layout
+from smearcount.watcher.presence import Presence
 from smearcount.watcher.probe import BehindLink, ProbedFile, probe
 from smearcount.watcher.ready_files import ReadyFiles
 from smearcount.watcher.scan import unknown_files
@@ -23,6 +24,8 @@ _LONGEST_PAUSE_SECONDS = 0.25
 _SHORTEST_PAUSE_SECONDS = 0.02
 #: Entries that a scan goes through in one round, so that it does not delay other work.
 _ENTRIES_PER_ROUND = 2000
+#: Folders that are looked for in one round after a scan that did not come by them.
+_FOLDERS_PER_ROUND = 200
 #: Files that may wait for stability or for the journal at a time; a scan pauses while there are more.
 _MOST_WAITING = 10_000
 
@@ -39,6 +42,7 @@ class Discovery:
         layout: Layout,
         settings: WatcherSettings,
         known_in_folder: Callable[[str], Mapping[str, KnownFile]],
+        journalled_folders: Callable[[], Iterable[str]],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Prepare to watch a folder.
@@ -48,6 +52,7 @@ class Discovery:
             layout: how paths name slides.
             settings: how long to wait for stability, and how often to scan.
             known_in_folder: returns what the journal has of a folder.
+            journalled_folders: returns all folders that the journal has files of.
             clock: seconds, for all but the pause between two rounds.
         """
         self._root = root
@@ -60,14 +65,18 @@ class Discovery:
         self._schedule = ScanSchedule()
         self._scan: Iterator[ProbedFile | None] = iter(())
         self._unreadable = UnreadableFolders()
+        #: What the full scans have not found any more.
+        self.presence = Presence(root, known_in_folder, journalled_folders)
         self._stability = StabilityTracker(settle_seconds=settings.settle_seconds, empty_seconds=settings.empty_seconds)
         #: What is stable or refused, until the journal has recorded it.
         self.ready = ReadyFiles()
+        #: What is stable, and of which the SHA-256 must tell whether it is the version that is journalled.
+        self.to_compare = ReadyFiles()
 
     @property
     def arriving(self) -> Sequence[str]:
-        """The files, by path within the inbox, that are waiting for stability."""
-        return list(self._stability.paths)
+        """The files, by path within the inbox, that are waiting for stability or to be compared."""
+        return [*self._stability.paths, *self.to_compare.paths]
 
     @property
     def has_scanned(self) -> bool:
@@ -75,12 +84,17 @@ class Discovery:
         return self._schedule.has_ended_full_scan
 
     def confirm_full_scan(self) -> bool:
-        """Say, once for each full scan, that it has ended and that all files it found are stable."""
-        return self._schedule.confirm_full_scan(are_all_stable=not self._stability)
+        """Say, once for each full scan, that it has ended, that all files it found are stable, and what vanished is noted."""
+        return self._schedule.confirm_full_scan(are_all_stable=self._is_settled())
+
+    def _is_settled(self) -> bool:
+        is_compared = not self.to_compare and not self.presence.is_looking and not self.presence.vanished
+        return not self._stability and is_compared
 
     def start_over(self) -> None:
         """Scan everything anew, after trouble with the inbox or the journal."""
         self._schedule.start_over()
+        self.presence.abandon()
 
     def stop(self) -> None:
         """Stop listening for file events."""
@@ -97,6 +111,7 @@ class Discovery:
             self._schedule.start_over()
         self._follow_events()
         self._advance_scan()
+        self.presence.advance(_FOLDERS_PER_ROUND)
         self._probe_all(self._stability.due(self._clock()))
 
     def wait(self) -> None:
@@ -116,7 +131,7 @@ class Discovery:
         self._schedule.request(sorted(hints.folders))
 
     def _room(self) -> int:
-        return _MOST_WAITING - len(self._stability) - len(self.ready)
+        return _MOST_WAITING - len(self._stability) - len(self.ready) - len(self.to_compare)
 
     def _advance_scan(self) -> None:
         entries = min(_ENTRIES_PER_ROUND, self._room())
@@ -127,10 +142,13 @@ class Discovery:
         folder = self._schedule.begin_next(self._clock())
         if folder is None:
             return False
+        look = None
         if self._schedule.is_full_scan_running:
             self._unreadable.begin()
+            self.presence.begin()
+            look = self.presence.look
         self._scan = unknown_files(
-            self._root, folder, self._known_in_folder, self._refusal_code, self._unreadable.folders
+            self._root, folder, self._known_in_folder, self._refusal_code, self._unreadable.folders, look
         )
         return True
 
@@ -150,6 +168,7 @@ class Discovery:
             # The folder of an event is gone again.
         if self._schedule.is_full_scan_running:
             self._warn_of_unreadable()
+            self.presence.end()
         self._schedule.end(self._clock(), interval=self._scan_interval())
         return entries + 1
 
@@ -185,8 +204,8 @@ class Discovery:
             self.ready.put(probed.path, seen_file(probed, self._layout))
 
     def _pause(self) -> float:
-        if self.ready:
-            return 0.0  # more than were journalled in one round
+        if self.ready or self.to_compare or self.presence.vanished or self.presence.is_looking:
+            return 0.0  # more than fitted into one round
         if self._schedule.is_busy and len(self._stability) < _MOST_WAITING:
             return 0.0
         next_probe = self._stability.seconds_to_next(self._clock())

@@ -1,7 +1,7 @@
 """Files that are ready to be journalled, until the journal has recorded them."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from smearcount.db.records import SeenFile
@@ -31,6 +31,11 @@ class ReadyFiles:
 
     def __len__(self) -> int:
         return len(self._files)
+
+    @property
+    def paths(self) -> Iterable[str]:
+        """The paths of the files."""
+        return self._files.keys()
 
     def put(self, path: str, file: SeenFile) -> None:
         """Add a file; it replaces an older version that was not committed yet."""

@@ -1,7 +1,7 @@
 """Going through the folders of the inbox: file events are only hints, a scan finds everything."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 
 from smearcount.db.records import KnownFile
 from smearcount.inbox.paths import to_text
@@ -15,12 +15,13 @@ def unknown_files(
     known_in_folder: Callable[[str], Mapping[str, KnownFile]],
     refusal_code: Callable[[ProbedFile], str | None],
     unreadable: set[str],
+    look: Callable[[str, Mapping[str, KnownFile], Set[str]], None] | None = None,
 ) -> Iterator[ProbedFile | None]:
     """Go through a folder and those within it, and yield the files that the journal does not know.
 
-    The journal knows a file if it has its version, and if a reason to refuse it, where it has one, still applies. The
-    function yields None for every other entry, so that a caller can pause within a folder of any size. It holds one folder in
-    memory at a time. It does not follow links to folders, which could lead round in a circle.
+    The journal knows a file if it has its version, does not have it as missing, and if a reason to refuse it, where it has
+    one, still applies. The function yields None for every other entry, so that a caller can pause within a folder of any
+    size. It holds one folder in memory at a time. It does not follow links to folders, which could lead round in a circle.
 
     Args:
         root: the inbox, a real path.
@@ -28,6 +29,7 @@ def unknown_files(
         known_in_folder: returns what the journal has of a folder.
         refusal_code: returns why a file would be refused now.
         unreadable: receives the folders that cannot be read; a later scan tries them again.
+        look: receives each folder that was read, in its text form, with what the journal has of it and all names in it.
 
     Raises:
         OSError: `folder` itself cannot be read.
@@ -48,6 +50,8 @@ def unknown_files(
             continue
         holds_files = any(not entry.is_dir(follow_symlinks=False) for entry in found)
         known = known_in_folder(to_text(current)) if holds_files else {}
+        if look is not None and known:
+            look(to_text(current), known, {to_text(entry.name) for entry in found})
         folders = []
         for entry in found:
             path = f"{current}/{entry.name}" if current else entry.name
@@ -65,7 +69,7 @@ def unknown_files(
 
 
 def _is_known(row: KnownFile | None, probed: ProbedFile, refusal_code: Callable[[ProbedFile], str | None]) -> bool:
-    if row is None or row.version != probed.version:
+    if row is None or row.is_missing or row.version != probed.version:
         return False
     return row.held_against is None or row.held_against == refusal_code(probed)
 

@@ -4,7 +4,7 @@ import hashlib
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -12,7 +12,8 @@ from pathlib import Path
 from smearcount.db.engine.database import Database
 from smearcount.db.engine.lease import InboxLease
 from smearcount.db.errors import DatabaseUnavailable
-from smearcount.db.ingest import completion, inbox_registry, journal
+from smearcount.db.ingest import completion, inbox_registry, journal, presence
+from smearcount.db.ingest.renames import follow_renames
 from smearcount.db.records import Journalled, KnownFile, Refusal, SeenFile
 from smearcount.inbox.paths import from_text, joined, to_text
 from smearcount.inbox.reading import EXACT_TIME, OpenFolders, UnexpectedFile, read_version
@@ -21,14 +22,21 @@ from smearcount.watcher.discovery import Discovery
 from smearcount.watcher.dispatch import Dispatch, Queue
 from smearcount.watcher.errors import InboxBusy, WatcherError
 from smearcount.watcher.layout import Layout
+from smearcount.watcher.ready_files import Taken
 from smearcount.watcher.settings import WatcherSettings
 
 _log = logging.getLogger("smearcount.watcher")
 
 #: How often the watcher completes slides and records its own state, in seconds.
 _BOOKKEEPING_SECONDS = 0.5
-#: Most files whose SHA-256 is taken in one round, so that a slow share does not delay other work.
+#: Most files whose SHA-256 is taken in one round, and after how many seconds it takes no more, so that a slow share does not
+#: delay other work.
 _HASHED_PER_ROUND = 500
+_HASHING_SECONDS = 1.0
+#: After how many compared files the log says how far the comparison is.
+_COMPARED_PER_MESSAGE = 10_000
+#: Most images that are noted as missing in one round.
+_MISSING_PER_ROUND = 2000
 #: Pause after the database or the inbox did not answer, in seconds.
 _PAUSE_SECONDS = 2.0
 #: How often a pause checks whether to stop, in seconds.
@@ -70,10 +78,15 @@ class Watcher:
         self._lease = InboxLease(database, self.inbox_id)
         self._take_lease()
         inbox_registry.place_inbox(database, self.inbox_id, self._root)
-        self._discovery = Discovery(self._root, self._layout, settings, self._known, clock)
+        self._discovery = Discovery(self._root, self._layout, settings, self._known, self._folders, clock)
         self._dispatch = Dispatch(database, queue, self.inbox_id, settings)
         self._stopping = False
         self._next_bookkeeping_at = float("-inf")
+        #: Files that were compared, that turned out unchanged, and that could not be read, since nothing was left to compare.
+        self._compared = self._unchanged = self._unreadable = 0
+        self._unreadable_before = 0
+        #: Whether renamings may have been missed, because a process ended or a database was away in the midst of it.
+        self._is_interrupted = True
 
     def stop(self) -> None:
         """Have `run` return after the round under way; safe to call from a signal handler."""
@@ -97,6 +110,7 @@ class Watcher:
                     self._round()
                 except (DatabaseUnavailable, OSError) as error:
                     self._discovery.start_over()
+                    self._is_interrupted = True
                     if not in_trouble:
                         _log.warning("%s; trying again until it works", _without_names(error))
                     in_trouble = True
@@ -116,6 +130,8 @@ class Watcher:
         except OSError as error:
             trouble = error  # only the inbox's: files that were discovered before can still be counted
         self._journal()
+        self._compare()
+        self._note_missing()
         self._dispatch.run()
         if self._clock() >= self._next_bookkeeping_at:
             self._next_bookkeeping_at = self._clock() + _BOOKKEEPING_SECONDS
@@ -130,20 +146,87 @@ class Watcher:
     def _known(self, folder: str) -> dict[str, KnownFile]:
         return journal.known_in_folder(self._database, self.inbox_id, folder)
 
+    def _folders(self) -> Iterator[str]:
+        return presence.journalled_folders(self._database, self.inbox_id)
+
     def _journal(self) -> None:
         taken = self._discovery.ready.take(_HASHED_PER_ROUND if self._settings.hash_files else None)
         if not taken.files:
             return
-        came = journal.record(self._database, self.inbox_id, self._with_hashes(taken.files))
-        self._discovery.ready.commit(taken)
-        if came != Journalled():
-            _log.info("%d new images, %d overwritten, %d refused", came.new, came.superseded, came.refused)
+        files: Mapping[str, SeenFile] = taken.by_path
+        if self._settings.hash_files:
+            files = self._with_hashes(files)
+        came = journal.record(self._database, self.inbox_id, list(files.values()))
+        # A file that is lost here, with this process, has another time than journalled, so the next scan finds it again.
+        for file in came.to_compare:
+            self._discovery.to_compare.put(from_text(joined(file.folder, file.filename)), file)
+        self._discovery.ready.commit(Taken({path: taken.by_path[path] for path in files}))
+        self._discovery.presence.add({file.folder for file in files.values()})
+        _log_journalled(came)
 
-    def _with_hashes(self, files: list[SeenFile]) -> list[SeenFile]:
-        if not self._settings.hash_files:
-            return files
+    def _compare(self) -> None:
+        """Compare files of which only the time has changed with what was counted; the same bytes are the same image."""
+        taken = self._discovery.to_compare.take(_HASHED_PER_ROUND)
+        if not taken.files:
+            return
+        files = self._with_hashes(taken.by_path)
+        # Nothing is superseded because of a file that cannot be read, or changes right now: a later scan finds it again.
+        known = [file for file in files.values() if file.sha256 is not None]
+        came = journal.record(self._database, self.inbox_id, known)
+        self._discovery.to_compare.commit(Taken({path: taken.by_path[path] for path in files}))
+        _log_journalled(came)
+        before, self._compared = self._compared, self._compared + len(files)
+        self._unchanged += came.unchanged
+        self._unreadable += len(files) - len(known)
+        if not self._discovery.to_compare:
+            self._log_compared()
+        elif before // _COMPARED_PER_MESSAGE < self._compared // _COMPARED_PER_MESSAGE:
+            _log.info(
+                "%d files with another time compared so far, %d of them unchanged", self._compared, self._unchanged
+            )
+
+    def _log_compared(self) -> None:
+        if self._unchanged:
+            _log.info("%d files with another time have the bytes that were counted: unchanged", self._unchanged)
+        if self._unreadable > self._unreadable_before:
+            _log.warning(
+                "%d files with another time cannot be read; what was counted stays until they can", self._unreadable
+            )
+        self._unreadable_before = self._unreadable
+        self._compared = self._unchanged = self._unreadable = 0
+
+    def _note_missing(self) -> None:
+        vanished = self._discovery.presence.vanished
+        if not vanished:
+            return
+        ids = vanished[:_MISSING_PER_ROUND]
+        slides = presence.note_missing(self._database, self.inbox_id, ids)
+        del vanished[: len(ids)]
+        _log.info("%d images are no longer in the inbox; what was counted of them stays", len(ids))
+        self._follow_renames(emptied=slides)
+
+    def _follow_renames(
+        self, *, completed: Collection[str] = (), emptied: Collection[int] = (), everywhere: bool = False
+    ) -> None:
+        renamed = follow_renames(
+            self._database, self.inbox_id, completed=completed, emptied=emptied, everywhere=everywhere
+        )
+        if renamed:
+            _log.info("the folders of %d slides were renamed; their results go with them", renamed)
+
+    def _with_hashes(self, files: Mapping[str, SeenFile]) -> dict[str, SeenFile]:
+        """Return files, by their paths, with their SHA-256; without it where they cannot be read as they were seen.
+
+        After a while the rest of the files is left out, for the next round.
+        """
+        until = time.monotonic() + _HASHING_SECONDS
+        hashed: dict[str, SeenFile] = {}
         with OpenFolders() as folders:
-            return [self._with_hash(file, folders) for file in files]
+            for path, file in files.items():
+                hashed[path] = self._with_hash(file, folders)
+                if time.monotonic() >= until or self._stopping:
+                    break
+        return hashed
 
     def _with_hash(self, file: SeenFile, folders: OpenFolders) -> SeenFile:
         if file.refusal is not None:
@@ -165,11 +248,13 @@ class Watcher:
             )
             if completed:
                 _log.info("%d slides complete", len(completed))
+                self._follow_renames(completed=completed)
+        is_whole_scan = self._discovery.confirm_full_scan()
+        if is_whole_scan and self._is_interrupted:
+            self._follow_renames(everywhere=True)
+            self._is_interrupted = False
         inbox_registry.note_watch(
-            self._database,
-            self.inbox_id,
-            arriving=len(self._discovery.arriving),
-            is_whole_scan=self._discovery.confirm_full_scan(),
+            self._database, self.inbox_id, arriving=len(self._discovery.arriving), is_whole_scan=is_whole_scan
         )
 
     def _arriving_slides(self) -> set[str]:
@@ -194,6 +279,17 @@ def _checked_root(root: Path) -> str:
         raise WatcherError(f"the inbox {root} is no folder; name the folder that the exports are written to") from None
     except OSError as error:
         raise WatcherError(f"the inbox {root} cannot be read: {error.strerror}") from None
+
+
+def _log_journalled(came: Journalled) -> None:
+    if came.new or came.superseded or came.refused:
+        _log.info("%d new images, %d overwritten, %d refused", came.new, came.superseded, came.refused)
+    if came.calls_lost:
+        _log.warning(
+            "%d images that a person had called were overwritten; the pages of their slides say which", came.calls_lost
+        )
+    if came.into_withdrawn:
+        _log.warning("images came for %d withdrawn slides; restore those that should count", came.into_withdrawn)
 
 
 def _without_names(error: Exception) -> str:

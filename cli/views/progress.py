@@ -14,12 +14,13 @@ from rich.text import Text
 from smearcount.cli.site import Site
 from smearcount.cli.views import formats
 from smearcount.cli.views.console import messages, print_message, print_result, results
+from smearcount.cli.views.layout import deep_slides_warning, names_slides_by_first_folder
 from smearcount.cli.views.lines import slide_lines
 from smearcount.db.engine.database import Database
 from smearcount.db.errors import DatabaseUnavailable
 from smearcount.db.queries.counts import slide_tallies
 from smearcount.db.queries.images import image_lines
-from smearcount.db.queries.inboxes import inbox_lines, progress
+from smearcount.db.queries.inboxes import deep_slides, inbox_lines, progress
 from smearcount.db.records import InboxLine, Progress
 from smearcount.db.schema import ImageState
 from smearcount.differential.tally import CallsAsked
@@ -109,6 +110,7 @@ class ProgressView:
             print_result(formats.slides_table(slide_lines(tallies, self._calls, self._site.counts)))
         else:
             print_message("there is nothing to count")
+        self._warn_of_deep_slides(completed_after=None)
         quarantined = progress(self._database, inbox=self._name).quarantined
         if quarantined:
             print_message(f"{quarantined} files could not be counted:")
@@ -122,10 +124,17 @@ class ProgressView:
 
     def _print_completed(self) -> None:
         """Print the slides completed since the last reading; a slide that was reopened meanwhile is printed again."""
+        self._warn_of_deep_slides(completed_after=self._printed_until)
         for one in slide_tallies(self._database, inbox=self._name, completed_after=self._printed_until):
             self._print_slide(one.slide_id)
             if one.tally.completed_at is not None:
                 self._printed_until = max(self._printed_until, one.tally.completed_at)
+
+    def _warn_of_deep_slides(self, *, completed_after: datetime | None) -> None:
+        if names_slides_by_first_folder(self._site.watcher):
+            deep = deep_slides(self._database, inbox=self._name, completed_after=completed_after)
+            if deep:
+                self.print_message(deep_slides_warning(deep))
 
     def _print_slide(self, slide_id: int) -> None:
         (examined,) = examinations(self._database, [slide_id], self._site.counts)

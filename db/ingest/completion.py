@@ -8,6 +8,7 @@ from sqlalchemy import select, update
 from smearcount.db.engine.clock import is_past
 from smearcount.db.engine.database import Database
 from smearcount.db.engine.locking import lock_slides
+from smearcount.db.ingest.same_cells import note_same_cells
 from smearcount.db.schema import IS_OPEN, Image, Slide
 
 
@@ -56,6 +57,7 @@ def complete_slides(
                 ~still_open,
             )
             .values(completed_at=now)
-            .returning(Slide.name)
-        )
-        return sorted(completed.scalars())
+            .returning(Slide.id, Slide.name)
+        ).all()
+        note_same_cells(connection, [slide_id for slide_id, _ in completed])
+        return sorted(name for _, name in completed)

@@ -6,12 +6,13 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Connection, RowMapping, bindparam, or_, select, update
 
-from smearcount.db.engine.bulk import insert_missing_rows
+from smearcount.db.engine.bulk import Row, insert_missing_rows, update_rows
 from smearcount.db.engine.database import Database
 from smearcount.db.engine.locking import lock_images, lock_slides
 from smearcount.db.engine.parameters import in_list
 from smearcount.db.records import Journalled, JournalledFile, KnownFile, SeenFile
-from smearcount.db.schema import IS_CURRENT, OPEN_STATES, Image, ImageState, Inbox, Slide
+from smearcount.db.review.lost_calls import note_lost_calls
+from smearcount.db.schema import IS_CURRENT, IS_MISSING, OPEN_STATES, Image, ImageState, Inbox, Slide
 from smearcount.inbox.paths import joined
 from smearcount.inbox.versions import FileVersion
 
@@ -21,12 +22,14 @@ REVIVABLE = frozenset({"gone", "empty", "no-slide", "leaves-inbox"})
 _FILES_PER_STATEMENT = 500
 
 # Run for every folder, so it is built only once: building it takes longer than the answer.
-_CURRENT_ROWS = select(Image.id, Image.filename, Image.size, Image.mtime_ns, Image.reason_code).where(
+_CURRENT_ROWS = select(
+    Image.id, Image.filename, Image.size, Image.mtime_ns, Image.reason_code, Image.sha256, Image.missing_since
+).where(
     Image.inbox_id == bindparam("inbox"),
     Image.folder == bindparam("in_folder"),
     in_list(Image.filename, "names"),
     IS_CURRENT,
-)
+)  # fmt: skip
 
 
 def known_in_folder(database: Database, inbox_id: int, folder: str) -> dict[str, KnownFile]:
@@ -41,13 +44,15 @@ def known_in_folder(database: Database, inbox_id: int, folder: str) -> dict[str,
     """
     with database.reading() as connection:
         rows = connection.execute(
-            select(Image.filename, Image.size, Image.mtime_ns, Image.reason_code).where(
-                Image.inbox_id == inbox_id, Image.folder == folder, IS_CURRENT
-            )
-        )
+            select(
+                Image.filename, Image.size, Image.mtime_ns, Image.reason_code, Image.id, IS_MISSING
+            ).where(Image.inbox_id == inbox_id, Image.folder == folder, IS_CURRENT)
+        )  # fmt: skip
         return {
-            filename: KnownFile(FileVersion(size, mtime_ns), code if code in REVIVABLE else None)
-            for filename, size, mtime_ns, code in rows
+            filename: KnownFile(
+                FileVersion(size, mtime_ns), code if code in REVIVABLE else None, image_id, bool(is_missing)
+            )
+            for filename, size, mtime_ns, code, image_id, is_missing in rows
         }
 
 
@@ -72,39 +77,86 @@ def record(database: Database, inbox_id: int, files: Sequence[SeenFile]) -> Jour
     """Journal files of an inbox in one transaction: all of them, or none if anything is raised.
 
     A new file begins as pending, or as quarantined if it comes with a refusal. A changed file supersedes its earlier row.
-    Journalling the same version again changes nothing.
+    Journalling the same version again changes nothing, except that a missing file is there again.
+
+    A file with another time and the size and SHA-256 of its row is the same image: its row, with all that people said of it,
+    stays and gets the new time. As long as the SHA-256 of such a file is not known, nothing is done, and it is returned to be
+    compared.
 
     Returns:
-        How many rows are new, and how many were superseded or refused.
+        What came of it.
     """
     total = Journalled()
     if not files:
         return total
     now = datetime.now(UTC)
+    same: dict[int, Row] = {}
+    changed: list[int] = []
     with database.writing() as connection:
         for start in range(0, len(files), _FILES_PER_STATEMENT):
-            total += _record_some(connection, inbox_id, files[start : start + _FILES_PER_STATEMENT], now)
+            total += _record_some(connection, inbox_id, files[start : start + _FILES_PER_STATEMENT], now, same, changed)
+        # At the end: who adds to the history locks no slide or image afterwards.
+        for start in range(0, len(changed), _FILES_PER_STATEMENT):
+            total += Journalled(
+                calls_lost=note_lost_calls(connection, changed[start : start + _FILES_PER_STATEMENT], now)
+            )
+    if same:
+        # In a transaction of its own: these images are locked in the order of their ids, and before no others.
+        with database.writing() as connection:
+            lock_images(connection, in_list(Image.id, "ids"), {"ids": sorted(same)})
+            update_rows(connection, Image, [same[image_id] for image_id in sorted(same)])
     return total
 
 
-def _record_some(connection: Connection, inbox_id: int, files: Sequence[SeenFile], now: datetime) -> Journalled:
+def _record_some(
+    connection: Connection,
+    inbox_id: int,
+    files: Sequence[SeenFile],
+    now: datetime,
+    same: dict[int, Row],
+    superseded: list[int],
+) -> Journalled:
+    """Journal some files.
+
+    It adds the rows of those that are the same images, by their ids, to `same`, and the ids of superseded images to `superseded`.
+    """
     last_seen = {(file.folder, file.filename): file for file in files}
     current = _current_rows(connection, inbox_id, last_seen)
     changed: list[int] = []
     fresh: list[SeenFile] = []
+    to_compare: list[SeenFile] = []
+    unchanged = 0
     for key, file in last_seen.items():
         row = current.get(key)
         if row is not None:
             if _is_journalled(row, file):
+                if row["missing_since"] is not None:
+                    same[row["id"]] = _version_row(row["id"], file)
                 continue
+            if _may_be_unchanged(row, file):
+                if file.sha256 is None:
+                    to_compare.append(file)
+                    continue
+                if file.sha256 == row["sha256"]:
+                    same[row["id"]] = _version_row(row["id"], file)
+                    unchanged += 1
+                    continue
             changed.append(row["id"])
         fresh.append(file)
     # Slides are locked before images, as workers do it: transactions that lock in the same order cannot deadlock.
-    slides = _slide_ids(connection, inbox_id, {file.slide for file in fresh if file.slide is not None}, now)
+    slides, withdrawn = _slide_ids(connection, inbox_id, {file.slide for file in fresh if file.slide is not None}, now)
     _supersede(connection, changed)
+    superseded += changed
     insert_missing_rows(connection, Image, [_new_row(inbox_id, file, slides, now) for file in fresh])
     refused = sum(file.refusal is not None for file in fresh)
-    return Journalled(new=len(fresh) - len(changed), superseded=len(changed), refused=refused)
+    return Journalled(
+        new=len(fresh) - len(changed),
+        superseded=len(changed),
+        refused=refused,
+        unchanged=unchanged,
+        into_withdrawn=withdrawn,
+        to_compare=tuple(to_compare),
+    )
 
 
 def _current_rows(
@@ -131,6 +183,16 @@ def _is_journalled(row: RowMapping, file: SeenFile) -> bool:
     return row["reason_code"] not in REVIVABLE or row["reason_code"] == now_against_it
 
 
+def _may_be_unchanged(row: RowMapping, file: SeenFile) -> bool:
+    """Return whether only the time of a file differs from what is known of it, so that its bytes must tell."""
+    is_same_size = row["size"] == file.size and file.refusal is None
+    return is_same_size and row["sha256"] is not None and row["reason_code"] not in REVIVABLE
+
+
+def _version_row(image_id: int, file: SeenFile) -> Row:
+    return {"of_id": image_id, "size": file.size, "mtime_ns": file.mtime_ns, "missing_since": None}
+
+
 def _supersede(connection: Connection, ids: list[int]) -> None:
     if not ids:
         return
@@ -149,16 +211,22 @@ def _supersede(connection: Connection, ids: list[int]) -> None:
     connection.execute(revived)
 
 
-def _slide_ids(connection: Connection, inbox_id: int, names: Collection[str], now: datetime) -> dict[str, int]:
-    """Return the ids of slides that images have just come for, by name; add unknown ones and reopen complete ones."""
+def _slide_ids(
+    connection: Connection, inbox_id: int, names: Collection[str], now: datetime
+) -> tuple[dict[str, int], int]:
+    """Return the ids of slides that images have just come for, by name; add unknown ones and reopen complete ones.
+
+    The second value is how many of them are withdrawn.
+    """
     if not names:
-        return {}
+        return {}, 0
     rows = [{"inbox_id": inbox_id, "name": name, "first_image_at": now, "last_image_at": now} for name in sorted(names)]
     insert_missing_rows(connection, Slide, rows)
     mine = (Slide.inbox_id == inbox_id) & Slide.name.in_(names)
     lock_slides(connection, mine)
-    connection.execute(update(Slide).where(mine).values(last_image_at=now, completed_at=None))
-    return {name: slide_id for slide_id, name in connection.execute(select(Slide.id, Slide.name).where(mine))}
+    connection.execute(update(Slide).where(mine).values(last_image_at=now, completed_at=None, renamed_to=None))
+    rows_now = connection.execute(select(Slide.id, Slide.name, Slide.withdrawn_at).where(mine)).all()
+    return {row.name: row.id for row in rows_now}, sum(row.withdrawn_at is not None for row in rows_now)
 
 
 def _new_row(inbox_id: int, file: SeenFile, slides: dict[str, int], now: datetime) -> dict[str, object]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from smearcount.db.engine.database import Database
 from smearcount.db.errors import UnknownSlide
@@ -49,6 +49,7 @@ def slide_tallies(
     inbox: str | None = None,
     completed_after: datetime | None = None,
     calls: Calls = Calls.REVIEWED,
+    withdrawn: bool = False,
 ) -> list[InboxTally]:
     """Return the tallies of many slides, in the order in which their first images came.
 
@@ -57,9 +58,11 @@ def slide_tallies(
         inbox: name of an inbox; None for all inboxes.
         completed_after: only slides that were completed after this moment (UTC); None for all slides.
         calls: whether the calls of people count before those of the models, or those of the models alone.
+        withdrawn: return those slides that were withdrawn, which are left out otherwise.
     """
     with database.reading() as connection:
-        query = select(*SLIDE).join(Inbox).order_by(Slide.first_image_at, Slide.name)
+        query = select(*SLIDE).join(Inbox).order_by(Slide.first_image_at, Slide.name).where(Slide.renamed_to.is_(None))
+        query = query.where(Slide.withdrawn_at.is_not(None) if withdrawn else Slide.withdrawn_at.is_(None))
         if inbox is not None:
             query = query.where(Inbox.name == inbox)
         if completed_after is not None:
@@ -80,11 +83,15 @@ def find_slide_id(database: Database, slide: str, *, inbox: str | None = None) -
 
 
 def find_slide(connection: Connection, name: str, inbox: str | None) -> SlideRow:
-    """Return what `tallies` needs of the slide with this name; `inbox` and errors as for `slide_tally`."""
-    query = select(*SLIDE).join(Inbox).where(Slide.name == name)
+    """Return what `tallies` needs of the slide with this name; `inbox` and errors as for `slide_tally`.
+
+    A withdrawn slide is found as well, and a renamed one also by its former name.
+    """
+    named = select(func.coalesce(Slide.renamed_to, Slide.id)).select_from(Slide).join(Inbox).where(Slide.name == name)
     if inbox is not None:
-        query = query.where(Inbox.name == inbox)
-    rows = connection.execute(query).all()
+        named = named.where(Inbox.name == inbox)
+    ids = connection.execute(named).scalars().all()
+    rows = connection.execute(select(*SLIDE).join(Inbox).where(Slide.id.in_(ids))).all() if ids else []
     if not rows:
         raise UnknownSlide(f"no slide named {name!r} has been seen; the command slides lists them")
     if len(rows) > 1:

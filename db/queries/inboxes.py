@@ -6,7 +6,7 @@ from sqlalchemy import func, select, true
 
 from smearcount.db.engine.database import Database
 from smearcount.db.records import InboxLine, Progress
-from smearcount.db.schema import IS_OPEN, Image, ImageState, Inbox, Slide
+from smearcount.db.schema import IS_CURRENT, IS_OPEN, Image, ImageState, Inbox, Slide
 
 #: Span over which the rate of finished images is measured, in seconds.
 RATE_SECONDS = 60
@@ -36,7 +36,9 @@ def progress(database: Database, *, inbox: str | None = None) -> Progress:
                 Image.state.in_([ImageState.DONE, ImageState.DUPLICATE, ImageState.QUARANTINED]),
             )
         ).one()
-        slides_query = select(func.count(), func.count(Slide.completed_at))
+        slides_query = select(func.count(), func.count(Slide.completed_at)).where(
+            Slide.withdrawn_at.is_(None), Slide.renamed_to.is_(None)
+        )
         if inbox is not None:
             slides_query = slides_query.where(Slide.inbox_id.in_(select(Inbox.id).where(Inbox.name == inbox)))
         slides, complete = connection.execute(slides_query).one()
@@ -53,3 +55,26 @@ def progress(database: Database, *, inbox: str | None = None) -> Progress:
         rate_per_second=recent[0] / seconds,
         oldest_pending_at=oldest,
     )
+
+
+def deep_slides(database: Database, *, inbox: str | None = None, completed_after: datetime | None = None) -> list[str]:
+    """Return the names of slides of which present images lie more than one folder below the slide's own folder, sorted.
+
+    It is for inboxes in which the first folder names the slide: there, several slides that were moved into one folder of an
+    archive, or several exports of one patient, are counted as one slide.
+
+    Args:
+        database: where slides are kept.
+        inbox: name of an inbox; None for all inboxes.
+        completed_after: only slides that were completed after this moment (UTC); None for all slides.
+    """
+    lies_deep = select(Image.id).where(
+        Image.slide_id == Slide.id, IS_CURRENT, Image.missing_since.is_(None), Image.folder.like("%/%/%")
+    )
+    query = select(Slide.name).where(lies_deep.exists(), Slide.withdrawn_at.is_(None)).order_by(Slide.name)
+    if inbox is not None:
+        query = query.join(Inbox, Inbox.id == Slide.inbox_id).where(Inbox.name == inbox)
+    if completed_after is not None:
+        query = query.where(Slide.completed_at > completed_after)
+    with database.reading() as connection:
+        return list(connection.execute(query).scalars())

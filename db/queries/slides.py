@@ -56,6 +56,8 @@ class SlideFilter:
     #: Name of an inbox.
     inbox: str | None = None
     ids: Sequence[int] | None = None
+    #: Only withdrawn slides. They are left out otherwise, unless `ids` names them.
+    withdrawn: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,6 +86,10 @@ class SlideSummary:
     signed: SignedResult | None = None
     #: What makes the result, for a signature; None in lists.
     result: SlideResult | None = field(default=None, compare=False)
+    #: When a person withdrew the slide; None while it counts.
+    withdrawn_at: datetime | None = None
+    #: The slide that has this slide's former files since their folder was renamed; None if it has its own.
+    renamed_to: int | None = None
 
     def reports(self, settings: CountSettings) -> "BothReports":
         """Return the results of the slide: those that were signed, or else what the settings make of the tallies."""
@@ -140,6 +146,8 @@ _SLIDES: Select[*tuple[Any, ...]] = (
         SIGN_OFF.at.label("signed_at"),
         SIGN_OFF.snapshot.label("snapshot"),
         _IS_SIGNED.label("holds"),
+        Slide.withdrawn_at,
+        Slide.renamed_to,
     )
     .join(Inbox, Inbox.id == Slide.inbox_id)
     .outerjoin(SIGN_OFF, IS_SIGN_OFF)
@@ -228,6 +236,15 @@ def _conditions(where: SlideFilter) -> Iterator[ColumnElement[bool]]:
         yield Inbox.name == where.inbox if is_storable(where.inbox) else false()
     if where.ids is not None:
         yield Slide.id.in_([slide_id for slide_id in where.ids if is_key(slide_id)])
+    yield from _conditions_of_presence(where)
+
+
+def _conditions_of_presence(where: SlideFilter) -> Iterator[ColumnElement[bool]]:
+    yield Slide.renamed_to.is_(None)
+    if where.withdrawn:
+        yield Slide.withdrawn_at.is_not(None)
+    elif where.ids is None:
+        yield Slide.withdrawn_at.is_(None)
 
 
 def _summary(row: Row[*tuple[Any, ...]], both: BothTallies, result: SlideResult | None = None) -> SlideSummary:
@@ -245,6 +262,8 @@ def _summary(row: Row[*tuple[Any, ...]], both: BothTallies, result: SlideResult 
         reviewed=both.reviewed,
         reviewed_cells=both.reviewed_cells,
         last_review_id=both.last_review_id,
-        signed=SignedResult.of(row.snapshot) if row.holds and row.snapshot is not None else None,
+        signed=SignedResult.of(row.snapshot).called(row.name) if row.holds and row.snapshot is not None else None,
         result=result,
+        withdrawn_at=row.withdrawn_at,
+        renamed_to=row.renamed_to,
     )

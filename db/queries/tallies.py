@@ -21,14 +21,28 @@ from sqlalchemy import (
     cast,
     false,
     func,
+    literal,
     null,
     select,
     true,
+    union,
 )
+from sqlalchemy.orm import aliased
 
 from smearcount.db.review.effective_calls import AUTOMATIC_CLASS, CALL, IS_CALL, IS_NEWEST_REVIEW, REVIEW
 from smearcount.db.review.signatures import IS_SIGN_OFF, SIGN_OFF, SIGN_OFF_HOLDS
-from smearcount.db.schema import IS_COUNTED, OPEN_STATES, Image, ImageState, Inbox, Model, ReviewRow, Slide
+from smearcount.db.schema import (
+    IS_COUNTED,
+    IS_MISSING,
+    IS_SHARED,
+    OPEN_STATES,
+    Image,
+    ImageState,
+    Inbox,
+    Model,
+    ReviewRow,
+    Slide,
+)
 from smearcount.differential.analyzer.labels import class_of_label
 from smearcount.differential.classes import CellClass, ReviewClass
 from smearcount.differential.model import ModelIdentity
@@ -99,6 +113,35 @@ _STATES = (
     .where(Image.slide_id.in_(_IDS), Image.state != ImageState.DONE)
     .group_by(Image.slide_id, Image.state)
 )
+# Both are few, and found through indexes that hold nothing else.
+_MISSING = (
+    select(Image.slide_id, func.count())
+    .where(Image.slide_id.in_(_IDS), IS_MISSING, IS_COUNTED)
+    .group_by(Image.slide_id)
+)
+_NOTED = union(
+    select(Image.slide_id, Image.sha256).where(Image.slide_id.in_(_IDS), IS_SHARED, IS_COUNTED),
+    select(Image.same_cells_in, Image.sha256).where(Image.same_cells_in.in_(_IDS), IS_SHARED, IS_COUNTED),
+).subquery()
+_MINE, _OTHER = aliased(Image, name="mine"), aliased(Image, name="other")
+_DONE = literal(ImageState.DONE.value, literal_execute=True)
+_SHARED = (
+    select(_MINE.slide_id, func.count())
+    .join(_NOTED, (_NOTED.c.sha256 == _MINE.sha256) & (_NOTED.c.slide_id == _MINE.slide_id))
+    .where(
+        _MINE.state == _DONE,
+        select(_OTHER.id)
+        .join(Slide, Slide.id == _OTHER.slide_id)
+        .where(
+            _OTHER.sha256 == _MINE.sha256,
+            _OTHER.slide_id != _MINE.slide_id,
+            _OTHER.state == _DONE,
+            Slide.withdrawn_at.is_(None),
+        )
+        .exists(),
+    )
+    .group_by(_MINE.slide_id)
+)
 _MODELS = select(Model.id, Model.name, Model.version, Model.sha256).where(Model.id.in_(_IDS))
 
 
@@ -156,6 +199,8 @@ def tallies(connection: Connection, slides: Sequence[SlideRow]) -> list[BothTall
     moved = _moved_cells(connection, last_reviews)
     signed = set(connection.scalars(_SIGNED, {"ids": ids}))
     states = _states(connection, ids)
+    missing = _counts(connection, _MISSING, ids)
+    shared = _counts(connection, _SHARED, ids)
     models = _models(connection, set().union(*(one.model_ids for one in called.values())))
     return [
         _both(
@@ -166,6 +211,8 @@ def tallies(connection: Connection, slides: Sequence[SlideRow]) -> list[BothTall
             tuple(models[key] for key in sorted(called[slide.id].model_ids, reverse=True)),
             last_reviews.get(slide.id),
             is_signed=slide.id in signed,
+            missing=missing.get(slide.id, 0),
+            shared=shared.get(slide.id, 0),
         )
         for slide in slides
     ]
@@ -237,12 +284,16 @@ def _states(connection: Connection, ids: Sequence[int]) -> dict[int, dict[str, i
     return states
 
 
+def _counts(connection: Connection, query: Select[int | None, int], ids: Sequence[int]) -> dict[int, int]:
+    return {slide_id or 0: count for slide_id, count in connection.execute(query, {"ids": ids})}
+
+
 def _models(connection: Connection, ids: set[int]) -> dict[int, ModelIdentity]:
     rows = connection.execute(_MODELS, {"ids": sorted(ids)})
     return {model_id: ModelIdentity(name, version, sha256) for model_id, name, version, sha256 in rows}
 
 
-def _both(
+def _both(  # noqa: PLR0913 (each is a number or table of its own)
     slide: SlideRow,
     called: _Called,
     moved: _Moved,
@@ -251,6 +302,8 @@ def _both(
     last_review_id: int | None,
     *,
     is_signed: bool,
+    missing: int,
+    shared: int,
 ) -> BothTallies:
     reviewed: _Cells = defaultdict(int, called.cells)
     for (before, after), count in moved.cells.items():
@@ -269,6 +322,8 @@ def _both(
             pending=sum(states.get(state, 0) for state in OPEN_STATES),
             first_image_at=slide.first_image_at,
             completed_at=slide.completed_at,
+            missing=missing,
+            shared=shared,
             calls=calls,
             review_facts=facts,
         )

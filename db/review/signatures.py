@@ -18,7 +18,11 @@ IS_SIGN_OFF = and_(
     SIGN_OFF.kind == SlideEventKind.SIGN_OFF,
     not_(
         select(_LATER.id)
-        .where(_LATER.slide_id == SIGN_OFF.slide_id, _LATER.kind != SlideEventKind.COMMENT, _LATER.id > SIGN_OFF.id)
+        .where(
+            _LATER.slide_id == SIGN_OFF.slide_id,
+            _LATER.kind.in_([SlideEventKind.SIGN_OFF, SlideEventKind.REOPEN]),
+            _LATER.id > SIGN_OFF.id,
+        )
         .exists()
     ),
 )

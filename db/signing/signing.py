@@ -16,6 +16,7 @@ from smearcount.db.review.history import conflicts_since
 from smearcount.db.review.records import ResultChange
 from smearcount.db.review.result import Seen, SeenImage, SlideResult, image_changes, seen_images
 from smearcount.db.review.sign_off import SlideEvent, add_event, lock_slide, signer_of
+from smearcount.db.review.withdrawal import require_not_withdrawn
 from smearcount.db.schema import Classification, Image, Inbox, Model, Slide, SlideEventKind
 from smearcount.differential.model import ModelUsed
 from smearcount.differential.report import report
@@ -55,7 +56,7 @@ def sign(  # noqa: PLR0913 (all but the first two are given by name)
         ResultChanged: the result is not the one that the person saw.
         ReviewConflict: another person has reclassified cells since, which this one has not seen.
         SignatureHindered: something stands in the way that is refused, or that the person has not acknowledged.
-        ReviewRefused: the slide is still being counted, nothing says what was seen, or an argument is impossible.
+        ReviewRefused: the slide is still being counted or withdrawn, nothing says what was seen, or an argument is impossible.
     """
     who, text = checked_name(reviewer), checked_text(comment)
     was_seen = None if seen is None else Seen.of(seen)
@@ -63,6 +64,7 @@ def sign(  # noqa: PLR0913 (all but the first two are given by name)
         completed_at = lock_slide(connection, slide_id)
         if completed_at is None:
             raise ReviewRefused(f"slide {slide_id} is still being counted; sign it when it is complete")
+        require_not_withdrawn(connection, slide_id)
         signer = signer_of(connection, slide_id)
         if signer is not None:
             raise SlideSigned(f"slide {slide_id} is signed by {signer} already")

@@ -59,6 +59,12 @@ class SignedResult:
             version=rules.version,
         )
 
+    def called(self, slide: str) -> Self:
+        """Return the result under the name that the slide has now: its folder may have been renamed after a typing error."""
+        return replace(
+            self, automatic=replace(self.automatic, slide=slide), reviewed=replace(self.reviewed, slide=slide)
+        )
+
     def as_json(self) -> dict[str, Any]:
         """Return the result as JSON-ready values, not rounded; `of` reads them back."""
         return {

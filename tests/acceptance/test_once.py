@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,12 +11,16 @@ import jsonschema
 import pytest
 
 from smearcount.db.engine.database import Database
+from smearcount.db.queries.cells import cells
+from smearcount.db.queries.counts import find_slide_id
 from smearcount.db.queries.images import image_lines
+from smearcount.db.queries.slides import slide as slide_summary
 from smearcount.db.review.records import Change
 from smearcount.db.review.reviews import reclassify
 from smearcount.differential.classes import ReviewClass
 from smearcount.differential.schema import counts_schema
 
+from support.reviewing import sign
 from support.running import Smearcount
 
 
@@ -111,3 +116,53 @@ def test_after_a_review_up_prints_the_reviewed_counts_and_says_so(drawn: Smearco
     ]
     assert [(words[2], words[8]) for words in printed()] == [("automatic", basophils[0]), ("reviewed", basophils[2])]
     assert basophils[1] != basophils[2]
+
+
+def test_touched_and_renamed_exports_stay_the_slides_that_people_have_signed(
+    smearcount: Smearcount, inbox: Path
+) -> None:
+    assert smearcount.run("simulate", inbox, "--slides", 2, "--cells", 20).returncode == 0
+    assert smearcount.run("up", inbox, "--once").returncode == 0
+    before = smearcount.json("counts", "slide-001")
+    with Database(f"sqlite:///{smearcount.data / 'smearcount.db'}") as database:
+        slide_id = find_slide_id(database, "slide-001")
+        image = cells(database, slide_id).cells[0].id
+        reclassify(database, [Change(image, ReviewClass.IG, None)], reviewer="Ada")
+        sign(database, slide_id, reviewer="Ada")
+
+        for path in inbox.rglob("*.*"):
+            status = path.stat()
+            os.utime(path, (status.st_atime, status.st_mtime + 3600))
+        (inbox / "slide-001").rename(inbox / "S-1")
+        again = smearcount.run("up", inbox, "--once")
+        assert again.returncode == 0, again.stderr
+
+        assert [one["slide"] for one in smearcount.json("slides")] == ["S-1", "slide-002"]
+        found = slide_summary(database, slide_id)
+        assert (found.name, found.signed_by, found.reviewed_cells) == ("S-1", "Ada", 1)
+    for name in ("S-1", "slide-001"):
+        after = smearcount.json("counts", name)
+        assert (after["slide"], after["completed_at"], after["wbc_counted"]) == (
+            "S-1", before["completed_at"], before["wbc_counted"],
+        )  # fmt: skip
+    assert smearcount.json("images", "--state", "superseded", "slide-002") == []
+
+    said = smearcount.run("withdraw", "slide-002", "--by", "Ada", "--reason", "of another patient")
+    assert (said.returncode, said.stdout) == (0, "")
+    assert "slide slide-002 is withdrawn" in said.stderr
+    assert [one["slide"] for one in smearcount.json("slides")] == ["S-1"]
+    assert [one["slide"] for one in smearcount.json("slides", "--withdrawn")] == ["slide-002"]
+    assert smearcount.json("counts", "slide-002")["slide"] == "slide-002"
+    assert smearcount.run("withdraw", "slide-002", "--by", "Ada", "--reason", "again").returncode == 1
+    assert smearcount.run("withdraw", "slide-002", "--by", "Ada", "--reason", "no", "--undo").returncode == 0
+    assert len(smearcount.json("slides")) == 2
+
+
+def test_an_archive_in_the_inbox_is_warned_of(smearcount: Smearcount, inbox: Path) -> None:
+    assert smearcount.run("simulate", inbox / "archive" / "2026-11", "--slides", 2, "--cells", 10).returncode == 0
+
+    counted = smearcount.run("up", inbox, "--once")
+
+    warning = "slide archive: its images lie more than one folder deep"
+    assert warning in " ".join(counted.stderr.split())
+    assert any(warning in finding["details"] for finding in smearcount.json("doctor"))

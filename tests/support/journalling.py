@@ -26,12 +26,20 @@ def seen(
     slide: str | None = "",
     label: str | None = None,
     refusal: Refusal | None = None,
+    content: str | None = None,
 ) -> SeenFile:
-    """Return a file as the watcher reports it; the slide is its first folder unless the caller names another."""
+    """Return a file as the watcher reports it; the slide is its first folder unless the caller names another.
+
+    The watcher reads a file of which only the time has changed: it holds `content`, or else something of its own for each
+    time. Of a file with the first time, 1, it has read nothing unless `content` is given.
+    """
+    if content is None and mtime_ns != 1 and refusal is None:
+        content = f"{path} at {mtime_ns}"
     folder, _, filename = path.rpartition("/")
     if slide == "":
         slide = path.partition("/")[0] if folder else None
-    return SeenFile(folder, filename, size, mtime_ns, slide, label, refusal)
+    digest = None if content is None else sha256(content)
+    return SeenFile(folder, filename, size, mtime_ns, slide, label, refusal, digest)
 
 
 def new_inbox(database: Database, name: str = "/inbox") -> int:

@@ -5,7 +5,7 @@ import socket
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -66,7 +66,10 @@ class Lab:
     ) -> list[int]:
         """Write and classify the cells of a slide and return their ids; the last ones are unidentified or damaged."""
         called = [*classes, *[CellClass.NEUTROPHIL] * (unidentified + damaged)]
-        contents = {f"cell-{number:04}.jpg": cell_bytes(_number(name, number)) for number in range(len(called))}
+        contents = {
+            f"cell-{number:04}.jpg": cell_bytes(_number(f"{name} of {len(called)}", number))
+            for number in range(len(called))
+        }
         self.write(name, contents)
         items: dict[str, int] = {}
         for batch in queueing.take_batches(self.database, self.inbox_id, at_most=10_000, batch_size=64):
@@ -95,7 +98,9 @@ class Lab:
             path.write_bytes(content)
             status = path.stat()
             seen.append(SeenFile(slide, filename, status.st_size, status.st_mtime_ns, slide))
-        journal.record(self.database, self.inbox_id, seen)
+        came = journal.record(self.database, self.inbox_id, seen)
+        hashed = [replace(file, sha256=hashlib.sha256(contents[file.filename]).hexdigest()) for file in came.to_compare]
+        journal.record(self.database, self.inbox_id, hashed)
 
     def complete(self) -> None:
         """Complete all slides that have no open images."""

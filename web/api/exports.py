@@ -64,7 +64,7 @@ def _also(*types: str) -> dict[int | str, dict[str, Any]]:
     response_class=Response,
     responses={
         **_also("text/csv", "application/fhir+json", "x-application/hl7-v2+er7"),
-        **described("unknown-slide"),
+        **described("unknown-slide", "review-refused"),
     },
 )
 def export_slide(slide_id: SlideId, services: TheServices, form: WhichForm = Form.JSON) -> Response:
@@ -80,7 +80,7 @@ def export_slide(slide_id: SlideId, services: TheServices, form: WhichForm = For
     response_class=Response,
     responses={
         **_also("text/csv", "application/fhir+ndjson", "x-application/hl7-v2+er7"),
-        **described("unknown-slide"),
+        **described("unknown-slide", "review-refused"),
     },
 )
 def export_slides(

@@ -1,4 +1,4 @@
-"""Routes for what people decide: reclassify, undo, comment, sign, reopen."""
+"""Routes for what people decide: reclassify, undo, bring back, comment, sign, reopen, withdraw, restore."""
 
 from collections.abc import Sequence
 
@@ -6,9 +6,11 @@ from fastapi import APIRouter, status
 
 from smearcount.db.engine.database import Database
 from smearcount.db.queries.slides import SlideFilter, slide, slide_page
+from smearcount.db.review.lost_calls import bring_back, lost_calls
 from smearcount.db.review.records import Review
 from smearcount.db.review.reviews import reclassify, undo
 from smearcount.db.review.sign_off import comment, reopen, slide_events
+from smearcount.db.review.withdrawal import restore, withdraw
 from smearcount.db.signing.signing import sign
 from smearcount.differential.settings import CountSettings
 from smearcount.differential.signing.policy import SigningRules
@@ -22,6 +24,7 @@ from smearcount.web.schemas.reviews import (
     Reviewed,
     ReviewQuestion,
     SignQuestion,
+    WithdrawQuestion,
 )
 from smearcount.web.schemas.slides import DifferentialAnswer, SlideDetail
 
@@ -135,6 +138,61 @@ def take_back_signature(
     return _slide(database, rules, slide_id)
 
 
+@router.post(
+    "/slides/{slide_id}/bring-back",
+    summary="Bring calls back",
+    status_code=status.HTTP_201_CREATED,
+    responses=described("review-conflict", "signed", "review-refused", "unknown-slide"),
+)
+def bring_calls_back(
+    slide_id: SlideId, reviewer: TheReviewer, database: TheDatabase, settings: TheCountSettings
+) -> Reviewed:
+    """Give the slide's `lost_calls` to the cells that have the very same bytes (`same_picture`), in one action.
+
+    These are new reviews in the name of the person who asks; the reason names who called the pictures before.
+    """
+    return _reviewed(database, settings, bring_back(database, slide_id, reviewer=reviewer))
+
+
+@router.post(
+    "/slides/{slide_id}/withdraw",
+    summary="Withdraw a slide",
+    status_code=status.HTTP_201_CREATED,
+    responses=described("unknown-slide", "review-refused"),
+)
+def withdraw_slide(
+    slide_id: SlideId,
+    question: WithdrawQuestion,
+    reviewer: TheReviewer,
+    database: TheDatabase,
+    rules: TheSigningRules,
+) -> SlideDetail:
+    """Leave a slide out of lists, exports and totals, saying why; it is kept, and can be restored.
+
+    It is for slides that should never have been counted, such as a second export under a misspelt name.
+    """
+    withdraw(database, slide_id, reviewer=reviewer, reason=question.reason)
+    return _slide(database, rules, slide_id)
+
+
+@router.post(
+    "/slides/{slide_id}/restore",
+    summary="Restore a withdrawn slide",
+    status_code=status.HTTP_201_CREATED,
+    responses=described("unknown-slide", "review-refused"),
+)
+def restore_slide(
+    slide_id: SlideId,
+    question: WithdrawQuestion,
+    reviewer: TheReviewer,
+    database: TheDatabase,
+    rules: TheSigningRules,
+) -> SlideDetail:
+    """Take a withdrawal back, saying why: the slide counts again, as it did before."""
+    restore(database, slide_id, reviewer=reviewer, reason=question.reason)
+    return _slide(database, rules, slide_id)
+
+
 def _reviewed(database: Database, settings: CountSettings, reviews: Sequence[Review]) -> Reviewed:
     slide_ids = sorted({one.slide_id for one in reviews})
     page = slide_page(database, SlideFilter(ids=slide_ids), limit=max(len(slide_ids), 1))
@@ -145,4 +203,5 @@ def _reviewed(database: Database, settings: CountSettings, reviews: Sequence[Rev
 
 
 def _slide(database: Database, rules: SigningRules, slide_id: int) -> SlideDetail:
-    return SlideDetail.made(slide(database, slide_id), rules, slide_events(database, slide_id))
+    found = slide(database, slide_id)
+    return SlideDetail.made(found, rules, slide_events(database, slide_id), lost_calls(database, slide_id))

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field
 
 from smearcount.db.queries.cells import cells
 from smearcount.db.queries.slides import SlideFilter, SlideSort, slide
+from smearcount.db.review.lost_calls import lost_calls
 from smearcount.db.review.sign_off import slide_events
 from smearcount.db.schema import ImageState
 from smearcount.differential.classes import ReviewClass
@@ -68,6 +69,7 @@ class SlidesQuery(PageQuery):
     until: Day | None = Field(default=None, description="First image on this day (UTC) or earlier.")
     text: str | None = Field(default=None, max_length=200, description="Part of the slide's name, in capitals or not.")
     inbox: str | None = Field(default=None, max_length=4096, description="Name of an inbox.")
+    withdrawn: bool = Field(default=False, description="Only withdrawn slides, which are left out otherwise.")
     sort: SlideSort = Field(default=SlideSort.NEWEST, description="By the time of the first image, or by name.")
     limit: int = Field(default=50, ge=1, le=LARGEST_PAGE, description="Most slides on the page.")
 
@@ -80,6 +82,7 @@ class SlidesQuery(PageQuery):
             until=end_of(self.until) if self.until is not None else None,
             text=self.text,
             inbox=self.inbox,
+            withdrawn=self.withdrawn,
         )
         return SlideSearch(where, self.sort, self.flag, self.review)
 
@@ -123,7 +126,8 @@ def list_slides(
 @router.get("/{slide_id}", summary="One slide", responses=described("unknown-slide"))
 def get_slide(slide_id: SlideId, database: TheDatabase, rules: TheSigningRules) -> SlideDetail:
     """Return a slide with both differentials, its flags, what stands in the way of a signature, and what people did."""
-    return SlideDetail.made(slide(database, slide_id), rules, slide_events(database, slide_id))
+    found = slide(database, slide_id)
+    return SlideDetail.made(found, rules, slide_events(database, slide_id), lost_calls(database, slide_id))
 
 
 @router.get(

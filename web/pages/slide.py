@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import HTMLResponse
 
 from smearcount.db.queries.slides import slide
+from smearcount.db.review.lost_calls import lost_calls
 from smearcount.db.review.sign_off import slide_events
 from smearcount.differential.classes import ReviewClass
 from smearcount.differential.forms.examination import Export
@@ -51,6 +52,7 @@ def show_slide(
         person,
         summary=Summary(found, rules),
         events=events,
+        lost_calls=lost_calls(database, slide_id),
         gallery=gallery(database, slide_id, query),
         shows=list(Show),
     )

@@ -8,14 +8,22 @@ from typing import Annotated, Protocol
 
 from fastapi import APIRouter, Depends, Query, status
 
+from smearcount.db.review.lost_calls import bring_back
 from smearcount.db.review.reviews import reclassify, undo
 from smearcount.db.review.sign_off import comment, reopen
+from smearcount.db.review.withdrawal import restore, withdraw
 from smearcount.db.signing.signing import sign
 from smearcount.web.api.slides import SlideId
 from smearcount.web.dependencies import TheDatabase, ThePerson, TheReviewer, TheSigningRules
 from smearcount.web.pages.parts.slide_update import SlideUpdate, slide_update
 from smearcount.web.schemas.base import LARGEST_ID
-from smearcount.web.schemas.reviews import CommentQuestion, ReopenQuestion, ReviewQuestion, SignQuestion
+from smearcount.web.schemas.reviews import (
+    CommentQuestion,
+    ReopenQuestion,
+    ReviewQuestion,
+    SignQuestion,
+    WithdrawQuestion,
+)
 
 router = APIRouter(prefix="/slides/{slide_id}", include_in_schema=False)
 
@@ -117,4 +125,36 @@ def reopen_slide(
 ) -> SlideUpdate:
     """Reopen a signed slide."""
     reopen(database, slide_id, reviewer=reviewer, reason=question.reason)
+    return updated()
+
+
+@router.post("/bring-back", status_code=status.HTTP_201_CREATED)
+def bring_calls_back(slide_id: SlideId, reviewer: TheReviewer, database: TheDatabase, updated: Updated) -> SlideUpdate:
+    """Give lost calls to the cells that have the same bytes."""
+    return updated(bring_back(database, slide_id, reviewer=reviewer)[0].action)
+
+
+@router.post("/withdraw", status_code=status.HTTP_201_CREATED)
+def withdraw_slide(
+    slide_id: SlideId,
+    question: WithdrawQuestion,
+    reviewer: TheReviewer,
+    database: TheDatabase,
+    updated: Updated,
+) -> SlideUpdate:
+    """Withdraw the slide."""
+    withdraw(database, slide_id, reviewer=reviewer, reason=question.reason)
+    return updated()
+
+
+@router.post("/restore", status_code=status.HTTP_201_CREATED)
+def restore_slide(
+    slide_id: SlideId,
+    question: WithdrawQuestion,
+    reviewer: TheReviewer,
+    database: TheDatabase,
+    updated: Updated,
+) -> SlideUpdate:
+    """Restore the withdrawn slide."""
+    restore(database, slide_id, reviewer=reviewer, reason=question.reason)
     return updated()

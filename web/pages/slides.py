@@ -51,7 +51,8 @@ class SlidesPageQuery(SlidesQuery):
     @property
     def is_filtered(self) -> bool:
         """Whether some slides are left out."""
-        return any((self.status, self.flag, self.review, self.since, self.until, self.text, self.inbox))
+        chosen = (self.status, self.flag, self.review, self.since, self.until, self.text, self.inbox, self.withdrawn)
+        return any(chosen)
 
 
 @dataclass(frozen=True, slots=True)

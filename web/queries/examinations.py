@@ -6,6 +6,7 @@ from smearcount.db.engine.database import Database
 from smearcount.db.errors import UnknownSlide
 from smearcount.db.queries.remarks import slide_remarks
 from smearcount.db.queries.slides import SlideFilter, SlideSummary, slide_page
+from smearcount.db.review.errors import ReviewRefused
 from smearcount.db.review.sign_off import times_signed
 from smearcount.differential.forms.examination import Review, SlideExamination, examination
 from smearcount.differential.forms.remarks import Remarks
@@ -17,6 +18,7 @@ def examinations(database: Database, slide_ids: Sequence[int], settings: CountSe
 
     Raises:
         UnknownSlide: one of them does not exist.
+        ReviewRefused: one of them is withdrawn.
     """
     wanted = list(dict.fromkeys(slide_ids))
     signed = times_signed(database, wanted)
@@ -25,6 +27,9 @@ def examinations(database: Database, slide_ids: Sequence[int], settings: CountSe
     missing = [slide_id for slide_id in wanted if slide_id not in found]
     if missing:
         raise UnknownSlide(f"there is no slide {missing[0]}")
+    withdrawn = [slide_id for slide_id in wanted if found[slide_id].withdrawn_at is not None]
+    if withdrawn:
+        raise ReviewRefused(f"slide {withdrawn[0]} is withdrawn, so it has no report and no export; restore it first")
     remarks = slide_remarks(database, {slide.id: slide.last_review_id for slide in page.slides})
     return [_examination(found[slide_id], signed.get(slide_id, 0), remarks[slide_id], settings) for slide_id in wanted]
 

@@ -83,6 +83,12 @@ class ReopenQuestion(Question):
     reason: Text = Field(min_length=1, examples=["two monocytes were reactive lymphocytes"])
 
 
+class WithdrawQuestion(Question):
+    """Why a slide is withdrawn or restored."""
+
+    reason: Text = Field(min_length=1, examples=["a second export of S-1, under a misspelt name"])
+
+
 class ReviewAnswer(Answer):
     """What one person said of one cell; never changed or removed, only followed by another one."""
 

@@ -7,9 +7,10 @@ from pydantic import Field
 
 from smearcount.db.queries.slides import SlideSummary
 from smearcount.db.review.endings import SignatureEnd
+from smearcount.db.review.lost_calls import LostCall
 from smearcount.db.review.sign_off import SlideEvent
 from smearcount.db.schema import SlideEventKind
-from smearcount.differential.classes import CellClass
+from smearcount.differential.classes import CellClass, ReviewClass
 from smearcount.differential.flags import Flag
 from smearcount.differential.forms.spreadsheet import SLIDES_COLUMNS
 from smearcount.differential.line import line
@@ -93,6 +94,9 @@ class SlideAnswer(Answer):
     signed_at: Moment | None = Field(description="When, in UTC.")
     changed_since_signed: bool = Field(
         description="It was signed, but images came or changed afterwards: it needs signing again."
+    )
+    withdrawn_at: Moment | None = Field(
+        description="When a person withdrew it, so that lists and exports leave it out; null while it counts."
     )
     first_image_at: Moment = Field(description="When its first image was seen, in UTC.")
     completed_at: Moment | None = Field(description="When nothing was pending any more, in UTC; null while counting.")
@@ -286,12 +290,14 @@ class SignatureEndAnswer(Answer):
 
 
 class SlideEventAnswer(Answer):
-    """What a person did with a slide."""
+    """What a person did with a slide, or what the watcher found."""
 
     id: int
     kind: SlideEventKind
-    reviewer: str
-    text: str | None = Field(description="The comment, or why the slide was reopened.")
+    reviewer: str = Field(
+        description="The person; `smearcount` for `content-changed` and `rename`, which the watcher found."
+    )
+    text: str | None = Field(description="The comment, the reason, or what was found.")
     at: Moment = Field(description="When, in UTC.")
     counted: int | None = Field(description="For a sign-off: how many cells were counted when it was given.")
     last_review_id: int | None = Field(description="For a sign-off: the newest review that it knew; null without any.")
@@ -324,6 +330,36 @@ class SlideEventAnswer(Answer):
         )
 
 
+class LostCallAnswer(Answer):
+    """A person's call of a cell whose file holds other bytes by now, and which nobody has called anew."""
+
+    review_id: int
+    cell: int = Field(description="Id of the image that was called; its state is `superseded`.")
+    path: str = Field(description="Path within the inbox; may identify a patient.")
+    cell_class: ReviewClass = Field(serialization_alias="class")
+    reviewer: str
+    reason: str | None
+    reviewed_at: Moment = Field(description="In UTC.")
+    same_picture: int | None = Field(
+        description="Id of the counted cell of the slide with the very same bytes, to which `bring-back` gives the call; "
+        "null if there is none."
+    )
+
+    @classmethod
+    def of(cls, lost: LostCall) -> Self:
+        """Show a lost call."""
+        return cls(
+            review_id=lost.review_id,
+            cell=lost.image_id,
+            path=lost.path,
+            cell_class=lost.cell_class,
+            reviewer=lost.reviewer,
+            reason=lost.reason,
+            reviewed_at=lost.reviewed_at,
+            same_picture=lost.same_picture,
+        )
+
+
 class SlideDetail(SlideAnswer):
     """One slide with both differentials and what people did with it."""
 
@@ -336,10 +372,16 @@ class SlideDetail(SlideAnswer):
         description="What stands in the way of a signature; empty while the slide is signed."
     )
     differential: DifferentialAnswer
-    events: list[SlideEventAnswer] = Field(description="Comments, sign-offs and reopenings, oldest first.")
+    lost_calls: list[LostCallAnswer] = Field(
+        description="Calls of people whose images have changed since, oldest first."
+    )
+    renamed_to: int | None = Field(
+        description="The slide that has this slide's files since their folder was renamed; null if it has its own."
+    )
+    events: list[SlideEventAnswer] = Field(description="What happened to the slide, oldest first.")
 
     @classmethod
-    def made(cls, slide: SlideSummary, rules: SigningRules, events: list[SlideEvent]) -> Self:
+    def made(cls, slide: SlideSummary, rules: SigningRules, events: list[SlideEvent], lost: list[LostCall]) -> Self:
         """Show a slide in full."""
         return cls(
             **_line(slide, rules.counts),
@@ -347,6 +389,8 @@ class SlideDetail(SlideAnswer):
             digest=slide.digest(rules.counts),
             obstacles=[ObstacleAnswer.of(obstacle) for obstacle in slide.obstacles(rules)],
             differential=DifferentialAnswer.of(slide, rules.counts),
+            lost_calls=[LostCallAnswer.of(one) for one in lost],
+            renamed_to=slide.renamed_to,
             events=[SlideEventAnswer.of(event) for event in events],
         )
 
@@ -392,6 +436,7 @@ def _line(slide: SlideSummary, settings: CountSettings) -> dict[str, Any]:
         "signed_by": slide.signed_by,
         "signed_at": slide.signed_at,
         "changed_since_signed": slide.changed_since_signed,
+        "withdrawn_at": slide.withdrawn_at,
         "first_image_at": slide.first_image_at,
         "completed_at": slide.completed_at,
         "calls": shown.calls,

@@ -15,11 +15,14 @@ from smearcount.differential.tally import CallsAsked
 
 @click.command()
 @options.calls
+@click.option("--withdrawn", is_flag=True, help="List the slides that were withdrawn, which are left out otherwise.")
 @options.output
 @options.inbox_name
 @options.data
 @options.database
-def slides(calls: str, output: str, inbox: str | None, data: Path | None, database_url: str | None) -> None:
+def slides(
+    calls: str, withdrawn: bool, output: str, inbox: str | None, data: Path | None, database_url: str | None
+) -> None:
     """List the slides, one line each.
 
     Where people have called cells, their calls count. With --calls both, such a slide has two lines, the automatic count
@@ -27,7 +30,7 @@ def slides(calls: str, output: str, inbox: str | None, data: Path | None, databa
     """
     site = open_site(data=data, database_url=database_url)
     with site.counted_database() as database:
-        tallies = slide_tallies(database, inbox=inbox)
+        tallies = slide_tallies(database, inbox=inbox, withdrawn=withdrawn)
     lines = slide_lines(tallies, CallsAsked(calls), site.counts)
     if output == "json":
         print_raw(formats.slides_json(lines))
@@ -36,4 +39,4 @@ def slides(calls: str, output: str, inbox: str | None, data: Path | None, databa
     elif lines:
         print_result(formats.slides_table(lines))
     else:
-        print_message("no slide has been seen yet")
+        print_message("no slide is withdrawn" if withdrawn else "no slide has been seen yet")

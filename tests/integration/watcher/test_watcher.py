@@ -21,10 +21,20 @@ from smearcount.db.ingest import inbox_registry, journal, queueing, results
 from smearcount.db.ingest.visibility import NOT_HERE
 from smearcount.db.migration import migrate
 from smearcount.db.queries import counts
+from smearcount.db.queries.cells import cells
 from smearcount.db.queries.images import image_lines
-from smearcount.db.queries.inboxes import inbox_lines, progress
+from smearcount.db.queries.inboxes import deep_slides, inbox_lines, progress
+from smearcount.db.queries.slides import slide as slide_summary
 from smearcount.db.records import Batch, NotVisible
-from smearcount.differential.status import SlideStatus
+from smearcount.db.review.lost_calls import bring_back, lost_calls
+from smearcount.db.review.records import Change
+from smearcount.db.review.reviews import reclassify
+from smearcount.db.review.sign_off import slide_events
+from smearcount.db.schema import SlideEventKind
+from smearcount.differential.classes import CellClass, ReviewClass
+from smearcount.differential.flags import slide_flags
+from smearcount.differential.settings import CountSettings
+from smearcount.differential.status import SlideStatus, Status
 from smearcount.inbox.paths import from_text
 from smearcount.watcher import discovery, dispatch, watch
 from smearcount.watcher.errors import InboxBusy, WatcherError
@@ -33,6 +43,7 @@ from smearcount.watcher.watch import Watcher
 from smearcount.worker.errors import BrokerUnavailable
 
 from support.journalling import MODEL, classified
+from support.reviewing import sign
 from support.servers import PostgresqlServer
 from support.waiting import wait_until
 
@@ -1081,3 +1092,296 @@ def test_logs_hold_no_file_or_folder_names(site: Site, caplog: pytest.LogCapture
     assert "PATIENT" not in caplog.text
     assert str(site.inbox) not in caplog.text
     assert caplog.text.count("inbox cannot be read") == 1, "trouble is said once"
+
+
+# Times that change, and files that vanish
+
+
+HOUR_NS = 3_600_000_000_000
+
+
+@pytest.fixture
+def any_site(tmp_path: Path, database: Database) -> Iterator[Site]:
+    """Yield a site with a database: once SQLite, once PostgreSQL."""
+    (tmp_path / "inbox").mkdir()
+    made = Site(tmp_path / "inbox", database)
+    try:
+        yield made
+    finally:
+        made.stop()
+
+
+def export(site: Site, folder: str, names: str = "abc") -> None:
+    """Write files that hold their names, as the test's worker takes their bytes to be."""
+    for name in names:
+        site.write(f"{folder}/{name}.jpg", f"cell {name}".encode())
+
+
+def count(site: Site) -> None:
+    """Look through the whole inbox once more, count what comes of it, and complete the slides."""
+    assert site.watcher is not None
+    site.watcher._discovery.start_over()
+    site.go_on(3, seconds=1)
+    while site.queue.batches:
+        batch = site.queue.batches.pop(0)
+        items = results.begin(site.database, batch.image_ids)
+        contents = {item.image_id: (site.inbox / from_text(item.path)).read_text() for item in items}
+        results.store(site.database, MODEL, "bench", [classified(*one) for one in contents.items()])
+    site.go_on(2, seconds=1)
+
+
+def move_times(site: Site, nanoseconds: int = HOUR_NS) -> None:
+    for path in site.inbox.rglob("*.jpg"):
+        status = path.stat()
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + nanoseconds))
+
+
+def reviewed_and_signed(site: Site, name: str) -> int:
+    """Let a person call one cell of a slide and sign it; return the slide."""
+    slide_id = counts.find_slide_id(site.database, name)
+    image = cells(site.database, slide_id).cells[0].id
+    reclassify(site.database, [Change(image, ReviewClass.IG, None)], reviewer="Ada")
+    sign(site.database, slide_id, reviewer="Ada")
+    return slide_id
+
+
+def test_times_moved_by_an_hour_change_no_image_no_review_and_no_signature(
+    any_site: Site, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "_HASHED_PER_ROUND", 2)
+    caplog.set_level(logging.INFO)
+    site = any_site
+    export(site, "S-1", "abcde")
+    watcher = site.by_hand()
+    count(site)
+    slide_id = reviewed_and_signed(site, "S-1")
+    before = {one.id: one.path for one in image_lines(site.database)}
+
+    move_times(site)
+    count(site)
+
+    assert site.superseded() == 0
+    assert {one.id: one.path for one in image_lines(site.database)} == before
+    found = slide_summary(site.database, slide_id)
+    assert (found.status, found.signed_by, found.reviewed_cells) == (Status.SIGNED, "Ada", 1)
+    assert found.reviewed.cells[CellClass.IG] == 1
+    known = journal.known_in_folder(site.database, watcher.inbox_id, "S-1")
+    assert {file.version.mtime_ns for file in known.values()} == {
+        path.stat().st_mtime_ns for path in site.inbox.rglob("*.jpg")
+    }
+    assert "5 files with another time have the bytes that were counted: unchanged" in caplog.text
+
+
+def test_other_bytes_of_the_same_size_are_another_image_whose_call_is_named_and_brought_back(any_site: Site) -> None:
+    site = any_site
+    export(site, "S-1")
+    site.by_hand()
+    count(site)
+    slide_id = reviewed_and_signed(site, "S-1")
+    called = cells(site.database, slide_id, reviewed_only=True).cells[0]
+    file = site.inbox / called.path
+    content = file.read_text()
+
+    file.write_text("cell x")
+    count(site)
+    assert [lost.path for lost in lost_calls(site.database, slide_id)] == [called.path]
+    assert slide_events(site.database, slide_id)[-1].kind == SlideEventKind.CONTENT_CHANGED
+    file.write_text(content)
+    move_times(site)
+    count(site)
+
+    assert site.superseded() == 2
+    assert slide_summary(site.database, slide_id).reviewed_cells == 0
+    bring_back(site.database, slide_id, reviewer="Eve")
+    assert slide_summary(site.database, slide_id).reviewed.cells[CellClass.IG] == 1
+
+
+def test_a_file_that_changes_while_it_is_compared_supersedes_nothing_before_it_is_settled(site: Site) -> None:
+    export(site, "S-1")
+    watcher = site.by_hand()
+    count(site)
+    move_times(site)
+    watcher._discovery.start_over()
+    watcher._discovery.advance()
+    watcher._journal()
+    assert len(site.arriving()) == 3, "they wait to be compared"
+
+    site.write("S-1/a.jpg", b"cell x")
+    (site.inbox / "S-1/b.jpg").unlink()
+    watcher._compare()
+
+    assert site.arriving() == []
+    assert site.superseded() == 0
+    count(site)
+    assert site.superseded() == 1
+
+
+def test_a_file_that_cannot_be_read_stays_the_image_that_it_was(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    export(site, "S-1", "a")
+    watcher = site.by_hand()
+    count(site)
+    move_times(site)
+    watcher._discovery.start_over()
+    watcher._discovery.advance()
+    watcher._journal()
+    folder = site.inbox / "S-1"
+    folder.rename(site.inbox / ".hidden")  # as a share that is away for a moment
+
+    watcher._compare()
+
+    assert site.superseded() == 0
+    assert "1 files with another time cannot be read" in caplog.text
+    (site.inbox / ".hidden").rename(folder)
+    count(site)
+    assert (site.superseded(), site.arriving()) == (0, [])
+
+
+def test_no_more_files_are_compared_at_a_time_than_may_wait(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(discovery, "_MOST_WAITING", 10)
+    monkeypatch.setattr(watch, "_HASHED_PER_ROUND", 3)
+    for number in range(40):
+        site.write(f"S-1/{number}.jpg", f"{number}".encode())
+    watcher = site.by_hand()
+    for _ in range(20):
+        site.go_on()
+    count(site)
+    move_times(site)
+    watcher._discovery.start_over()
+    waiting = []
+    for _ in range(40):
+        site.go_on()
+        waiting.append(len(site.arriving()))
+
+    assert 0 < max(waiting) <= 10
+    assert waiting[-1] == 0
+    assert site.superseded() == 0
+    times = {path.name: path.stat().st_mtime_ns for path in site.inbox.rglob("*.jpg")}
+    known = journal.known_in_folder(site.database, watcher.inbox_id, "S-1")
+    assert {name: file.version.mtime_ns for name, file in known.items()} == times
+
+
+def test_a_slide_exported_again_under_other_names_is_flagged(any_site: Site) -> None:
+    site = any_site
+    export(site, "S-1")
+    export(site, "S-2", "xyz")
+    site.by_hand()
+    count(site)
+
+    for path in (site.inbox / "S-1").iterdir():
+        path.unlink()
+    export(site, "S-1", "def")
+    count(site)
+
+    tally = counts.slide_tally(site.database, "S-1")
+    assert (tally.counted, tally.missing) == (6, 3)
+    assert "mixed-exports" in {flag.code for flag in slide_flags(tally, CountSettings())}
+    assert counts.slide_tally(site.database, "S-2").missing == 0
+    export(site, "S-1")
+    count(site)
+    assert counts.slide_tally(site.database, "S-1").missing == 0, "they are back"
+    assert site.superseded() == 0
+
+
+@pytest.mark.parametrize("keep_folder", [True, False])
+def test_a_slide_that_is_removed_is_noted_by_a_watcher_that_did_not_see_it_go(
+    any_site: Site, keep_folder: bool
+) -> None:
+    site = any_site
+    export(site, "S-1")
+    export(site, "S-2", "xyz")
+    site.by_hand()
+    count(site)
+    site.stop()
+
+    for path in (site.inbox / "S-1").iterdir():
+        path.unlink()
+    if not keep_folder:
+        (site.inbox / "S-1").rmdir()
+    site.by_hand()
+    count(site)
+
+    assert [counts.slide_tally(site.database, name).missing for name in ("S-1", "S-2")] == [3, 0]
+
+
+def test_a_slide_that_came_and_went_between_two_scans_is_noted(site: Site) -> None:
+    export(site, "S-2", "xyz")
+    watcher = site.by_hand()
+    count(site)
+    export(site, "S-1")
+    for name in "abc":
+        site.happened(f"S-1/{name}.jpg")
+    site.go_on(2)
+    assert len(site.journalled()) == 6
+    for path in (site.inbox / "S-1").iterdir():
+        path.unlink()
+    (site.inbox / "S-1").rmdir()
+
+    count_without_reading(site)
+
+    known = journal.known_in_folder(site.database, watcher.inbox_id, "S-1")
+    assert [file.is_missing for file in known.values()] == [True] * 3
+
+
+def count_without_reading(site: Site) -> None:
+    assert site.watcher is not None
+    site.watcher._discovery.start_over()
+    site.go_on(3, seconds=1)
+
+
+def test_nothing_is_missing_while_the_share_is_away(any_site: Site, tmp_path: Path) -> None:
+    site = any_site
+    export(site, "S-1")
+    export(site, "S-2", "xyz")
+    site.by_hand()
+    count(site)
+
+    site.inbox.rename(tmp_path / "share")
+    site.inbox.mkdir()  # a mount point without its share
+    for _ in range(3):
+        count(site)
+    (site.inbox / "of another share").mkdir()
+    (site.inbox / "of another share" / "notes.txt").write_text("")
+    count(site)
+
+    assert sum(counts.slide_tally(site.database, name).missing for name in ("S-1", "S-2")) == 0
+
+
+def test_a_renamed_folder_is_the_same_slide_with_its_signature(any_site: Site) -> None:
+    site = any_site
+    export(site, "S-wrong")
+    export(site, "S-2", "xyz")
+    site.by_hand()
+    count(site)
+    slide_id = reviewed_and_signed(site, "S-wrong")
+
+    (site.inbox / "S-wrong").rename(site.inbox / "S-right")
+    count(site)
+
+    found = slide_summary(site.database, slide_id)
+    assert (found.name, found.status, found.signed_by) == ("S-right", Status.SIGNED, "Ada")
+    assert (found.automatic.counted, found.automatic.missing, found.reviewed_cells) == (3, 0, 1)
+    assert sorted(one.tally.slide for one in counts.slide_tallies(site.database)) == ["S-2", "S-right"]
+
+
+def test_slides_moved_into_an_archive_stay_what_they_are(any_site: Site) -> None:
+    site = any_site
+    export(site, "S-1")
+    export(site, "S-2", "xyz")
+    site.by_hand()
+    count(site)
+    first = reviewed_and_signed(site, "S-1")
+
+    (site.inbox / "archive" / "2026-11").mkdir(parents=True)
+    for name in ("S-1", "S-2"):
+        (site.inbox / name).rename(site.inbox / "archive" / "2026-11" / name)
+    count(site)
+    count(site)
+
+    assert (slide_summary(site.database, first).name, slide_summary(site.database, first).status) == (
+        "S-1",
+        Status.SIGNED,
+    )
+    archive = counts.slide_tally(site.database, "archive")
+    assert (archive.counted, archive.shared) == (6, 6)
+    assert "same-cells-elsewhere" in {flag.code for flag in slide_flags(archive, CountSettings())}
+    assert deep_slides(site.database) == ["archive"]

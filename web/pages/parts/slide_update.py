@@ -5,6 +5,7 @@ from pydantic import Field
 from smearcount.db.engine.database import Database
 from smearcount.db.queries.slides import slide
 from smearcount.db.review.history import slide_history
+from smearcount.db.review.lost_calls import lost_calls
 from smearcount.db.review.sign_off import slide_events
 from smearcount.differential.signing.policy import SigningRules
 from smearcount.web.auth.access import Person
@@ -45,11 +46,12 @@ def slide_update(
     # The events first: a page that names a sign-off as its newest event must show the slide as signed.
     events = slide_events(database, slide_id)
     found = slide(database, slide_id)
+    lost = lost_calls(database, slide_id)
     last_review = found.last_review_id or 0
     unseen = slide_history(database, slide_id) if last_review > seen_review else []
     summary = Summary(found, rules)
     return SlideUpdate(
-        html=fill("parts/summary.html", summary=summary, events=events, person=person),
+        html=fill("parts/summary.html", summary=summary, events=events, lost_calls=lost, person=person),
         reviews=[ReviewAnswer.of(review) for review in unseen if review.id > seen_review],
         action=action,
         last_review=last_review,

@@ -1,4 +1,4 @@
-// Signing a slide off, reopening it, and commenting on it.
+// Signing a slide off, reopening it, withdrawing and restoring it, and commenting on it.
 
 import { all, ask, make, one } from "./dom.js";
 import { reviewer } from "./reviewer.js";
@@ -53,6 +53,29 @@ async function reopen(reviewing) {
   if (reason === null) return;
   await reviewing.next(async () => {
     await reviewing.updates.change("reopen", { reason });
+  });
+}
+
+/**
+ * Withdraw the slide, or restore it if it is withdrawn.
+ * @param {Reviewing} reviewing
+ */
+export async function withdrawOrRestore(reviewing) {
+  const action = one("#withdraw").dataset.action === "restore" ? "restore" : "withdraw";
+  const reason = await fill(`#${action}-dialog`, "reason");
+  if (reason === null) return;
+  await reviewing.next(async () => {
+    await reviewing.updates.change(action, { reason });
+  });
+}
+
+/**
+ * Give the calls that the slide has lost to the cells that have the same bytes.
+ * @param {Reviewing} reviewing
+ */
+export async function bringBack(reviewing) {
+  await reviewing.next(async () => {
+    await reviewing.updates.change("bring-back");
   });
 }
 

@@ -5,7 +5,7 @@ import { all, isTyping, one, say } from "./dom.js";
 import { Gallery, SELECTED } from "./gallery.js";
 import { follow } from "./live.js";
 import { Reviewing } from "./review.js";
-import { comment, signOrReopen } from "./signing.js";
+import { bringBack, comment, signOrReopen, withdrawOrRestore } from "./signing.js";
 import { SlideUpdates } from "./updates.js";
 
 const slide = Number(one("#slide").dataset.slide);
@@ -104,6 +104,8 @@ document.addEventListener("click", (event) => {
   if (code) call(code);
   if (target.closest("#undo")) void reviewing.undo();
   if (target.closest("#sign")) void signOrReopen(reviewing);
+  if (target.closest("#withdraw")) void withdrawOrRestore(reviewing);
+  if (target.closest("#bring-back")) void bringBack(reviewing);
 });
 
 document.addEventListener("dblclick", (event) => {

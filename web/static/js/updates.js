@@ -88,7 +88,7 @@ export class SlideUpdates {
 
   /**
    * Change something about the slide and show what it looks like afterwards.
-   * @param {"reviews" | "undo" | "comments" | "sign-off" | "reopen"} action
+   * @param {"reviews" | "undo" | "comments" | "sign-off" | "reopen" | "bring-back" | "withdraw" | "restore"} action
    * @param {unknown} [body]
    * @returns {Promise<Review[]>} the reviews that this made
    */

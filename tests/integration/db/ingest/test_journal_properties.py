@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 from collections import Counter, defaultdict
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -20,14 +21,14 @@ from hypothesis.stateful import (
 from sqlalchemy import text
 
 from smearcount.db.engine.database import Database
-from smearcount.db.ingest import completion, journal, queueing, results, retry, visibility
+from smearcount.db.ingest import completion, journal, presence, queueing, results, retry, visibility
 from smearcount.db.queries import counts
 from smearcount.db.queries.inboxes import progress
-from smearcount.db.records import Batch, NotVisible, Outcome, Refusal, Refused, SeenFile, WorkItem
+from smearcount.db.records import Batch, Journalled, NotVisible, Outcome, Refusal, Refused, SeenFile, WorkItem
 from smearcount.differential.classes import CellClass
 
 from support.examples import examples
-from support.journalling import MODEL, classified, new_inbox, seen, take
+from support.journalling import MODEL, classified, new_inbox, seen, sha256, take
 
 SLIDES = ("S", "T")
 PATHS = [f"{slide}/{name}.jpg" for slide in SLIDES for name in "abc"]
@@ -77,10 +78,24 @@ class Laboratory(RuleBasedStateMachine):
         self.files[path] = content
         self.content_of[path, self.versions[path]] = content
 
+    @rule(path=paths)
+    def touch(self, path: str) -> None:
+        """A file gets another time, and keeps its bytes."""
+        if path in self.files:
+            self.write(path, self.files[path])
+
+    @rule(path=paths)
+    def lose_sight(self, path: str) -> None:
+        """A complete scan does not find a file; it is back when it is seen the next time."""
+        folder, _, name = path.rpartition("/")
+        known = journal.known_in_folder(self.database, self.inbox, folder)
+        if name in known:
+            presence.note_missing(self.database, self.inbox, [known[name].image_id])
+
     @rule(chosen=st.sets(paths, min_size=1))
     def see(self, chosen: set[str]) -> None:
         """The watcher sees some files, changed or not."""
-        self.seen += [seen(path, mtime_ns=self.versions[path]) for path in sorted(chosen) if path in self.files]
+        self.seen += [self._seen(path) for path in sorted(chosen) if path in self.files]
 
     @rule()
     def see_and_record_all(self) -> None:
@@ -99,7 +114,8 @@ class Laboratory(RuleBasedStateMachine):
     @rule(number=st.integers(1, 12))
     def record(self, number: int) -> None:
         """The watcher journals what it has seen, or some of it."""
-        journal.record(self.database, self.inbox, self.seen[:number])
+        came = journal.record(self.database, self.inbox, self.seen[:number])
+        self._compare(came)
         del self.seen[:number]
 
     @rule(at_most=st.integers(1, 10), batch_size=st.integers(1, 4))
@@ -199,6 +215,19 @@ class Laboratory(RuleBasedStateMachine):
             self.database.close()
             shutil.rmtree(self.folder)
 
+    def _seen(self, path: str) -> SeenFile:
+        return replace(seen(path, mtime_ns=self.versions[path]), sha256=None)
+
+    def _compare(self, came: Journalled) -> None:
+        """Do what the watcher does with files of which only the time differs; it can read the newest version alone."""
+        hashed = [
+            replace(file, sha256=sha256(self.content_of[path, file.mtime_ns]))
+            for file in came.to_compare
+            if (path := f"{file.folder}/{file.filename}") and file.mtime_ns == self.versions[path]
+        ]
+        again = journal.record(self.database, self.inbox, hashed)
+        assert (again.to_compare, again.unchanged + again.superseded) == ((), len(hashed))
+
     def _begin(self, batch: Batch) -> None:
         self.delivered.append(batch)
         items = results.begin(self.database, batch.image_ids)
@@ -219,7 +248,7 @@ class Laboratory(RuleBasedStateMachine):
 
     def _drain(self) -> None:
         """See everything once more, and let one worker come to the end of it."""
-        self.seen += [seen(path, mtime_ns=self.versions[path]) for path in self.files]
+        self.seen += [self._seen(path) for path in self.files]
         self.record(len(self.seen))
         queueing.put_back_lost(self.database, self.inbox, queued_before=datetime.now(UTC) + LATER)
         for _ in range(20):
@@ -247,6 +276,7 @@ class Laboratory(RuleBasedStateMachine):
             assert tally.quarantined == found.count("broken")
             assert tally.duplicates == len(found) - found.count("broken") - len(distinct)
             assert tally.completed_at is not None
+            assert tally.missing == 0
 
 
 def test_the_tally_is_that_of_the_files_whatever_happened_on_the_way(

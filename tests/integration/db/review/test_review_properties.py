@@ -19,7 +19,7 @@ from smearcount.db.ingest import completion, journal, results
 from smearcount.db.queries import slides as slide_queries
 from smearcount.db.queries.cells import cell
 from smearcount.db.queries.slides import SlideFilter, slide_page
-from smearcount.db.records import Classified
+from smearcount.db.records import Classified, Journalled, SeenFile
 from smearcount.db.review.errors import ResultChanged, ReviewConflict, ReviewRefused, SlideSigned
 from smearcount.db.review.history import history
 from smearcount.db.review.records import Change
@@ -110,6 +110,8 @@ class Laboratory(RuleBasedStateMachine):
         self.inbox = new_inbox(self.database)
         self.slides: dict[str, _Slide] = {}
         self.versions: Counter[str] = Counter()
+        #: A file that is touched has another time, and the same version.
+        self.times: Counter[str] = Counter()
         self.stored: list[list[Classified]] = []
         self.actions = 0
         self.pages: list[_Page] = []
@@ -118,7 +120,8 @@ class Laboratory(RuleBasedStateMachine):
     def write(self, path: str, cell_class: CellClass, identified: bool) -> None:
         """A file comes, or is overwritten, and is classified at once."""
         self.versions[path] += 1
-        journal.record(self.database, self.inbox, [seen(path, mtime_ns=self.versions[path])])
+        self.times[path] += 1
+        journal.record(self.database, self.inbox, [self._seen(path)])
         (item,) = begin(self.database, take(self.database, self.inbox))
         content = f"{path} {self.versions[path]}"
         self._store([classified(item.image_id, content, cell_class, identified=identified)])
@@ -133,7 +136,17 @@ class Laboratory(RuleBasedStateMachine):
     def see_again(self, path: str) -> None:
         """A rescan finds a file that has not changed."""
         if self.versions[path]:
-            journal.record(self.database, self.inbox, [seen(path, mtime_ns=self.versions[path])])
+            assert journal.record(self.database, self.inbox, [self._seen(path)]) == Journalled()
+
+    @rule(path=paths)
+    def touch(self, path: str) -> None:
+        """A file gets another time: image, reviews and signature stay what they are."""
+        if self.versions[path]:
+            self.times[path] += 1
+            assert journal.record(self.database, self.inbox, [self._seen(path)]) == Journalled(unchanged=1)
+
+    def _seen(self, path: str) -> SeenFile:
+        return seen(path, mtime_ns=self.times[path], content=f"{path} {self.versions[path]}")
 
     @precondition(lambda self: self.stored)
     @rule(data=st.data())
