@@ -11,12 +11,14 @@ from pathlib import Path
 import numpy as np
 
 from smearcount.cli.site import Site
+from smearcount.cli.views.formats import lookalikes_text
 from smearcount.cli.views.layout import deep_slides_warning, names_slides_by_first_folder
 from smearcount.db.audit.guards import missing_guards
 from smearcount.db.audit.verification import verify
 from smearcount.db.ingest.journal import newest_files
 from smearcount.db.migration import require_current
 from smearcount.db.queries.inboxes import deep_slides, inbox_lines
+from smearcount.db.queries.lookalikes import lookalikes
 from smearcount.db.records import InboxLine, JournalledFile
 from smearcount.db.roles import rights
 from smearcount.differential.errors import SmearcountError
@@ -58,6 +60,7 @@ def diagnose(site: Site, inbox: Path | None) -> list[Finding]:
         ("broker", partial(_broker, site)),
         ("model", partial(_model, site)),
         ("pattern", partial(_pattern, site)),
+        ("slides", partial(_slides, site)),
     ]
     if site.mounts != Mounts():
         checks.append(("mounts", partial(_mounts, site)))
@@ -144,6 +147,17 @@ def _model(site: Site) -> Finding:
 def _pattern(site: Site) -> Finding:
     Layout(site.watcher.pattern)
     return Finding("pattern", "well", site.watcher.pattern)
+
+
+def _slides(site: Site) -> Finding:
+    """Look for slides whose names look alike, which are one smear counted as two more often than not."""
+    try:
+        groups = lookalikes(site.counted_database())
+    except SmearcountError:
+        return Finding("slides", "unknown", "the database cannot be asked for their names")
+    if not groups:
+        return Finding("slides", "well", "no two have names that look alike")
+    return Finding("slides", "wrong", lookalikes_text(groups))
 
 
 def _mounts(site: Site) -> Finding:

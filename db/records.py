@@ -1,5 +1,6 @@
 """What goes into the database and comes out of it: plain frozen records, not tables."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -211,6 +212,8 @@ class InboxLine:
     watched_at: datetime | None
     scanned_at: datetime | None
     arriving: int
+    #: Files that the last full scan ignored, by kind; None before the first one.
+    ignored_kinds: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True)

@@ -83,6 +83,9 @@ class Inbox(Base):
     scanned_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     #: Files that are still being written.
     arriving: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
+    #: Files that the last scan of the whole inbox ignored, and their number by kind; NULL before the first one.
+    ignored: Mapped[int | None] = mapped_column(BigInteger)
+    ignored_kinds: Mapped[dict[str, int] | None] = mapped_column(JSON(none_as_null=True))
 
 
 class Slide(Base):
@@ -286,6 +289,10 @@ class SlideEventKind(StrEnum):
     RESTORE = "restore"
     CONTENT_CHANGED = "content-changed"  # files changed whose cells a person had called; found by the watcher
     RENAME = "rename"  # the slide's folder got another name; found by the watcher
+
+
+#: What no person did or wrote.
+FOUND_BY_WATCHER = (SlideEventKind.CONTENT_CHANGED, SlideEventKind.RENAME)
 
 
 class SlideEventRow(Base):

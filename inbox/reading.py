@@ -10,7 +10,7 @@ import os
 import stat
 from typing import Self
 
-from smearcount.inbox.versions import FileVersion
+from smearcount.inbox.versions import FileVersion, time_between
 
 #: No cell image comes near this many bytes, not even an uncompressed one of the largest size.
 LARGEST_FILE = 8 * 1024 * 1024
@@ -139,7 +139,7 @@ def read_version(
 def is_version(status: os.stat_result, version: FileVersion, *, time_precision_ns: int | None) -> bool:
     """Say whether size and time of a file are those of a version, the time to the given precision."""
     return status.st_size == version.size and (
-        time_precision_ns is None or abs(status.st_mtime_ns - version.mtime_ns) <= time_precision_ns
+        time_precision_ns is None or time_between(status.st_mtime_ns, version.mtime_ns) <= time_precision_ns
     )
 
 

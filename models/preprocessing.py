@@ -7,20 +7,22 @@ The analyzer's images are 360 × 363 px with one cell in the centre. Decoding a 
 decoding it fully (the inverse DCT is done on 4 × 4 instead of 8 × 8 coefficients), and the central 128 × 128 px of the
 half-size image hold the whole cell, so nothing needs to be resized.
 
-Pillow checks every file, and decodes those that are not plain JPEGs. simplejpeg decodes the plain ones: it uses the same
-library (libjpeg-turbo) and gives the same pixels in a third less time, since it copies nothing on the way to numpy.
+Pillow checks every file, and decodes those that are no JPEGs. simplejpeg decodes the JPEGs: it uses the same library
+(libjpeg-turbo) and gives the same pixels in a third less time, since it copies nothing on the way to numpy, and it raises
+what the library warns of, which Pillow drops; see `integrity`.
 """
 
 import io
 import struct
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
-import simplejpeg
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from smearcount.inbox.reading import LARGEST_FILE
 from smearcount.models.errors import ImageRefused
+from smearcount.models.integrity import check_whole, damaged, strict_jpeg
 
 PREPROCESSING_VERSION = "half-128-v1"
 
@@ -42,18 +44,20 @@ ACCEPTED_FORMATS = ("JPEG", "PNG", "BMP", "TIFF")
 Pixels = npt.NDArray[np.uint8]
 
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"II*\0", b"MM\0*")
-_JPEG_SCAN, _JPEG_END = b"\xff\xda", b"\xff\xd9"
 _PNG_BIT_DEPTH_AT = 24
+_OPAQUE = 255
+#: Kinds of extra samples that are alpha (TIFF 6.0, ExtraSamples): premultiplied or not.
+_TIFF_ALPHA = frozenset({1, 2})
 _NO_COLOUR = "the image is grey; the colours of the stain are needed to classify a cell"
 
-_UPRIGHTING = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
+_UPRIGHTING: dict[int, Callable[[Pixels], Pixels]] = {
+    2: lambda pixels: pixels[:, ::-1],
+    3: lambda pixels: pixels[::-1, ::-1],
+    4: lambda pixels: pixels[::-1],
+    5: lambda pixels: pixels.swapaxes(0, 1),
+    6: lambda pixels: pixels[::-1].swapaxes(0, 1),
+    7: lambda pixels: pixels[::-1, ::-1].swapaxes(0, 1),
+    8: lambda pixels: pixels.swapaxes(0, 1)[::-1],
 }
 
 
@@ -92,7 +96,7 @@ def decode_half_size(data: bytes) -> Pixels:
             _check_single(image)
             _check_colour(image)
             _check_depth(image, data)
-            _check_complete(image, data)
+            check_whole(image, data)
             half = _half_size(image, data)
     except ImageRefused:
         raise
@@ -109,7 +113,7 @@ def decode_half_size(data: bytes) -> Pixels:
     except MemoryError:
         raise
     except Exception as error:  # a damaged file can make a decoder raise nearly anything, even SyntaxError
-        raise ImageRefused("damaged", f"the image is damaged: {error}") from error
+        raise damaged(f"{error}") from error
     _check_stained(half)
     return half
 
@@ -158,16 +162,6 @@ def _check_depth(image: Image.Image, data: bytes) -> None:
         raise ImageRefused("wrong-colours", f"the image has {bits} bits per colour; export it with 8")
 
 
-def _check_complete(image: Image.Image, data: bytes) -> None:
-    """Refuse a JPEG without its end marker.
-
-    A copy in progress may have its full length already, the rest being zeros: those decode to grey without an error.
-    The marker is looked for after the last scan, because the thumbnail in a header has one of its own.
-    """
-    if image.format == "JPEG" and data.rfind(_JPEG_END) < data.rfind(_JPEG_SCAN):
-        raise ImageRefused("damaged", "the image is damaged: its end is missing; copy the file again")
-
-
 def _check_stained(half: Pixels) -> None:
     """Refuse a grey image saved with three equal channels."""
     red, green, blue = np.moveaxis(half[::4, ::4], 2, 0)  # pairs of planes: ten times as fast as max(axis=2)
@@ -177,40 +171,40 @@ def _check_stained(half: Pixels) -> None:
 
 
 def _half_size(image: Image.Image, data: bytes) -> Pixels:
-    if image.format == "JPEG" and _turn(image) is None:
-        try:
-            plain: Pixels = simplejpeg.decode_jpeg(
-                data, colorspace="RGB", min_height=image.height // 2, min_width=image.width // 2
-            )
-        except ValueError:
-            pass  # simplejpeg refuses more than Pillow does; Pillow decides whether the image can be used
-        else:
-            return plain
-    half = _to_half_size_rgb(image)
-    turn = _turn(half)
-    return np.asarray(half if turn is None else half.transpose(turn))
-
-
-def _to_half_size_rgb(image: Image.Image) -> Image.Image:
     if image.format == "JPEG":
-        full_width = image.width
-        image.draft("RGB", (image.width // 2, image.height // 2))
-        return image if image.width < full_width else image.reduce(2)
-    return _opaque(image).reduce(2)
+        half = strict_jpeg(data, least_height=image.height // 2, least_width=image.width // 2)
+    else:
+        image = _opaque(image).reduce(2)
+        half = np.asarray(image)
+    upright = _UPRIGHTING.get(_orientation(image))
+    return half if upright is None else np.ascontiguousarray(upright(half))
 
 
 def _opaque(image: Image.Image) -> Image.Image:
     """Return a palette or alpha image as RGB; refuse transparent pixels, which have no colour of their own."""
     rgba = image.convert("RGBA") if image.mode in {"P", "RGBA"} else image
-    if rgba.mode == "RGBA" and rgba.getchannel("A").getextrema()[0] != 255:
-        raise ImageRefused("transparent", "the image has see-through pixels; export it without an alpha channel")
+    if rgba.mode == "RGBA":
+        least, most = rgba.getchannel("A").getextrema()
+        if least != _OPAQUE and not (most == 0 and _may_lack_alpha(image)):
+            raise ImageRefused("transparent", "the image has see-through pixels; export it without an alpha channel")
     return rgba.convert("RGB")
 
 
-def _turn(image: Image.Image) -> Image.Transpose | None:
-    """Return the turn that the EXIF orientation asks for (Pillow has turned a TIFF already, and forgotten the tag)."""
+def _may_lack_alpha(image: Image.Image) -> bool:
+    """Say whether an alpha of 0 everywhere means that there is none.
+
+    Windows writes the fourth byte of a pixel as 0 where nothing uses it, also under a header that calls it alpha; browsers
+    and Windows itself show such a BMP opaque. In a TIFF, a fourth sample is alpha only where the file says so.
+    """
+    if image.format == "TIFF":
+        return not set(image.tag_v2.get(ExifTags.Base.ExtraSamples, ())) & _TIFF_ALPHA  # type: ignore[attr-defined]
+    return image.format == "BMP"
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation, 1 if it has none (Pillow has turned a TIFF already, and forgotten the tag)."""
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation)
     except (SyntaxError, ValueError, TypeError, KeyError, OSError, Warning, struct.error):
-        return None  # a cell has no upright side, so an image whose EXIF data cannot be read is as good as any
-    return _UPRIGHTING.get(orientation) if isinstance(orientation, int) else None
+        return 1  # a cell has no upright side, so an image whose EXIF data cannot be read is as good as any
+    return orientation if isinstance(orientation, int) else 1

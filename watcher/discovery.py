@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from smearcount.db.records import KnownFile
+from smearcount.inbox.ignoring import IgnoredFiles, Ignoring
 from smearcount.watcher.assignment import seen_file
 from smearcount.watcher.events import FileEvents
 from smearcount.watcher.layout import Layout
@@ -67,6 +68,8 @@ class Discovery:
         self._unreadable = UnreadableFolders()
         #: What the full scans have not found any more.
         self.presence = Presence(root, known_in_folder, journalled_folders)
+        self._ignoring = Ignoring(settings.ignore)
+        self._ignored = self._last_ignored = IgnoredFiles(self._ignoring)
         self._stability = StabilityTracker(settle_seconds=settings.settle_seconds, empty_seconds=settings.empty_seconds)
         #: What is stable or refused, until the journal has recorded it.
         self.ready = ReadyFiles()
@@ -82,6 +85,11 @@ class Discovery:
     def has_scanned(self) -> bool:
         """Whether every folder has been scanned at least once: before that, no slide is known to be complete."""
         return self._schedule.has_ended_full_scan
+
+    @property
+    def ignored(self) -> Mapping[str, int]:
+        """How many files the last full scan ignored, by kind."""
+        return self._last_ignored.kinds
 
     def confirm_full_scan(self) -> bool:
         """Say, once for each full scan, that it has ended, that all files it found are stable, and what vanished is noted."""
@@ -142,13 +150,20 @@ class Discovery:
         folder = self._schedule.begin_next(self._clock())
         if folder is None:
             return False
+        self._ignored = IgnoredFiles(self._ignoring)
         look = None
         if self._schedule.is_full_scan_running:
             self._unreadable.begin()
             self.presence.begin()
             look = self.presence.look
         self._scan = unknown_files(
-            self._root, folder, self._known_in_folder, self._refusal_code, self._unreadable.folders, look
+            self._root,
+            folder,
+            self._known_in_folder,
+            self._refusal_code,
+            self._unreadable.folders,
+            self._ignored,
+            look,
         )
         return True
 
@@ -169,6 +184,7 @@ class Discovery:
         if self._schedule.is_full_scan_running:
             self._warn_of_unreadable()
             self.presence.end()
+            self._note_ignored()
         self._schedule.end(self._clock(), interval=self._scan_interval())
         return entries + 1
 
@@ -177,6 +193,14 @@ class Discovery:
         if unreadable:
             _log.warning(
                 "folders in the inbox that cannot be read, so that their images are not counted: %d", unreadable
+            )
+
+    def _note_ignored(self) -> None:
+        before, now = sum(self._last_ignored.kinds.values()), sum(self._ignored.kinds.values())
+        self._last_ignored = self._ignored
+        if now > before:
+            _log.info(
+                "files in the inbox that are no images, or not to be counted: %d; status says of which kinds", now
             )
 
     def _scan_interval(self) -> float:
@@ -190,7 +214,7 @@ class Discovery:
         behind_link: BehindLink = {}
         for path in paths:
             try:
-                probed = probe(self._root, path, behind_link)
+                probed = probe(self._root, path, self._ignoring, behind_link)
             except OSError:
                 probed = None  # the next scan tries again
             if probed is None:

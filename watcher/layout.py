@@ -6,11 +6,6 @@ from dataclasses import dataclass
 from smearcount.db.records import Refusal
 from smearcount.watcher.errors import LayoutInvalid
 
-#: Names that operating systems and sync tools leave behind; hidden names (".*") and unfinished copies are ignored too.
-_IGNORED_NAMES = frozenset({"thumbs.db", "desktop.ini", "@eadir", "__macosx"})
-_IGNORED_ENDINGS = (".part", ".tmp")
-_IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
-
 
 @dataclass(frozen=True)
 class Place:
@@ -46,19 +41,3 @@ class Layout:
         if not groups["slide"]:
             return Refusal("no-slide", "the path names an empty slide; put the image into its slide's folder")
         return Place(groups["slide"], groups.get("label"))
-
-
-def is_ignored(name: str) -> bool:
-    """Say whether to ignore a file or folder of this name: hidden, temporary or a system's own."""
-    lowered = name.lower()
-    return lowered.startswith((".", "~")) or lowered in _IGNORED_NAMES or lowered.endswith(_IGNORED_ENDINGS)
-
-
-def is_within_ignored(path: str) -> bool:
-    """Say whether a path within the inbox is to be ignored, or lies in a folder that is."""
-    return any(is_ignored(part) for part in path.split("/"))
-
-
-def is_image_name(name: str) -> bool:
-    """Say whether a file of this name is an image; others (lists, reports) may lie beside the images."""
-    return name.lower().endswith(_IMAGE_ENDINGS)

@@ -5,8 +5,8 @@ import stat
 from dataclasses import dataclass
 
 from smearcount.db.records import Refusal
+from smearcount.inbox.ignoring import Ignoring, is_image_name
 from smearcount.inbox.versions import FileVersion
-from smearcount.watcher.layout import is_image_name, is_within_ignored
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class ProbedFile:
 BehindLink = dict[str, bool]
 
 
-def probe(root: str, path: str, behind_link: BehindLink) -> ProbedFile | None:
+def probe(root: str, path: str, ignoring: Ignoring, behind_link: BehindLink) -> ProbedFile | None:
     """Return what lies at `path` within the inbox `root`, a real path; None for folders and files that are not counted.
 
     The function fills `behind_link`. Pass the same one for all paths that are probed in the same moment: to resolve a folder
@@ -32,7 +32,7 @@ def probe(root: str, path: str, behind_link: BehindLink) -> ProbedFile | None:
     Raises:
         OSError: the file system does not say what lies there.
     """
-    if is_within_ignored(path):
+    if ignoring.ignores_within(path):
         return None
     folder = os.path.dirname(path)  # noqa: PTH120
     if folder not in behind_link:
@@ -60,7 +60,7 @@ def probe_entry(root: str, path: str) -> ProbedFile | None:
     if stat.S_ISLNK(status.st_mode):
         return _probe_link(root, path, full, status)
     if stat.S_ISREG(status.st_mode) and is_image_name(path):
-        return ProbedFile(path, _version(status))
+        return ProbedFile(path, FileVersion.of(status))
     return None
 
 
@@ -70,17 +70,13 @@ def _probe_link(root: str, path: str, full: str, link: os.stat_result) -> Probed
         if not is_image_name(path) and not os.path.isdir(full):  # noqa: PTH112
             return None
         reason = "a symbolic link leads out of the inbox; put the file itself there"
-        return ProbedFile(path, _version(link), Refusal("leaves-inbox", reason))
+        return ProbedFile(path, FileVersion.of(link), Refusal("leaves-inbox", reason))
     try:
         status = os.stat(full)  # noqa: PTH116
     except OSError:
         if not is_image_name(path):
             return None
-        return ProbedFile(path, _version(link), Refusal("gone", "a symbolic link leads nowhere"))
+        return ProbedFile(path, FileVersion.of(link), Refusal("gone", "a symbolic link leads nowhere"))
     if stat.S_ISREG(status.st_mode) and is_image_name(path):
-        return ProbedFile(path, _version(status))
+        return ProbedFile(path, FileVersion.of(status))
     return None
-
-
-def _version(status: os.stat_result) -> FileVersion:
-    return FileVersion(status.st_size, status.st_mtime_ns)

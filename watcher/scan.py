@@ -4,8 +4,8 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Set
 
 from smearcount.db.records import KnownFile
+from smearcount.inbox.ignoring import IgnoredFiles, is_image_name
 from smearcount.inbox.paths import to_text
-from smearcount.watcher.layout import is_ignored, is_within_ignored
 from smearcount.watcher.probe import ProbedFile, is_behind_link, probe_entry
 
 
@@ -15,6 +15,7 @@ def unknown_files(
     known_in_folder: Callable[[str], Mapping[str, KnownFile]],
     refusal_code: Callable[[ProbedFile], str | None],
     unreadable: set[str],
+    ignored: IgnoredFiles,
     look: Callable[[str, Mapping[str, KnownFile], Set[str]], None] | None = None,
 ) -> Iterator[ProbedFile | None]:
     """Go through a folder and those within it, and yield the files that the journal does not know.
@@ -29,12 +30,14 @@ def unknown_files(
         known_in_folder: returns what the journal has of a folder.
         refusal_code: returns why a file would be refused now.
         unreadable: receives the folders that cannot be read; a later scan tries them again.
+        ignored: says which names are ignored, and counts such files; folders that are ignored are not looked into.
         look: receives each folder that was read, in its text form, with what the journal has of it and all names in it.
 
     Raises:
         OSError: `folder` itself cannot be read.
     """
-    is_scanned = not folder or not (is_within_ignored(folder) or is_behind_link(root, folder))
+    ignoring = ignored.ignoring
+    is_scanned = not folder or not (ignoring.ignores_within(folder) or is_behind_link(root, folder))
     waiting = [folder] if is_scanned else []
     while waiting:
         current = waiting.pop()
@@ -55,17 +58,30 @@ def unknown_files(
         folders = []
         for entry in found:
             path = f"{current}/{entry.name}" if current else entry.name
-            if is_ignored(entry.name):
+            if ignoring.ignores(entry.name):
+                _count(entry, ignored)
                 yield None
             elif entry.is_dir(follow_symlinks=False):
                 folders.append(path)
                 yield None
             else:
-                probed = _probe(root, path)
-                if probed is not None and _is_known(known.get(to_text(entry.name)), probed, refusal_code):
-                    probed = None
-                yield probed
+                yield _unknown(_probe(root, path), entry, known, refusal_code, ignored)
         waiting.extend(reversed(folders))
+
+
+def _unknown(
+    probed: ProbedFile | None,
+    entry: os.DirEntry[str],
+    known: Mapping[str, KnownFile],
+    refusal_code: Callable[[ProbedFile], str | None],
+    ignored: IgnoredFiles,
+) -> ProbedFile | None:
+    """Return a file if the journal does not know it; count it if it is none of ours."""
+    if probed is None:
+        if not is_image_name(entry.name):
+            _count(entry, ignored)
+        return None
+    return None if _is_known(known.get(to_text(entry.name)), probed, refusal_code) else probed
 
 
 def _is_known(row: KnownFile | None, probed: ProbedFile, refusal_code: Callable[[ProbedFile], str | None]) -> bool:
@@ -79,3 +95,12 @@ def _probe(root: str, path: str) -> ProbedFile | None:
         return probe_entry(root, path)
     except OSError:
         return None
+
+
+def _count(entry: os.DirEntry[str], ignored: IgnoredFiles) -> None:
+    try:
+        is_file = entry.is_file()
+    except OSError:
+        return  # a link that leads in a circle
+    if is_file:
+        ignored.add(entry.name)

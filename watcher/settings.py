@@ -3,9 +3,10 @@
 import os
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from smearcount.inbox.ignoring import Ignoring
 from smearcount.inbox.paths import to_text
 
 #: The first folder under the inbox is the slide.
@@ -22,6 +23,11 @@ class WatcherSettings(BaseSettings):
         description="Regular expression for a whole path within the inbox ('/' between folders): the group `slide` "
         "names the slide, the optional group `label` is the analyzer's own call. "
         "Default: the first folder is the slide.",
+    )
+    ignore: tuple[str, ...] = Field(
+        default=(),
+        description="Patterns for the names of files and folders to ignore as well, as JSON: "
+        '["*_thumb.jpg", "archive"]; `*` is any text, `?` any character, and case does not matter.',
     )
     inbox_name: str = Field(
         default="", description="Name under which the database knows the inbox. Empty: its absolute path."
@@ -65,6 +71,12 @@ class WatcherSettings(BaseSettings):
         description="Most images of one slide in one message.",
         json_schema_extra={"deprecated": True},
     )
+
+    @field_validator("ignore")
+    @classmethod
+    def _can_be_matched(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
+        Ignoring(patterns)
+        return patterns
 
     def name_of(self, inbox: Path) -> str:
         """Return the name under which the database knows the inbox in the folder `inbox`."""

@@ -14,6 +14,7 @@ from smearcount.db.engine.lease import InboxLease
 from smearcount.db.errors import DatabaseUnavailable
 from smearcount.db.ingest import completion, inbox_registry, journal, presence
 from smearcount.db.ingest.renames import follow_renames
+from smearcount.db.queries.lookalikes import NewLookalikes
 from smearcount.db.records import Journalled, KnownFile, Refusal, SeenFile
 from smearcount.inbox.paths import from_text, joined, to_text
 from smearcount.inbox.reading import EXACT_TIME, OpenFolders, UnexpectedFile, read_version
@@ -37,6 +38,8 @@ _HASHING_SECONDS = 1.0
 _COMPARED_PER_MESSAGE = 10_000
 #: Most images that are noted as missing in one round.
 _MISSING_PER_ROUND = 2000
+#: Most slides that a warning names by their ids.
+_MOST_NAMED = 100
 #: Pause after the database or the inbox did not answer, in seconds.
 _PAUSE_SECONDS = 2.0
 #: How often a pause checks whether to stop, in seconds.
@@ -79,6 +82,7 @@ class Watcher:
         self._take_lease()
         inbox_registry.place_inbox(database, self.inbox_id, self._root)
         self._discovery = Discovery(self._root, self._layout, settings, self._known, self._folders, clock)
+        self._lookalikes = NewLookalikes(database, self.inbox_id)
         self._dispatch = Dispatch(database, queue, self.inbox_id, settings)
         self._stopping = False
         self._next_bookkeeping_at = float("-inf")
@@ -254,8 +258,23 @@ class Watcher:
             self._follow_renames(everywhere=True)
             self._is_interrupted = False
         inbox_registry.note_watch(
-            self._database, self.inbox_id, arriving=len(self._discovery.arriving), is_whole_scan=is_whole_scan
+            self._database,
+            self.inbox_id,
+            arriving=len(self._discovery.arriving),
+            is_whole_scan=is_whole_scan,
+            ignored=self._discovery.ignored,
         )
+        if is_whole_scan:
+            self._warn_of_lookalikes()
+
+    def _warn_of_lookalikes(self) -> None:
+        alike = self._lookalikes.look()
+        if alike:
+            _log.warning(
+                "%d slides have names that look alike, such as with and without a space at the end; doctor says which",
+                len(alike),
+                extra={"slides": alike[:_MOST_NAMED]},
+            )
 
     def _arriving_slides(self) -> set[str]:
         places = (self._layout.place(to_text(path)) for path in self._discovery.arriving)

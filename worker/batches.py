@@ -14,6 +14,9 @@ from smearcount.worker.pipeline import classify
 #: After so many attempts that a worker began and never finished, an image is quarantined.
 MOST_ATTEMPTS = 3
 
+#: The largest number that a database takes for an id.
+_LARGEST_ID = 2**63 - 1
+
 _NO_MOUNTS = Mounts()
 
 
@@ -59,14 +62,14 @@ def process_batch(
         database: where the images are journalled.
         classifier: the model that classifies them.
         worker: name of this machine, which each result keeps.
-        image_ids: the batch.
+        image_ids: the batch; what can be no id of an image is left out, since anybody on the broker can send a message.
         trace: id of the message that the batch came with.
         mounts: where this machine sees the inboxes.
 
     Raises:
         DatabaseUnavailable: the images under way were not stored; the batch should be delivered again.
     """
-    fresh, tried_before = results.begin_fresh(database, image_ids, mounts)
+    fresh, tried_before = results.begin_fresh(database, list(filter(_is_id, image_ids)), mounts)
     summary = _attempt(database, classifier, worker, fresh, trace) if fresh else BatchSummary()
     for item in sorted(tried_before, key=lambda item: item.attempts):
         if item.attempts >= MOST_ATTEMPTS:
@@ -76,6 +79,10 @@ def process_batch(
             begun = results.begin(database, [item.image_id], mounts)
             summary += _attempt(database, classifier, worker, begun, trace)
     return summary
+
+
+def _is_id(value: object) -> bool:
+    return type(value) is int and 0 < value <= _LARGEST_ID
 
 
 def _attempt(

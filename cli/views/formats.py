@@ -8,6 +8,7 @@ from `differential`, so that pages and commands write the same.
 import json
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -31,7 +32,7 @@ from smearcount.differential.forms.spreadsheet import (
     rows_csv,
     slides_csv,
 )
-from smearcount.differential.forms.wording import RESEARCH_USE, cells, printable
+from smearcount.differential.forms.wording import RESEARCH_USE, cells, distinct, printable
 from smearcount.differential.line import SlideLine
 from smearcount.differential.report import DifferentialRow, SlideReport
 from smearcount.differential.review_rules import ReviewReason
@@ -46,6 +47,7 @@ __all__ = [
     "counts_csv",
     "counts_json",
     "differential_table",
+    "lookalikes_text",
     "rows_csv",
     "rows_json",
     "rows_table",
@@ -55,6 +57,10 @@ __all__ = [
 ]
 
 _NOTHING = "-"
+#: Columns of lists that hold names of slides, files and folders; others may hold sentences in which a path follows a space.
+_NAMES = frozenset({"slide", "inbox", "name", "path", "folder", "filename"})
+#: Most groups of names that look alike in one line.
+_MOST_GROUPS = 3
 
 
 def differential_table(examination: SlideExamination, calls: CallsAsked) -> RenderableType:
@@ -63,7 +69,7 @@ def differential_table(examination: SlideExamination, calls: CallsAsked) -> Rend
     Percentages are of the WBC counted, with their 95 % interval. With both calls and a review, there are two differentials, the
     result last.
     """
-    parts: list[RenderableType] = [Text.assemble("Slide ", (printable(examination.slide), "bold"))]
+    parts: list[RenderableType] = [Text.assemble("Slide ", (distinct(examination.slide), "bold"))]
     for report in examination.by(calls):
         parts += [_heading(examination, report), _differential(report.differential), _summary(report), Text()]
     if examination.remarks != Remarks():
@@ -84,7 +90,7 @@ def slides_table(lines: Iterable[SlideLine]) -> RenderableType:
         table.add_column(heading, justify="right", no_wrap=True)
     for line in lines:
         table.add_row(
-            Text(printable(line.slide)),
+            Text(distinct(line.slide)),
             line.status.value,
             line.calls.value,
             str(line.wbc_counted),
@@ -121,7 +127,7 @@ def rows_table(rows: "Sequence[Row]", columns: Sequence[str] | None = None) -> R
             overflow="fold",
         )
     for row in cells:
-        table.add_row(*(Text(printable(_words(row[column]))) for column in columns))
+        table.add_row(*(Text(_shown(column, row[column])) for column in columns))
     return table
 
 
@@ -148,12 +154,19 @@ def _remarks(examination: SlideExamination) -> Table:
 def _reasons(lines: Iterable[SlideLine]) -> Table:
     table = _table("Slide", "Asks for a person")
     for line in lines:
-        table.add_row(Text(printable(line.slide)), Text(printable("; ".join(_messages(line.review_reasons)))))
+        table.add_row(Text(distinct(line.slide)), Text(printable("; ".join(_messages(line.review_reasons)))))
     return table
 
 
 def _messages(reasons: Iterable[ReviewReason]) -> list[str]:
     return [reason.message for reason in reasons]
+
+
+def lookalikes_text(groups: Sequence[Sequence[str]]) -> str:
+    """Return in words which slides have names that look alike, with what differs written out."""
+    first = "; ".join(" and ".join(f"'{distinct(name)}'" for name in names) for names in groups[:_MOST_GROUPS])
+    more = f"; and {len(groups) - _MOST_GROUPS} more" if len(groups) > _MOST_GROUPS else ""
+    return f"names that look alike are different slides: {first}{more}; if they are one, give the folder one name"
 
 
 def _differential(rows: Iterable[DifferentialRow]) -> Table:
@@ -219,6 +232,13 @@ def _table(*headings: str, gap: int = 2) -> Table:
 
 def _decimal(number: float | None) -> str:
     return _NOTHING if number is None else f"{number:.1f}"
+
+
+def _shown(column: str, value: object) -> str:
+    """Return a value as a table shows it; of a name, nothing must stay unseen."""
+    if isinstance(value, PurePath) or (column in _NAMES and isinstance(value, str)):
+        return distinct(str(plain(value)))
+    return printable(_words(value))
 
 
 def _words(value: object) -> str:

@@ -21,9 +21,11 @@ from smearcount.db.errors import DatabaseUnavailable
 from smearcount.db.queries.counts import slide_tallies
 from smearcount.db.queries.images import image_lines
 from smearcount.db.queries.inboxes import deep_slides, inbox_lines, progress
+from smearcount.db.queries.lookalikes import lookalikes
 from smearcount.db.records import InboxLine, Progress
 from smearcount.db.schema import ImageState
 from smearcount.differential.tally import CallsAsked
+from smearcount.inbox.ignoring import kinds_text
 from smearcount.web.queries.examinations import examinations
 
 #: Seconds between two lines of progress where the output is not a terminal.
@@ -118,9 +120,18 @@ class ProgressView:
             print_result(formats.rows_table(listed, ("path", "reason")))
         if quarantined > _MOST_LISTED:
             print_message(f"... and {quarantined - _MOST_LISTED} more; see: smearcount images --state quarantined")
+        self._print_warnings()
         if tallies:
             print_message("one slide in full: smearcount counts SLIDE")
         return quarantined
+
+    def _print_warnings(self) -> None:
+        alike = lookalikes(self._database, inbox=self._name)
+        if alike:
+            print_message(f"attention: {formats.lookalikes_text(alike)}")
+        kinds = (self._inbox.ignored_kinds if self._inbox else None) or {}
+        if kinds:
+            print_message(f"files ignored: {sum(kinds.values()):,} ({kinds_text(kinds)})")
 
     def _print_completed(self) -> None:
         """Print the slides completed since the last reading; a slide that was reopened meanwhile is printed again."""

@@ -18,6 +18,7 @@ from smearcount.db.errors import DatabaseUnavailable
 from smearcount.db.liveness import watcher_lives
 from smearcount.db.queries.health import Health, InboxHealth, read_health
 from smearcount.db.queries.inboxes import progress
+from smearcount.inbox.ignoring import kinds_text
 from smearcount.worker.errors import BrokerUnavailable
 from smearcount.worker.queue import BatchQueue
 
@@ -45,6 +46,10 @@ class StatusLine:
     images_per_second: float
     oldest_pending_seconds: float | None
     last_image_at: datetime | None
+    #: Files that the last full scan ignored; None before the first one.
+    ignored: int | None
+    #: Their number by kind, such as ".webp 400, .xml 12".
+    ignored_kinds: str
 
 
 @dataclass(frozen=True)
@@ -144,6 +149,8 @@ class StatusView:
             images_per_second=round(state.rate_per_second, 1),
             oldest_pending_seconds=None if oldest is None else round(oldest, 1),
             last_image_at=inbox.last_image_at,
+            ignored=None if inbox.ignored_kinds is None else sum(inbox.ignored_kinds.values()),
+            ignored_kinds=kinds_text(inbox.ignored_kinds or {}),
         )
 
     def _broker_alerts(self, health: Health, now: datetime) -> tuple[Alert, ...]:

@@ -1,5 +1,6 @@
 """The rows of the inboxes: what each is called, where its watcher sees it, and that the watcher is running."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from sqlalchemy import select, update
@@ -31,7 +32,14 @@ def place_inbox(database: Database, inbox_id: int, root: str) -> None:
         connection.execute(update(Inbox).where(Inbox.id == inbox_id).values(root=to_text(root)))
 
 
-def note_watch(database: Database, inbox_id: int, *, arriving: int, is_whole_scan: bool) -> None:
+def note_watch(
+    database: Database,
+    inbox_id: int,
+    *,
+    arriving: int,
+    is_whole_scan: bool,
+    ignored: Mapping[str, int] | None = None,
+) -> None:
     """Store that the watcher is running now (UTC).
 
     Args:
@@ -39,10 +47,13 @@ def note_watch(database: Database, inbox_id: int, *, arriving: int, is_whole_sca
         inbox_id: the inbox.
         arriving: number of files that are still being written.
         is_whole_scan: whether a scan of the whole inbox has just ended.
+        ignored: how many files that scan ignored, by kind; kept once it has ended; None if nobody counted them.
     """
     now = datetime.now(UTC)
     values: dict[str, object] = {"watched_at": now, "arriving": arriving}
     if is_whole_scan:
         values["scanned_at"] = now
+    if is_whole_scan and ignored is not None:
+        values |= {"ignored": sum(ignored.values()), "ignored_kinds": dict(ignored)}
     with database.writing() as connection:
         connection.execute(update(Inbox).where(Inbox.id == inbox_id).values(values))

@@ -9,6 +9,7 @@ from smearcount.db.engine.database import Database
 from smearcount.db.errors import UnknownSlide
 from smearcount.db.queries.tallies import SLIDE, BothTallies, SlideRow, tallies
 from smearcount.db.schema import Inbox, Slide
+from smearcount.differential.forms.wording import distinct
 from smearcount.differential.tally import Calls, SlideTally
 
 _SLIDES_PER_QUERY = 500
@@ -92,9 +93,19 @@ def find_slide(connection: Connection, name: str, inbox: str | None) -> SlideRow
         named = named.where(Inbox.name == inbox)
     ids = connection.execute(named).scalars().all()
     rows = connection.execute(select(*SLIDE).join(Inbox).where(Slide.id.in_(ids))).all() if ids else []
+    if not rows and (spelt := _spelt(connection, name)) is not None:
+        return find_slide(connection, spelt, inbox)
     if not rows:
         raise UnknownSlide(f"no slide named {name!r} has been seen; the command slides lists them")
     if len(rows) > 1:
         inboxes = ", ".join(row.inbox for row in rows)
         raise UnknownSlide(f"slides of several inboxes are named {name!r} ({inboxes}); say which with --inbox")
     return rows[0]
+
+
+def _spelt(connection: Connection, shown: str) -> str | None:
+    """Return the name of the slide that tables and pages show as `shown`, with what could not be seen; None if none is."""
+    if "\\x" not in shown:
+        return None
+    names = connection.execute(select(Slide.name).distinct()).scalars()
+    return next((name for name in names if name != shown and distinct(name) == shown), None)

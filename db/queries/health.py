@@ -1,6 +1,7 @@
 """The health of an installation, which is asked for so often that it must not cost more as the archive grows."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -46,6 +47,8 @@ class InboxHealth:
     last_image_at: datetime | None
     #: Files that are still being written.
     arriving: int
+    #: Files that the last full scan ignored, by kind; None before the first one.
+    ignored_kinds: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,7 @@ def _inboxes(connection: Connection) -> tuple[InboxHealth, ...]:
     # Read from the slides, which are far fewer than images: no index holds when an image was seen.
     last = select(Slide.inbox_id, func.max(Slide.last_image_at).label("image_at")).group_by(Slide.inbox_id).subquery()
     query = (
-        select(Inbox.id, Inbox.name, Inbox.watched_at, last.c.image_at, Inbox.arriving)
+        select(Inbox.id, Inbox.name, Inbox.watched_at, last.c.image_at, Inbox.arriving, Inbox.ignored_kinds)
         .outerjoin(last, last.c.inbox_id == Inbox.id)
         .order_by(Inbox.id)
     )

@@ -14,7 +14,7 @@ RATE_SECONDS = 60
 
 def inbox_lines(database: Database) -> list[InboxLine]:
     """Return all inboxes that have ever been watched, the first one first."""
-    columns = (Inbox.name, Inbox.root, Inbox.watched_at, Inbox.scanned_at, Inbox.arriving)
+    columns = (Inbox.name, Inbox.root, Inbox.watched_at, Inbox.scanned_at, Inbox.arriving, Inbox.ignored_kinds)
     with database.reading() as connection:
         return [InboxLine(*row) for row in connection.execute(select(*columns).order_by(Inbox.id))]
 

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Row, select
 
 from smearcount.db.engine.database import Database
 from smearcount.db.review.effective_calls import AUTOMATIC_CLASS, CALL, IS_CALL
-from smearcount.db.schema import Image, ImageState, ReviewRow, SlideEventRow
+from smearcount.db.schema import FOUND_BY_WATCHER, Image, ImageState, ReviewRow, SlideEventRow
 from smearcount.differential.classes import ReviewClass
 from smearcount.differential.counts_document import REVIEW_REMARK, ExcludedCell, Remark, RemarkedCell
 from smearcount.differential.forms.remarks import Remarks
@@ -37,7 +37,11 @@ def slide_remarks(database: Database, last_reviews: Mapping[int, int | None]) ->
             select(
                 SlideEventRow.slide_id, SlideEventRow.kind, SlideEventRow.reviewer, SlideEventRow.text, SlideEventRow.at
             )
-            .where(SlideEventRow.slide_id.in_(ids), SlideEventRow.text.is_not(None))
+            .where(
+                SlideEventRow.slide_id.in_(ids),
+                SlideEventRow.text.is_not(None),
+                SlideEventRow.kind.not_in(FOUND_BY_WATCHER),
+            )
             .order_by(SlideEventRow.id)
         ):
             said[event.slide_id].append(

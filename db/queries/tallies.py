@@ -1,7 +1,7 @@
 """Counting the images of slides, in a number of queries that does not depend on the number of slides."""
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -26,6 +26,7 @@ from sqlalchemy import (
     select,
     true,
     union,
+    union_all,
 )
 from sqlalchemy.orm import aliased
 
@@ -115,7 +116,7 @@ _STATES = (
 )
 # Both are few, and found through indexes that hold nothing else.
 _MISSING = (
-    select(Image.slide_id, func.count())
+    select(Image.slide_id, func.count().label("missing"), literal(0).label("shared"))
     .where(Image.slide_id.in_(_IDS), IS_MISSING, IS_COUNTED)
     .group_by(Image.slide_id)
 )
@@ -126,7 +127,7 @@ _NOTED = union(
 _MINE, _OTHER = aliased(Image, name="mine"), aliased(Image, name="other")
 _DONE = literal(ImageState.DONE.value, literal_execute=True)
 _SHARED = (
-    select(_MINE.slide_id, func.count())
+    select(_MINE.slide_id, literal(0), func.count())
     .join(_NOTED, (_NOTED.c.sha256 == _MINE.sha256) & (_NOTED.c.slide_id == _MINE.slide_id))
     .where(
         _MINE.state == _DONE,
@@ -142,6 +143,7 @@ _SHARED = (
     )
     .group_by(_MINE.slide_id)
 )
+_MISSING_AND_SHARED = union_all(_MISSING, _SHARED)
 _MODELS = select(Model.id, Model.name, Model.version, Model.sha256).where(Model.id.in_(_IDS))
 
 
@@ -199,8 +201,7 @@ def tallies(connection: Connection, slides: Sequence[SlideRow]) -> list[BothTall
     moved = _moved_cells(connection, last_reviews)
     signed = set(connection.scalars(_SIGNED, {"ids": ids}))
     states = _states(connection, ids)
-    missing = _counts(connection, _MISSING, ids)
-    shared = _counts(connection, _SHARED, ids)
+    missing, shared = _missing_and_shared(connection, ids)
     models = _models(connection, set().union(*(one.model_ids for one in called.values())))
     return [
         _both(
@@ -211,8 +212,8 @@ def tallies(connection: Connection, slides: Sequence[SlideRow]) -> list[BothTall
             tuple(models[key] for key in sorted(called[slide.id].model_ids, reverse=True)),
             last_reviews.get(slide.id),
             is_signed=slide.id in signed,
-            missing=missing.get(slide.id, 0),
-            shared=shared.get(slide.id, 0),
+            missing=missing[slide.id],
+            shared=shared[slide.id],
         )
         for slide in slides
     ]
@@ -284,8 +285,13 @@ def _states(connection: Connection, ids: Sequence[int]) -> dict[int, dict[str, i
     return states
 
 
-def _counts(connection: Connection, query: Select[int | None, int], ids: Sequence[int]) -> dict[int, int]:
-    return {slide_id or 0: count for slide_id, count in connection.execute(query, {"ids": ids})}
+def _missing_and_shared(connection: Connection, ids: Sequence[int]) -> tuple[Counter[int], Counter[int]]:
+    """Return, by slide, the numbers of counted cells whose files are gone, and whose bytes another slide counts as well."""
+    missing, shared = Counter[int](), Counter[int]()
+    for slide_id, gone, elsewhere in connection.execute(_MISSING_AND_SHARED, {"ids": ids}):
+        missing[slide_id or 0] += gone
+        shared[slide_id or 0] += elsewhere
+    return missing, shared
 
 
 def _models(connection: Connection, ids: set[int]) -> dict[int, ModelIdentity]:

@@ -46,6 +46,12 @@ def require_not_withdrawn(connection: Connection, slide_id: int) -> None:
         raise ReviewRefused(f"slide {slide_id} is withdrawn; restore it first, saying why")
 
 
+def is_withdrawn(database: Database, slide_id: int) -> bool:
+    """Return whether a slide is withdrawn."""
+    with database.reading() as connection:
+        return _is_withdrawn(connection, slide_id)
+
+
 def _set(database: Database, slide_id: int, kind: SlideEventKind, reviewer: str, reason: str) -> None:
     who, why = checked_name(reviewer), checked_text(reason)
     if why is None:
@@ -54,10 +60,10 @@ def _set(database: Database, slide_id: int, kind: SlideEventKind, reviewer: str,
     with database.writing(durable=True) as connection:
         require_slide(connection, slide_id)
         lock_slides(connection, Slide.id == slide_id)
-        is_withdrawn = _is_withdrawn(connection, slide_id)
-        if is_withdrawn and kind is SlideEventKind.WITHDRAW:
+        was_withdrawn = _is_withdrawn(connection, slide_id)
+        if was_withdrawn and kind is SlideEventKind.WITHDRAW:
             raise ReviewRefused(f"slide {slide_id} is withdrawn already")
-        if not is_withdrawn and kind is SlideEventKind.RESTORE:
+        if not was_withdrawn and kind is SlideEventKind.RESTORE:
             raise ReviewRefused(f"slide {slide_id} is not withdrawn, so there is nothing to restore")
         withdrawn_at = now if kind is SlideEventKind.WITHDRAW else None
         connection.execute(update(Slide).where(Slide.id == slide_id).values(withdrawn_at=withdrawn_at))

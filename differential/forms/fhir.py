@@ -18,7 +18,7 @@ from smearcount.differential.forms.codes import Code, Unit
 from smearcount.differential.forms.examination import METHODS, Export, SlideExamination, derived_id
 from smearcount.differential.forms.observations import Observation, observations
 from smearcount.differential.forms.remarks import author, text_of
-from smearcount.differential.forms.wording import RESEARCH_USE, named, printable
+from smearcount.differential.forms.wording import RESEARCH_USE, named, printable, slide_identifier
 from smearcount.differential.intervals import Interval
 from smearcount.differential.model import ModelIdentity
 from smearcount.differential.ratios import RangeFlag
@@ -218,7 +218,7 @@ def _times(examination: SlideExamination, export: Export) -> Resource:
 
 
 def _specimen(examination: SlideExamination) -> Resource:
-    name = named(examination.slide, f"slide {examination.slide_id}")
+    name = slide_identifier(examination.slide, examination.slide_id)
     return {"type": "Specimen", "identifier": {"system": SLIDE_SYSTEM, "value": name}, "display": name}
 
 

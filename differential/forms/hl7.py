@@ -13,7 +13,7 @@ from smearcount.differential.forms.codes import LOINC, Code
 from smearcount.differential.forms.examination import METHODS, Export, SlideExamination, derived_id
 from smearcount.differential.forms.observations import FACTOR_DIGITS, Observation, observations
 from smearcount.differential.forms.remarks import full_text_of
-from smearcount.differential.forms.wording import RESEARCH_USE, decimals, named, printable
+from smearcount.differential.forms.wording import RESEARCH_USE, decimals, named, printable, slide_identifier
 from smearcount.differential.ratios import RangeFlag
 
 APPLICATION = "smearcount"
@@ -160,7 +160,7 @@ def _notes(notes: Iterable[tuple[str, str]]) -> list[str]:
 
 
 def _specimen(examination: SlideExamination) -> str:
-    name = escaped(named(examination.slide, f"slide {examination.slide_id}"))
+    name = escaped(slide_identifier(examination.slide, examination.slide_id))
     return _segment("SPM", {1: "1", 2: f"^{name}&{APPLICATION}", 4: _components("BLD", "Whole blood", "HL70487")})
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from smearcount.differential.classes import DISPLAY_NAMES, CellClass
 from smearcount.differential.forms.examination import Export, SlideExamination
-from smearcount.differential.forms.wording import RESEARCH_USE, cells, decimals, moment, named, printable
+from smearcount.differential.forms.wording import RESEARCH_USE, cells, decimals, distinct, moment, named, printable
 from smearcount.differential.report import DifferentialRow, SlideReport
 from smearcount.differential.status import Status
 from smearcount.differential.tally import Calls
@@ -69,7 +69,7 @@ def report_page(examination: SlideExamination, export: Export) -> ReportPage:
     reviewed = examination.reviewed is not None
     return ReportPage(
         title="Differential count",
-        slide=named(examination.slide, f"slide {examination.slide_id}"),
+        slide=distinct(examination.slide) or f"slide {examination.slide_id}",
         slide_id=examination.slide_id,
         report_id=str(examination.report_id),
         standing=standing(examination),

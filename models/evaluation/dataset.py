@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from smearcount.differential.classes import CellClass
+from smearcount.inbox.ignoring import IMAGE_ENDINGS
 from smearcount.models.errors import ImageRefused, ModelsError
 from smearcount.models.preprocessing import Pixels
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"})
+IMAGE_SUFFIXES = frozenset(IMAGE_ENDINGS)
 
 
 @dataclass(frozen=True)

@@ -83,6 +83,7 @@ def test_every_kind_of_bad_file_gets_its_reason_and_the_good_ones_are_counted(  
 
     done = smearcount.run("up", inbox, "--once")
     assert done.returncode == 3, done.stderr
+    assert "files ignored: 2 (unfinished 1, .txt 1)" in done.stderr
 
     lines = smearcount.json("images")
     reasons = {Path(line["path"]).name: line["reason_code"] for line in lines if line["state"] == "quarantined"}

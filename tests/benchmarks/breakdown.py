@@ -13,6 +13,7 @@ from smearcount.db.engine.database import Database
 from smearcount.db.ingest import inbox_registry, journal, queueing, results
 from smearcount.db.migration import migrate
 from smearcount.db.records import Classified
+from smearcount.inbox.ignoring import IgnoredFiles, Ignoring
 from smearcount.inbox.reading import OpenFolders
 from smearcount.models.inference.classifier import load_classifier
 from smearcount.models.preprocessing import Pixels, central_square, decode_half_size
@@ -84,7 +85,7 @@ def microseconds_per_image(inbox: Path, images: int, scratch: Path) -> dict[str,
 
 
 def _scan(inbox: Path) -> list:  # type: ignore[type-arg]
-    found = unknown_files(str(inbox), "", lambda _: {}, lambda _: None, set())
+    found = unknown_files(str(inbox), "", lambda _: {}, lambda _: None, set(), IgnoredFiles(Ignoring()))
     return [probed for probed in found if probed is not None]
 
 

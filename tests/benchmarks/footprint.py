@@ -13,6 +13,7 @@ from smearcount.db.engine.database import Database
 from smearcount.db.ingest import inbox_registry, journal
 from smearcount.db.migration import migrate
 from smearcount.db.queries.inboxes import progress
+from smearcount.inbox.ignoring import IgnoredFiles, Ignoring
 from smearcount.watcher.assignment import seen_file
 from smearcount.watcher.dispatch import Dispatch
 from smearcount.watcher.layout import Layout
@@ -62,7 +63,7 @@ def worker_footprint(inbox: Path, scratch: Path, broker_url: str, *, workers: in
         migrate(database)
         inbox_id = inbox_registry.register_inbox(database, "footprint", str(inbox))
         layout = Layout(WatcherSettings().pattern)
-        found = unknown_files(str(inbox), "", lambda _: {}, lambda _: None, set())
+        found = unknown_files(str(inbox), "", lambda _: {}, lambda _: None, set(), IgnoredFiles(Ignoring()))
         journal.record(database, inbox_id, [seen_file(one, layout) for one in found if one is not None])
         queue = BatchQueue(WorkerSettings(), broker_url)
         dispatch = Dispatch(database, queue, inbox_id, WatcherSettings())
@@ -96,7 +97,12 @@ def watcher_footprint(inbox: Path, scratch: Path, broker_url: str, *, files: int
         inbox_id = inbox_registry.register_inbox(database, str(inbox), str(inbox))
         start = time.monotonic()
         unknown = unknown_files(
-            str(inbox), "", lambda folder: journal.known_in_folder(database, inbox_id, folder), lambda _: None, set()
+            str(inbox),
+            "",
+            lambda folder: journal.known_in_folder(database, inbox_id, folder),
+            lambda _: None,
+            set(),
+            IgnoredFiles(Ignoring()),
         )
         if any(probed is not None for probed in unknown):
             raise BenchmarkFailed("the watcher did not journal every file")

@@ -7,7 +7,8 @@ from fastapi import Request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
-from smearcount.differential.forms.wording import RESEARCH_USE
+from smearcount.differential.forms.wording import RESEARCH_USE, distinct
+from smearcount.inbox.ignoring import kinds_text
 from smearcount.web.auth.access import Access, Person
 from smearcount.web.pages import assets
 from smearcount.web.pages.parts import labels
@@ -29,7 +30,7 @@ def _environment() -> Environment:
     environment.filters |= {
         name: getattr(labels, name)
         for name in ("percent", "share", "bounds", "reference", "number", "signed", "counted", "moment")
-    }
+    } | {"distinct": distinct, "kinds": kinds_text}
     environment.globals |= {
         "static": assets.prefix(),
         "navigation": NAVIGATION,

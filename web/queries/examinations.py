@@ -13,8 +13,16 @@ from smearcount.differential.forms.remarks import Remarks
 from smearcount.differential.settings import CountSettings
 
 
-def examinations(database: Database, slide_ids: Sequence[int], settings: CountSettings) -> list[SlideExamination]:
+def examinations(
+    database: Database, slide_ids: Sequence[int], settings: CountSettings, *, withdrawn: bool = False
+) -> list[SlideExamination]:
     """Return the examinations of slides, in the order of the ids; an id that is repeated counts once.
+
+    Args:
+        database: where slides are kept.
+        slide_ids: the slides.
+        settings: by which slides are counted that are not signed.
+        withdrawn: whether withdrawn slides are shown, too; forms that leave the house never show them.
 
     Raises:
         UnknownSlide: one of them does not exist.
@@ -27,9 +35,9 @@ def examinations(database: Database, slide_ids: Sequence[int], settings: CountSe
     missing = [slide_id for slide_id in wanted if slide_id not in found]
     if missing:
         raise UnknownSlide(f"there is no slide {missing[0]}")
-    withdrawn = [slide_id for slide_id in wanted if found[slide_id].withdrawn_at is not None]
-    if withdrawn:
-        raise ReviewRefused(f"slide {withdrawn[0]} is withdrawn, so it has no report and no export; restore it first")
+    refused = [slide_id for slide_id in wanted if found[slide_id].withdrawn_at is not None and not withdrawn]
+    if refused:
+        raise ReviewRefused(f"slide {refused[0]} is withdrawn, so it has no report and no export; restore it first")
     remarks = slide_remarks(database, {slide.id: slide.last_review_id for slide in page.slides})
     return [_examination(found[slide_id], signed.get(slide_id, 0), remarks[slide_id], settings) for slide_id in wanted]
 

@@ -37,6 +37,12 @@ class InboxAnswer(Answer):
     slides_complete: int
     images_per_second: float = Field(description="Images finished per second, over the last minute.")
     oldest_pending_at: Moment | None = Field(description="When the image that has waited longest was seen, in UTC.")
+    ignored: int | None = Field(
+        description="Files that the last full scan ignored, because they are no images or by a setting; null before it."
+    )
+    ignored_kinds: dict[str, int] = Field(
+        description="Their number by kind, the most frequent first.", examples=[{".webp": 400, ".xml": 12}]
+    )
 
     @classmethod
     def of(cls, inbox: InboxLine, state: Progress, now: datetime) -> Self:
@@ -56,6 +62,8 @@ class InboxAnswer(Answer):
             slides_complete=state.slides_complete,
             images_per_second=state.rate_per_second,
             oldest_pending_at=state.oldest_pending_at,
+            ignored=None if inbox.ignored_kinds is None else sum(inbox.ignored_kinds.values()),
+            ignored_kinds=dict(inbox.ignored_kinds or {}),
         )
 
 

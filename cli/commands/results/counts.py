@@ -7,8 +7,9 @@ import click
 from smearcount.cli import options
 from smearcount.cli.startup import open_site
 from smearcount.cli.views import formats
-from smearcount.cli.views.console import print_raw, print_result
+from smearcount.cli.views.console import print_message, print_raw, print_result
 from smearcount.db.queries.counts import find_slide_id
+from smearcount.db.review.withdrawal import is_withdrawn
 from smearcount.differential.tally import CallsAsked
 from smearcount.web.queries.examinations import examinations
 
@@ -31,7 +32,10 @@ def counts(slide: str, calls: str, output: str, inbox: str | None, data: Path | 
     """
     site, asked = open_site(data=data, database_url=database_url), CallsAsked(calls)
     with site.counted_database() as database:
-        (examined,) = examinations(database, [find_slide_id(database, slide, inbox=inbox)], site.counts)
+        slide_id = find_slide_id(database, slide, inbox=inbox)
+        (examined,) = examinations(database, [slide_id], site.counts, withdrawn=True)
+        if is_withdrawn(database, slide_id):
+            print_message("this slide is withdrawn: lists, exports and totals leave it out")
     if output == "json":
         print_raw(formats.counts_json(examined, asked))
     elif output == "csv":

@@ -11,8 +11,9 @@ from sqlalchemy import event
 from starlette.testclient import TestClient
 
 from smearcount.db.engine.database import Database
+from smearcount.db.ingest import inbox_registry
 from smearcount.differential.classes import CellClass, ReviewClass
-from smearcount.differential.forms.wording import printable
+from smearcount.differential.forms.wording import distinct, printable
 from smearcount.web.auth.users import Role, Users
 from smearcount.web.pages import assets
 from smearcount.web.pages.parts import gallery
@@ -120,7 +121,7 @@ def test_names_are_text_wherever_they_stand(lab: Lab, client: TestClient, name: 
         assert page.forbidden == [], there
         assert page.tags - shape[path][0] <= {"q", "b", "time", "br", "td", "th", "tr", "ul", "li"}, there
         assert not [one for one in page.attributes if one.split()[1].startswith("on")], there
-    assert usual in read(client, "/").text
+    assert distinct(usual) in read(client, "/").text
     assert name in read(client, "/slides/2").text
     assert read(client, "/slides/2/report").text.count(f": {printable(name)}") == 3
     assert "<b>Ada</b>" in read(client, f"/cells/{ids[0]}").text
@@ -375,3 +376,23 @@ def test_a_page_asks_the_database_as_often_for_many_lines_as_for_one(lab: Lab, c
     lab.write("S0", {})
     assert [queries(path) for path in paths] == few
     assert queries("/slides/12") == few[1]
+
+
+def test_names_that_look_alike_are_told_apart_on_every_page(lab: Lab, client: TestClient) -> None:
+    names = {"S-60": "S-60", "S-60 ": r"S-60\x20", "Müller": "Müller", "Mu\u0308ller": r"Mu\xcc\x88ller"}
+    for number, (name, shown) in enumerate(names.items(), start=1):
+        *_, damaged = lab.add_slide(name, damaged=1)
+        for page in (f"/slides/{number}", f"/slides/{number}/report", f"/cells/{damaged}"):
+            assert shown in read(client, page).text, page
+
+    for page in ("/", "/system"):
+        text = read(client, page).text
+        assert all(shown in text for shown in names.values()), page
+        assert "Mu\u0308ller" not in text
+
+
+def test_the_system_page_says_what_was_ignored(lab: Lab, client: TestClient) -> None:
+    ignored = {".webp": 400, ".xml": 12}
+    inbox_registry.note_watch(lab.database, lab.inbox_id, arriving=0, is_whole_scan=True, ignored=ignored)
+
+    assert "412 .webp 400, .xml 12" in " ".join(read(client, "/system").text.split())

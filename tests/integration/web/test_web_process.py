@@ -136,7 +136,8 @@ def test_a_fresh_installation_shows_an_empty_list(tmp_path: Path) -> None:
         assert (system["inboxes"], system["queue"], system["model"]["name"]) == ([], None, "smearcount")
         checks = web.client.get("/api/v1/system/checks").json()["checks"]
         assert {check["what"]: check["state"] for check in checks} == {
-            "database": "well", "broker": "unknown", "model": "well", "pattern": "well",
+            "database": "well", "audit": "well", "broker": "unknown", "model": "well", "pattern": "well", "folders": "well",
+            "slides": "well",
         }  # fmt: skip
         web.end()
     finally:

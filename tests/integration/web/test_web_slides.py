@@ -12,6 +12,7 @@ from sqlalchemy import event
 from starlette.testclient import TestClient
 
 from smearcount.db.engine.database import Database
+from smearcount.db.ingest import inbox_registry
 from smearcount.differential.classes import CellClass
 from smearcount.differential.schema import counts_schema
 
@@ -320,3 +321,16 @@ def test_the_system_tells_what_status_tells(lab: Lab, client: TestClient) -> Non
     assert system["model"]["name"] == "test-cnn"
     checks = client.get("/api/v1/system/checks").json()
     assert checks["checks"] == [{"what": "database", "state": "well", "details": "answers"}]
+
+
+def test_the_system_tells_how_many_files_were_ignored(lab: Lab, client: TestClient) -> None:
+    (inbox,) = client.get("/api/v1/system").json()["inboxes"]
+    assert (inbox["ignored"], inbox["ignored_kinds"]) == (None, {}), "nothing was scanned yet"
+
+    ignored = {".webp": 1400, ".xml": 12}
+    inbox_registry.note_watch(lab.database, lab.inbox_id, arriving=0, is_whole_scan=True, ignored=ignored)
+    inbox_registry.note_watch(lab.database, lab.inbox_id, arriving=0, is_whole_scan=False, ignored={})
+
+    (inbox,) = client.get("/api/v1/system").json()["inboxes"]
+    assert (inbox["ignored"], inbox["ignored_kinds"]) == (1412, ignored)
+    assert list(inbox["ignored_kinds"]) == list(ignored), "the most frequent first"

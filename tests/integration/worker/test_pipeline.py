@@ -12,6 +12,8 @@ from typing import ParamSpec, TypeVar
 import numpy as np
 import numpy.typing as npt
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 from PIL import Image as Drawing
 from sqlalchemy import select
 
@@ -34,6 +36,7 @@ from smearcount.worker.batches import MOST_ATTEMPTS, process_batch
 from smearcount.worker.pipeline import classify
 from smearcount.worker.reading import read_image
 
+from support.examples import examples
 from support.working import QueuedInbox, cell_image, work_item
 
 P = ParamSpec("P")
@@ -369,3 +372,21 @@ def test_what_is_seen_of_a_batch_is_counted_and_the_rest_left_to_others(
 
 def _pixels(number: int) -> npt.NDArray[np.uint8]:
     return decode_cell(cell_image(number))
+
+
+@settings(max_examples=examples(25), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    strange=st.lists(
+        st.integers() | st.none() | st.booleans() | st.text() | st.floats(allow_nan=False) | st.lists(st.integers()),
+        max_size=5,
+    )
+)
+@example(strange=[2**63, -(2**63) - 1, 10**40, 2**63 - 1, -1, 0])
+def test_a_message_may_hold_anything(inbox: QueuedInbox, classifier: Classifier, strange: list[object]) -> None:
+    before = set(inbox.outcomes())
+    inbox.put(f"S{len(before)}", 1)
+    mine = [image_id for batch in _take(inbox) for image_id in batch.image_ids]
+
+    process_batch(inbox.database, classifier, "bench", [*strange, *mine])  # type: ignore[list-item]
+
+    assert [inbox.outcomes()[path].state for path in inbox.outcomes().keys() - before] == ["done"]

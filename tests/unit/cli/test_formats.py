@@ -127,7 +127,7 @@ def test_the_differential_of_a_slide_nothing_is_known_of() -> None:
 
 
 def test_names_are_shown_without_markup_and_control_characters() -> None:
-    shown = "[red]=1+1[/red]�[2J:smile:"
+    shown = r"[red]=1+1[/red]\x1b[2J:smile:"
 
     assert shown in printed(formats.differential_table(an_examination(slide=HOSTILE), REVIEWED))
     # In the narrow column of a list it is folded.
@@ -356,4 +356,34 @@ def test_a_file_name_that_is_no_utf8_can_be_written() -> None:
 
     assert formats.rows_csv([{"name": name}]) == "name\n\\udcff.jpg\n"
     assert formats.rows_json([{"name": name}]).isascii()
-    assert "�.jpg" in printed(formats.rows_table([{"name": name}]))
+    assert r"\xff.jpg" in printed(formats.rows_table([{"name": name}]))
+
+
+def test_names_that_look_alike_are_told_apart_in_every_table() -> None:
+    names = ["S-60", "S-60 ", " S-60", "S  60", "S 60", "Müller", "Mu\u0308ller", "S\u00a060"]
+
+    renders: tuple[Callable[[str], RenderableType], ...] = (
+        lambda name: formats.slides_table([a_line(slide=name)]),
+        lambda name: formats.differential_table(an_examination(slide=name), REVIEWED),
+        lambda name: formats.rows_table([{"path": f"{name}/a.jpg"}]),
+        lambda name: formats.rows_table([{"path": Path(f"{name}/a.jpg")}]),
+    )
+    for render in renders:
+        shown = {" ".join(printed(render(name)).split()) for name in names}
+        assert len(shown) == len(names)
+
+    assert json.loads(formats.slides_json([a_line(slide="S-60 ")]))[0]["slide"] == "S-60 ", (
+        "programs get the name itself"
+    )
+    assert formats.lookalikes_text([["S-60", "S-60 "]]) == (
+        r"names that look alike are different slides: 'S-60' and 'S-60\x20'; if they are one, give the folder one name"
+    )
+    assert formats.lookalikes_text([["a", "a "]] * 5).endswith(
+        "; and 2 more; if they are one, give the folder one name"
+    )
+
+
+def test_a_path_in_a_sentence_is_no_name() -> None:
+    shown = printed(formats.rows_table([{"what": "inbox /data/exports", "path": "S /a.jpg"}]))
+    assert "inbox /data/exports" in shown
+    assert r"S\x20/a.jpg" in shown

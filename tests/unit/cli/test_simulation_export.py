@@ -13,8 +13,8 @@ from smearcount.cli.simulation.errors import SimulationError
 from smearcount.cli.simulation.export import ExportSummary, default_truth, write_exports
 from smearcount.differential.classes import CellClass
 from smearcount.differential.errors import SmearcountError
+from smearcount.inbox.ignoring import Ignoring
 from smearcount.models.preprocessing import decode_cell
-from smearcount.watcher.layout import is_ignored
 
 
 def export(out: Path, **changed: object) -> ExportSummary:
@@ -196,7 +196,7 @@ def test_an_image_appears_only_when_it_is_complete(tmp_path: Path, monkeypatch: 
     rename = Path.replace
 
     def watched(part: Path, target: Path) -> Path:
-        assert is_ignored(part.name), "watchers do not take it for an image"
+        assert Ignoring().ignores(part.name), "watchers do not take it for an image"
         assert part.parent == target.parent
         sights.append((target.name, part.read_bytes(), target.exists()))
         return rename(part, target)

@@ -18,7 +18,7 @@ from smearcount.differential.forms.examination import Export, SlideExamination
 from smearcount.differential.forms.hl7 import batch, escaped, oru
 from smearcount.differential.forms.observations import observations
 from smearcount.differential.forms.remarks import Remarks, full_text_of
-from smearcount.differential.forms.wording import RESEARCH_USE, named, printable
+from smearcount.differential.forms.wording import RESEARCH_USE, named, printable, slide_identifier
 from smearcount.differential.ratios import RangeFlag
 from smearcount.differential.status import SlideStatus
 
@@ -166,7 +166,7 @@ def test_names_come_out_as_they_went_in_and_never_make_a_segment(examination: Sl
     message = oru(examination, export)
     read = Read(message)
 
-    assert read.field("SPM", 2, 1, 2, 1) == named(examination.slide, f"slide {examination.slide_id}")
+    assert read.field("SPM", 2, 1, 2, 1) == slide_identifier(examination.slide, examination.slide_id)
     assert {line.partition("|")[0] for line in message.split("\r")} == {
         "MSH",
         "SFT",

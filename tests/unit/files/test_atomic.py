@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from smearcount.files.atomic import replace_file, replacing_file
-from smearcount.watcher.layout import is_ignored
+from smearcount.inbox.ignoring import Ignoring
 
 OLD, NEW = b"old content", b"the new content, which is longer"
 
@@ -177,7 +177,7 @@ def test_readers_and_writers_at_the_same_time(path: Path) -> None:
 
 def test_the_temporary_file_is_one_that_watchers_ignore(path: Path) -> None:
     with replacing_file(path) as temporary:
-        assert is_ignored(temporary.name)
+        assert Ignoring().ignores(temporary.name)
         assert temporary.parent == path.parent
 
 

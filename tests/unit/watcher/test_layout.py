@@ -1,10 +1,10 @@
-"""From a path to a slide, and what is none of ours."""
+"""From a path to a slide."""
 
 import pytest
 
 from smearcount.db.records import Refusal
 from smearcount.watcher.errors import LayoutInvalid
-from smearcount.watcher.layout import Layout, Place, is_ignored, is_image_name, is_within_ignored
+from smearcount.watcher.layout import Layout, Place
 from smearcount.watcher.settings import DEFAULT_PATTERN
 
 
@@ -54,32 +54,3 @@ def test_an_empty_slide_name_is_refused(pattern: str) -> None:
 def test_an_unusable_pattern_is_refused_with_a_remedy(pattern: str) -> None:
     with pytest.raises(LayoutInvalid, match="SMEARCOUNT_PATTERN"):
         Layout(pattern)
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        ".DS_Store", "._cell.jpg", "Thumbs.db", "THUMBS.DB", "desktop.ini", "@eaDir", ".stfolder", ".stversions",
-        "__MACOSX", "cell.jpg.part", "cell.jpg.tmp", "~cell.jpg", "~$x", "..x",
-    ],
-)  # fmt: skip
-def test_hidden_temporary_and_system_names_are_ignored(name: str) -> None:
-    assert is_ignored(name)
-    assert is_within_ignored(f"S-1/{name}/cell.jpg")
-    assert is_within_ignored(name)
-
-
-@pytest.mark.parametrize("name", ["cell.jpg", "x~.jpg", "part", "tmp", "a.b", "CON", " .x"])
-def test_other_names_are_not_ignored(name: str) -> None:
-    assert not is_ignored(name)
-    assert not is_within_ignored(f"S-1/{name}")
-
-
-@pytest.mark.parametrize("name", ["a.jpg", "a.JPG", "a.jpeg", "a.PNG", "a.bmp", "a.tif", "a.tiff"])
-def test_images_are_known_by_their_ending(name: str) -> None:
-    assert is_image_name(name)
-
-
-@pytest.mark.parametrize("name", ["a.txt", "jpg", "a.jpg.xml", "a.csv", "a"])
-def test_other_files_are_no_images(name: str) -> None:
-    assert not is_image_name(name)

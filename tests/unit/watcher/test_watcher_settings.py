@@ -21,10 +21,12 @@ def test_the_environment_overrides(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SMEARCOUNT_SETTLE_SECONDS", "0.5")
     monkeypatch.setenv("SMEARCOUNT_POLL", "yes")
     monkeypatch.setenv("SMEARCOUNT_PATTERN", "(?P<slide>.+)/x")
+    monkeypatch.setenv("SMEARCOUNT_IGNORE", '["*_thumb.jpg", "archive"]')
 
     settings = WatcherSettings()
 
     assert (settings.settle_seconds, settings.poll, settings.pattern) == (0.5, True, "(?P<slide>.+)/x")
+    assert settings.ignore == ("*_thumb.jpg", "archive")
 
 
 @pytest.mark.parametrize(
@@ -37,6 +39,9 @@ def test_the_environment_overrides(monkeypatch: pytest.MonkeyPatch) -> None:
         ("batch_images", "0"),
         ("queue_images", "0"),
         ("quiet_seconds", "soon"),
+        ("ignore", '["archive/old"]'),
+        ("ignore", '["*"]'),
+        ("ignore", '["scan[0-9"]'),
     ],
 )
 def test_impossible_values_are_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
