@@ -23,7 +23,7 @@ help: ## list the targets
 run: $(VENV)/.base ## watch ./exports (or INBOX=/path) and count what arrives, with demo slides the first time
 	@trap : INT; $(BIN)/smearcount up --demo "$(INBOX)"; code=$$?; test $$code -eq 130 || exit $$code  # 130: Ctrl-C
 
-test: $(VENV)/.test ## run the checks and all tests but those that need TensorFlow (eight minutes)
+test: $(VENV)/.test ## run the checks and all tests but those that need TensorFlow (a quarter of an hour)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
