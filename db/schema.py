@@ -140,6 +140,8 @@ class Image(Base):
         Index("ix_images_duplicate_of", "duplicate_of", sqlite_where=text("duplicate_of IS NOT NULL"),
               postgresql_where=text("duplicate_of IS NOT NULL")),
         Index("ix_images_finished", "finished_at"),
+        Index("ix_images_labelled", "slide_id", sqlite_where=text("analyzer_label IS NOT NULL"),
+              postgresql_where=text("analyzer_label IS NOT NULL")),
         Index("ix_images_quarantined", "id", sqlite_where=_QUARANTINED, postgresql_where=_QUARANTINED),
         Index("ix_images_missing", "slide_id", "state", sqlite_where=_MISSING, postgresql_where=_MISSING),
         Index("ix_images_shared", "slide_id", sqlite_where=_SHARED, postgresql_where=_SHARED),

@@ -9,11 +9,9 @@ from statistics import median
 
 from sqlalchemy import (
     BindParameter,
-    ColumnElement,
     Connection,
     Integer,
     Row,
-    ScalarSelect,
     Select,
     String,
     bindparam,
@@ -83,16 +81,9 @@ _ALL_LABELLED_CALLS = _LABELLED_CALLS.join(CALL, CALL.image_id == Image.id)
 _NEWEST_CALLS = _LABELLED_CALLS.join(CALL, IS_CALL)
 
 
-def _label(order: ColumnElement[int]) -> ScalarSelect[str | None]:
-    counted = select(Image.analyzer_label).where(Image.slide_id == Slide.id, IS_COUNTED)
-    return counted.order_by(order).limit(1).correlate(Slide).scalar_subquery()
-
-
-# One pattern reads the labels from all paths of an inbox, so that all images of a slide have one or none has. Where the pattern
-# allows an image to go without, the first or the last image must have one for the slide's labels to be looked at.
-_WITH_LABELS = select(Slide.id).where(
-    Slide.id.in_(_IDS), func.coalesce(_label(Image.id.asc()), _label(Image.id.desc())).is_not(None)
-)
+# An index holds the images with a label. Without the limit, PostgreSQL may read all of it.
+_A_LABEL = select(Image.id).where(Image.slide_id == Slide.id, Image.analyzer_label.is_not(None)).limit(1)
+_WITH_LABELS = select(Slide.id).where(Slide.id.in_(_IDS), _A_LABEL.correlate(Slide).scalar_subquery().is_not(None))
 _LAST_REVIEWS = (
     select(ReviewRow.slide_id, func.max(ReviewRow.id)).where(ReviewRow.slide_id.in_(_IDS)).group_by(ReviewRow.slide_id)
 )
@@ -345,8 +336,7 @@ def _both(  # noqa: PLR0913 (each is a number or table of its own)
             ),
             unlikeness=unlikeness,
             labelled=labelled,
-            # Without labels in the automatic count, none was looked at.
-            disagreeing=disagreeing - _disagreeing(moved.labelled) if labelled else 0,
+            disagreeing=disagreeing - _disagreeing(moved.labelled),
             added=_added(called.cells, reviewed),
             is_signed=is_signed,
         )
