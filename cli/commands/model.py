@@ -12,8 +12,9 @@ from smearcount.cli.errors import CommandError
 from smearcount.cli.site import Site
 from smearcount.cli.startup import open_site
 from smearcount.cli.views.computation import ComputationView
-from smearcount.cli.views.console import print_message, print_raw, print_result, print_rows
+from smearcount.cli.views.console import print_message, print_raw, print_result
 from smearcount.cli.views.model import COLUMNS, ModelLine, card_table
+from smearcount.cli.views.rows import print_rows
 from smearcount.differential.classes import CellClass
 from smearcount.models.card import TrainingData, load_card
 from smearcount.models.catalogue.registry import Registered, choose, find, register, registered

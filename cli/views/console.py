@@ -1,14 +1,11 @@
 """The two outputs of a command: results go to standard output, messages and progress to standard error."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-from smearcount.cli.views import formats
 
 results = Console(highlight=False, soft_wrap=False)
 messages = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -40,19 +37,3 @@ def progress_bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
     ) as bar:  # fmt: skip
         task = bar.add_task("", total=total)
         yield lambda done: bar.update(task, completed=done)
-
-
-def print_rows(rows: Sequence[Any], output: str, columns: Sequence[str] | None = None) -> None:
-    """Print a list of records as table, JSON or CSV.
-
-    Args:
-        rows: Dataclasses or mappings, all of one kind.
-        output: "table", "json" or "csv".
-        columns: The columns of table and CSV; None for all fields of the first row.
-    """
-    if output == "json":
-        print_raw(formats.rows_json(rows))
-    elif output == "csv":
-        print_raw(formats.rows_csv(rows, columns))
-    else:
-        print_result(formats.rows_table(rows, columns))

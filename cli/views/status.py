@@ -12,7 +12,8 @@ from rich.text import Text
 from smearcount.cli.alerts import Alert, broker_down, current_alerts, database_down, has_living_watcher
 from smearcount.cli.site import Site
 from smearcount.cli.views import formats
-from smearcount.cli.views.console import print_message, print_rows, results
+from smearcount.cli.views.console import print_message, results
+from smearcount.cli.views.rows import print_rows
 from smearcount.db.engine.database import Database
 from smearcount.db.errors import DatabaseUnavailable
 from smearcount.db.liveness import watcher_lives

@@ -10,7 +10,8 @@ from smearcount.cli import options
 from smearcount.cli.errors import ExitCode, ExitWith
 from smearcount.cli.signals import interrupt_on_sigterm
 from smearcount.cli.startup import open_site
-from smearcount.cli.views.console import print_message, print_raw, print_rows, progress_bar
+from smearcount.cli.views.console import print_message, print_raw, progress_bar
+from smearcount.cli.views.rows import print_rows
 from smearcount.db.audit.verification import Audit, Break, Link
 from smearcount.db.audit.verification import verify as verify_chain
 from smearcount.differential.forms.wording import printable

@@ -6,7 +6,7 @@ import click
 
 from smearcount.cli import options
 from smearcount.cli.startup import open_site
-from smearcount.cli.views.console import print_rows
+from smearcount.cli.views.rows import print_rows
 
 
 @click.command()

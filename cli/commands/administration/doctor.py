@@ -8,7 +8,7 @@ from smearcount.cli import options
 from smearcount.cli.diagnostics import Finding, diagnose
 from smearcount.cli.errors import ExitCode, ExitWith
 from smearcount.cli.startup import open_site
-from smearcount.cli.views.console import print_rows
+from smearcount.cli.views.rows import print_rows
 
 
 @click.command()

@@ -7,7 +7,8 @@ import click
 
 from smearcount.cli import options
 from smearcount.cli.startup import open_site
-from smearcount.cli.views.console import print_message, print_rows
+from smearcount.cli.views.console import print_message
+from smearcount.cli.views.rows import print_rows
 from smearcount.db.queries.images import image_lines
 from smearcount.db.records import ImageLine
 from smearcount.db.schema import ImageState
