@@ -68,7 +68,14 @@ class SlideLine:
         }
 
 
-def line(tally: SlideTally, settings: CountSettings, *, inbox: str, reviewed_cells: int) -> SlideLine:
+def line(
+    tally: SlideTally,
+    settings: CountSettings,
+    *,
+    inbox: str,
+    reviewed_cells: int,
+    signed_flags: tuple[str, ...] | None = None,
+) -> SlideLine:
     """Shorten a slide's numbers to one line.
 
     Args:
@@ -76,6 +83,7 @@ def line(tally: SlideTally, settings: CountSettings, *, inbox: str, reviewed_cel
         settings: Those of the site.
         inbox: Name of the inbox that the slide came from.
         reviewed_cells: Counted cells of the slide that a person has called.
+        signed_flags: Codes of the flags with which it was signed; None if the settings raise its flags.
     """
     wbc = tally.wbc_counted
     return SlideLine(
@@ -91,7 +99,7 @@ def line(tally: SlideTally, settings: CountSettings, *, inbox: str, reviewed_cel
         quarantined=tally.quarantined,
         duplicates=tally.duplicates,
         pending=tally.pending,
-        flags=tuple(flag.code for flag in slide_flags(tally, settings)),
+        flags=tuple(flag.code for flag in slide_flags(tally, settings)) if signed_flags is None else signed_flags,
         first_image_at=tally.first_image_at,
         completed_at=tally.completed_at,
         reviewed_cells=reviewed_cells,

@@ -9,9 +9,18 @@ from smearcount.differential.tally import CallsAsked
 
 
 def slide_lines(slides: Iterable[InboxTally], calls: CallsAsked, settings: CountSettings) -> list[SlideLine]:
-    """Return a line for each slide; with both calls, two for each slide of which people have called cells."""
+    """Return a line for each slide; with both calls, two for each slide of which people have called cells.
+
+    A signed slide has the flags with which it was signed.
+    """
     return [
-        line(tally, settings, inbox=slide.inbox, reviewed_cells=slide.both.reviewed_cells)
+        line(
+            tally,
+            settings,
+            inbox=slide.inbox,
+            reviewed_cells=slide.both.reviewed_cells,
+            signed_flags=slide.signed_flags.get(tally.calls),
+        )
         for slide in slides
         for tally in calls.of(slide.both.automatic, slide.both.reviewed if slide.both.reviewed_cells else None)
     ]

@@ -1,6 +1,7 @@
 """The tallies of slides: of one that is asked for by name, or of many at once."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import Connection, func, select
@@ -8,6 +9,7 @@ from sqlalchemy import Connection, func, select
 from smearcount.db.engine.database import Database
 from smearcount.db.errors import UnknownSlide
 from smearcount.db.queries.tallies import SLIDE, BothTallies, SlideRow, tallies
+from smearcount.db.review.signatures import IS_SIGN_OFF, SIGN_OFF, SIGN_OFF_HOLDS
 from smearcount.db.schema import Inbox, Slide
 from smearcount.differential.forms.wording import distinct
 from smearcount.differential.tally import Calls, SlideTally
@@ -23,6 +25,8 @@ class InboxTally:
     tally: SlideTally
     slide_id: int
     both: BothTallies
+    #: Codes of the flags with which the slide was signed, by the calls; empty while it is not signed.
+    signed_flags: Mapping[Calls, tuple[str, ...]] = field(default_factory=dict)
 
 
 def slide_tally(
@@ -70,11 +74,7 @@ def slide_tallies(
             query = query.where(Slide.completed_at > completed_after)
         rows = connection.execute(query).all()
         parts = [rows[start : start + _SLIDES_PER_QUERY] for start in range(0, len(rows), _SLIDES_PER_QUERY)]
-        return [
-            InboxTally(row.inbox, both.by(calls), row.id, both)
-            for part in parts
-            for row, both in zip(part, tallies(connection, part), strict=True)
-        ]
+        return [one for part in parts for one in _inbox_tallies(connection, part, calls)]
 
 
 def find_slide_id(database: Database, slide: str, *, inbox: str | None = None) -> int:
@@ -109,3 +109,22 @@ def _spelt(connection: Connection, shown: str) -> str | None:
         return None
     names = connection.execute(select(Slide.name).distinct()).scalars()
     return next((name for name in names if name != shown and distinct(name) == shown), None)
+
+
+def _inbox_tallies(connection: Connection, slides: Sequence[SlideRow], calls: Calls) -> Iterator[InboxTally]:
+    signed = _signed_flags(connection, [slide.id for slide in slides])
+    for slide, both in zip(slides, tallies(connection, slides), strict=True):
+        yield InboxTally(slide.inbox, both.by(calls), slide.id, both, signed.get(slide.id, {}))
+
+
+def _signed_flags(connection: Connection, ids: Sequence[int]) -> dict[int, dict[Calls, tuple[str, ...]]]:
+    rows = connection.execute(
+        select(Slide.id, SIGN_OFF.snapshot)
+        .join(SIGN_OFF, IS_SIGN_OFF)
+        .where(Slide.id.in_(ids), SIGN_OFF_HOLDS, SIGN_OFF.snapshot.is_not(None))
+    )
+    return {
+        slide_id: {calls: tuple(flag["code"] for flag in snapshot[calls.value]["flags"]) for calls in Calls}
+        for slide_id, snapshot in rows
+        if snapshot is not None
+    }

@@ -12,6 +12,7 @@ from smearcount.db.queries.slides import slide
 from smearcount.db.records import Refusal, Refused
 from smearcount.db.review.sign_off import slide_events
 from smearcount.differential.classes import CellClass
+from smearcount.differential.settings import CountSettings
 from smearcount.differential.status import Status
 
 from support.journalling import MODEL, begin, seen, take
@@ -106,3 +107,17 @@ def test_counts_shows_what_was_signed(bench: Bench, shell: Shell, monkeypatch: p
     assert counted("S") == before["S"]
     assert counted("T") != before["T"]
     assert status(bench, "S") is Status.SIGNED
+
+
+def test_the_list_shows_the_flags_that_were_signed(bench: Bench, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    def flags() -> dict[str, list[str]]:
+        _, out, _ = shell.run("slides", "--format", "json")
+        return {line["slide"]: line["flags"] for line in json.loads(out)}
+
+    monkeypatch.setenv("SMEARCOUNT_MINIMUM_WBC", "3")
+    monkeypatch.setenv("SMEARCOUNT_REFERENCE_RANGES", '{"neutrophil": null}')
+    now = flags()
+    signed = [flag.code for flag in slide(bench.database, bench.slide_id("S")).flags(CountSettings())]
+    assert now["S"] == signed
+    assert "few-wbc" in signed
+    assert "few-wbc" not in now["T"]
