@@ -49,7 +49,7 @@ def slide_flags(tally: SlideTally, settings: CountSettings) -> tuple[Flag, ...]:
 
 def _flags_of_the_count(tally: SlideTally, settings: CountSettings) -> Iterator[Flag]:
     if tally.pending:
-        yield Flag("incomplete", f"still counting: {_number(tally.pending, 'image')} pending")
+        yield Flag("incomplete", f"still counting: {number_of(tally.pending, 'image')} pending")
     elif tally.status is SlideStatus.COUNTING:
         yield Flag("incomplete", "still counting: more images may arrive")
     wbc = tally.wbc_counted
@@ -62,22 +62,22 @@ def _flags_of_the_count(tally: SlideTally, settings: CountSettings) -> Iterator[
             f"(minimum set: {settings.minimum_wbc})",
         )
     if tally.quarantined:
-        yield Flag("quarantined", f"{_number(tally.quarantined, 'file')} could not be used")
+        yield Flag("quarantined", f"{number_of(tally.quarantined, 'file')} could not be used")
     if tally.unidentified:
-        yield Flag("unidentified", f"{_number(tally.unidentified, 'cell')} unidentified, for review")
+        yield Flag("unidentified", f"{number_of(tally.unidentified, 'cell')} unidentified, for review")
     models = len({model.sha256 for model in tally.models})
     if models > 1:
         yield Flag("mixed-models", f"counted by {models} different models")
     if 0 < tally.missing < tally.counted:
         yield Flag(
             "mixed-exports",
-            f"the files of {tally.missing} of {_number(tally.counted, 'cell')} are no longer in the inbox, the others are: "
+            f"the files of {tally.missing} of {number_of(tally.counted, 'cell')} are no longer in the inbox, the others are: "
             "perhaps two exports of the slide are counted together",
         )
     if tally.shared:
         yield Flag(
             "same-cells-elsewhere",
-            f"{tally.shared} of {_number(tally.counted, 'cell')} are counted in another slide as well, byte for byte",
+            f"{tally.shared} of {number_of(tally.counted, 'cell')} are counted in another slide as well, byte for byte",
         )
 
 
@@ -104,8 +104,9 @@ def _flags_of_the_blood(tally: SlideTally, settings: CountSettings) -> Iterator[
 def _doubt(wbc: int, settings: CountSettings) -> str:
     """Return why a percentage outside its range is neither high nor low."""
     too_few = f" (minimum set: {settings.minimum_wbc})" if wbc < settings.minimum_wbc else ""
-    return f", cannot be told from normal with {_number(wbc, 'cell')}{too_few}"
+    return f", cannot be told from normal with {number_of(wbc, 'cell')}{too_few}"
 
 
-def _number(number: int, noun: str) -> str:
+def number_of(number: int, noun: str) -> str:
+    """Return a number with its noun: 1 cell, 2 cells."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -53,10 +53,11 @@ def unknown_files(
             continue
         holds_files = any(not entry.is_dir(follow_symlinks=False) for entry in found)
         known = known_in_folder(to_text(current)) if holds_files else {}
+        names = [to_text(entry.name) for entry in found]
         if look is not None and known:
-            look(to_text(current), known, {to_text(entry.name) for entry in found})
+            look(to_text(current), known, set(names))
         folders = []
-        for entry in found:
+        for entry, name in zip(found, names, strict=True):
             path = f"{current}/{entry.name}" if current else entry.name
             if ignoring.ignores(entry.name):
                 _count(entry, ignored)
@@ -65,14 +66,14 @@ def unknown_files(
                 folders.append(path)
                 yield None
             else:
-                yield _unknown(_probe(root, path), entry, known, refusal_code, ignored)
+                yield _unknown(_probe(root, path), entry, known.get(name), refusal_code, ignored)
         waiting.extend(reversed(folders))
 
 
 def _unknown(
     probed: ProbedFile | None,
     entry: os.DirEntry[str],
-    known: Mapping[str, KnownFile],
+    row: KnownFile | None,
     refusal_code: Callable[[ProbedFile], str | None],
     ignored: IgnoredFiles,
 ) -> ProbedFile | None:
@@ -81,7 +82,7 @@ def _unknown(
         if not is_image_name(entry.name):
             _count(entry, ignored)
         return None
-    return None if _is_known(known.get(to_text(entry.name)), probed, refusal_code) else probed
+    return None if _is_known(row, probed, refusal_code) else probed
 
 
 def _is_known(row: KnownFile | None, probed: ProbedFile, refusal_code: Callable[[ProbedFile], str | None]) -> bool:

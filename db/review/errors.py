@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from smearcount.db.errors import DatabaseError
 from smearcount.db.review.records import Conflict, ResultChange
+from smearcount.differential.flags import number_of
 from smearcount.differential.signing.policy import Obstacle, Policy
 
 
@@ -66,17 +67,13 @@ class SignatureHindered(DatabaseError):
 def _parts(change: ResultChange) -> Iterator[str]:
     images = change.images
     if images.added:
-        yield f"{_number(len(images.added), 'image')} added"
+        yield f"{number_of(len(images.added), 'image')} added"
     if images.gone:
-        yield f"{_number(images.gone, 'image')} gone"
+        yield f"{number_of(images.gone, 'image')} gone"
     if images.others:
-        yield f"{_number(images.others, 'file')} came that {'is' if images.others == 1 else 'are'} not counted"
+        yield f"{number_of(images.others, 'file')} came that {'is' if images.others == 1 else 'are'} not counted"
     if images.called_anew:
-        yield f"{_number(len(images.called_anew), 'image')} called by another model"
+        yield f"{number_of(len(images.called_anew), 'image')} called by another model"
     if change.reviews:
         people = sorted({review.reviewer for conflict in change.reviews for review in conflict.reviews})
-        yield f"{_number(len(change.reviews), 'call')} changed by {', '.join(people)}"
-
-
-def _number(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+        yield f"{number_of(len(change.reviews), 'call')} changed by {', '.join(people)}"

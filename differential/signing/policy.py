@@ -12,6 +12,7 @@ from enum import StrEnum
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from smearcount.differential.flags import number_of
 from smearcount.differential.settings import CountSettings
 from smearcount.differential.tally import SlideTally
 
@@ -107,14 +108,10 @@ def _found(tally: SlideTally, uncalled: int, settings: CountSettings) -> Iterato
         verb = "is" if uncalled == 1 else "are"
         yield (
             ObstacleCode.UNIDENTIFIED,
-            f"{_number(uncalled, 'cell')} {verb} unidentified, and nobody has called "
+            f"{number_of(uncalled, 'cell')} {verb} unidentified, and nobody has called "
             f"{'it' if uncalled == 1 else 'them'}",
         )
     if tally.wbc_counted < settings.minimum_wbc:
         yield ObstacleCode.FEW_WBC, f"{tally.wbc_counted} WBC counted, fewer than the {settings.minimum_wbc} wanted"
     if tally.quarantined:
-        yield ObstacleCode.QUARANTINED, f"{_number(tally.quarantined, 'file')} could not be used"
-
-
-def _number(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+        yield ObstacleCode.QUARANTINED, f"{number_of(tally.quarantined, 'file')} could not be used"
