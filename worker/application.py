@@ -17,6 +17,10 @@ KEY_PREFIX = "smearcount:"
 _KEEPALIVE = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 4, "TCP_USER_TIMEOUT": 25_000}
 _KEEPALIVE_OPTIONS = {getattr(socket, name): value for name, value in _KEEPALIVE.items() if hasattr(socket, name)}
 
+#: Much longer than it takes to look for messages of killed workers, much shorter than anybody wants to wait for them. If it runs
+#: out too early, a message is delivered twice, and its results are still stored once.
+_RESTORE_LOCK_SECONDS = 10
+
 
 def make_application(settings: WorkerSettings, broker_url: str) -> Celery:
     """Return the application that sends and receives messages at `broker_url`."""
@@ -49,6 +53,9 @@ def make_application(settings: WorkerSettings, broker_url: str) -> Celery:
             # Without these two, a killed worker's message came back only after ten times the timeout (measured).
             "unacked_restore_interval": 1,
             "unacked_restore_throttle": 1,
+            # Workers look for such messages in turn, under a lock. A worker that is killed in that moment leaves the lock behind,
+            # and by default no message comes back for five minutes then (seen in a test).
+            "unacked_mutex_expire": _RESTORE_LOCK_SECONDS,
             "socket_connect_timeout": 3,
             "socket_keepalive": True,
             "socket_keepalive_options": _KEEPALIVE_OPTIONS,

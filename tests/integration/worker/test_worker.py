@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 
 from smearcount.cli.local.broker import EmbeddedBroker
@@ -9,6 +10,8 @@ from smearcount.db.engine.database import Database
 from smearcount.db.ingest import queueing
 from smearcount.db.migration import migrate
 from smearcount.db.records import Batch
+from smearcount.worker.application import make_application
+from smearcount.worker.settings import WorkerSettings
 
 from support.servers import PostgresqlServer
 from support.waiting import wait_until
@@ -189,6 +192,30 @@ def test_killing_all_processes_in_mid_work_changes_no_count(inbox: QueuedInbox, 
     classes = inbox.classes()
     assert classes["S1"] == classes["S2"]
     assert classes["S1"].total() == 5 * 64
+
+
+def test_the_lock_of_a_worker_killed_while_it_looks_for_lost_messages_ends_soon(
+    inbox: QueuedInbox, tmp_path: Path
+) -> None:
+    inbox.put("S1", 64, {0: SLOW, 1: SLOW})
+    inbox.send()
+    quick: WorkerTimes = {"batch_seconds": 4, "redelivery_seconds": 5}
+    with WorkerProcess(inbox, tmp_path / "worker.log", **quick) as worker:
+        wait_until(lambda: inbox.outcomes()["S1/0000.jpg"].attempts, what="the batch to be begun")
+        worker.kill()
+    application = make_application(WorkerSettings(), inbox.broker_url)
+    with application.connection_for_read() as connection:
+        channel = connection.default_channel
+        lock = channel.client.lock(channel.unacked_mutex_key, timeout=channel.unacked_mutex_expire)
+        assert lock.acquire(blocking=False)
+
+        with WorkerProcess(inbox, tmp_path / "worker.log", **quick) as worker:
+            began = time.monotonic()
+            inbox.tend_until_finished()
+            assert time.monotonic() - began < 120, "kombu's own limit is 300 s"
+            assert worker.stop() == 0
+    application.close()
+    assert inbox.states() == {"done": 64}
 
 
 def test_a_batch_delivered_to_two_processes_at_once_counts_once(any_inbox: QueuedInbox, tmp_path: Path) -> None:
