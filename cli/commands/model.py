@@ -16,6 +16,7 @@ from smearcount.cli.views.console import print_message, print_raw, print_result
 from smearcount.cli.views.model import COLUMNS, ModelLine, card_table
 from smearcount.cli.views.rows import print_rows
 from smearcount.differential.classes import CellClass
+from smearcount.files.atomic import replace_file
 from smearcount.models.card import TrainingData, load_card
 from smearcount.models.catalogue.registry import Registered, choose, find, register, registered
 from smearcount.models.errors import ModelsError, RuntimeMissing
@@ -143,13 +144,16 @@ def evaluate_model(folder: Path, reference: str | None, report: Path | None, out
     show_default=True,
     help="Ours, or the small network that it is compared with.",
 )
-def train(images: Path, run_folder: Path, validation: Path | None, network: str) -> None:
-    """Train a network from scratch on IMAGES, a folder with one folder of images per class.
+@click.option("--start", type=_FILE, help="Train on from this .keras file of our network instead of from scratch.")
+def train(images: Path, run_folder: Path, validation: Path | None, network: str, start: Path | None) -> None:
+    """Train a network on IMAGES, a folder with one folder of images per class.
 
     Takes TensorFlow (make train installs it) and, on two cores, hours; on a GPU, minutes. RUN keeps a checkpoint after
     every epoch, the log and the curve: the same command goes on where it was interrupted.
     """
     if network == "seed":
+        if start is not None:
+            raise CommandError("--start is for our own network; leave out --network seed")
         from smearcount.models.training.seed_network import train_seed
 
         if validation is None:
@@ -164,13 +168,35 @@ def train(images: Path, run_folder: Path, validation: Path | None, network: str)
 
     draw = _can_draw("the training curve is not drawn")
     with ComputationView() as view:
-        finished = train_ours(images, run_folder, Recipe(), validation_dir=validation, progress=view)
+        finished = train_ours(
+            images, run_folder, Recipe() if start is None else Recipe.onwards(start), start=start,
+            validation_dir=validation, progress=view,
+        )  # fmt: skip
     if draw:
         try:
             training_curve(run_folder / "log.csv", run_folder / "curve.png")
         except ModelsError as error:  # hours of training do not fail for want of a picture
             print_message(f"the training curve is not drawn: {error}")
     print_raw(str(finished))
+
+
+@model.command("augmentations")
+@click.argument("image", type=_FILE)
+@click.argument("jpeg", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--seed", default=1, show_default=True, help="Decides the random changes.")
+def augmentations(image: Path, jpeg: Path, seed: int) -> None:
+    """Draw what the training's random changes do to IMAGE, alone and all together, as a JPEG file.
+
+    The picture shows the cell: treat it like the image.
+    """
+    from smearcount.models.augmentation.augmentation import decode_with_margin
+    from smearcount.models.augmentation.gallery import gallery
+
+    try:
+        replace_file(jpeg, gallery(decode_with_margin(image.read_bytes()), seed=seed))
+    except OSError as error:
+        raise CommandError(f"{error.filename or jpeg}: {error.strerror}") from None
+    print_message(f"written to {jpeg}")
 
 
 @model.command("export")

@@ -6,13 +6,14 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from smearcount.models.augmentation.augmentation import MARGIN_SIDE, decode_with_margin
 from smearcount.models.card import load_card
 from smearcount.models.evaluation.dataset import labelled_files, load_pixels
 from smearcount.models.inference.classification import Classification
 from smearcount.models.inference.classifier import load_classifier
 from smearcount.models.preprocessing import INPUT_SIDE, decode_cell
 from smearcount.models.settings import SHIPPED_MODEL, ModelSettings
-from smearcount.models.training.train import MARGIN_SIDE, _central, _decode_with_margin
+from smearcount.models.training.train import _central
 
 INT8 = SHIPPED_MODEL.with_name(f"{SHIPPED_MODEL.stem}-int8.json")
 KERAS = SHIPPED_MODEL.with_name(f"{SHIPPED_MODEL.stem}-keras.json")
@@ -72,7 +73,7 @@ def test_all_forms_are_of_one_version() -> None:
 @pytest.mark.parametrize("part", ["train", "val"])
 def test_training_and_serving_see_identical_pixels(pbc: Path, part: str) -> None:
     files = labelled_files(pbc / part)[::97]
-    in_training, _ = load_pixels(files, _decode_with_margin)
+    in_training, _ = load_pixels(files, decode_with_margin)
     in_use, _ = load_pixels(files, decode_cell)
     assert in_training.shape[1:] == (MARGIN_SIDE, MARGIN_SIDE, 3)
     assert in_use.shape[1:] == (INPUT_SIDE, INPUT_SIDE, 3)

@@ -1,6 +1,7 @@
 """Training: the same weights whether interrupted or not, and a loss that counts what it says."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -126,6 +127,33 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_been(images: Path, tmp_pat
     assert whole.stat().st_mtime_ns == finished, "a finished run is not trained again"
     with pytest.raises(ModelsError, match="another recipe"):
         train(images, tmp_path / "whole", Recipe())
+
+
+@pytest.mark.usefixtures("small")
+def test_training_goes_on_from_trained_weights(images: Path, tmp_path: Path) -> None:
+    start = train(images, tmp_path / "first", RECIPE)
+    onwards = replace(RECIPE, start=Recipe.onwards(start).start, learning_rate=1e-9, weight_decay=0.0)
+
+    second = train(images, tmp_path / "second", onwards, start=start)
+
+    kernels = [
+        (ours, theirs) for ours, theirs in zip(weights_of(start), weights_of(second), strict=True) if ours.ndim == 4
+    ]
+    assert kernels
+    for ours, theirs in kernels:
+        assert ours == pytest.approx(theirs, abs=1e-5)
+    with pytest.raises(ModelsError, match="not the file that the recipe begins with"):
+        train(images, tmp_path / "third", replace(RECIPE, start="0" * 64), start=start)
+
+
+@pytest.mark.usefixtures("small")
+def test_training_does_not_go_on_from_another_network(images: Path, tmp_path: Path) -> None:
+    foreign, text = tmp_path / "foreign.keras", tmp_path / "text.keras"
+    keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]).save(foreign)
+    text.write_text("no network")
+    for file in (foreign, text):
+        with pytest.raises(ModelsError, match="does not hold our network"):
+            train(images, tmp_path / file.stem, Recipe.onwards(file), start=file)
 
 
 def test_the_loss_of_one_right_output_is_the_smoothed_cross_entropy() -> None:

@@ -1,6 +1,6 @@
 """Random changes of training images: everything in which two photographs of the same cell may differ.
 
-These are its position and direction, its size a little, and the colours of the stain.
+These are its position and direction, its size, what lies around it, the stain, the light and the camera.
 """
 
 # ruff: noqa: PLC0415  (TensorFlow is optional and takes seconds to load: it is imported where it is used)
@@ -10,22 +10,34 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from smearcount.models.augmentation.stains import exchange_surroundings, restain
+from smearcount.models.preprocessing import Pixels, central_square, decode_half_size
+
 if TYPE_CHECKING:
     import tensorflow as tf
 
-#: Largest change of the size, as a share.
-SCALE = 0.15
+#: Side of the training images kept in memory, in pixels: the network's field with a margin around it.
+MARGIN_SIDE = 156
+#: Least and largest size of what is shown, as a share of the original.
+SCALE = (0.75, 1.3)
 #: Largest shift along each axis, in pixels of the image given.
 SHIFT_PIXELS = 6.0
-#: Largest change of each channel's contrast, as a share, and of its level, of 255.
-CHANNEL_GAIN = 0.10
-CHANNEL_OFFSET = 0.10 * 255
-#: Largest change of the saturation, as a share.
-SATURATION = 0.30
+
+
+def decode_with_margin(data: bytes) -> Pixels:
+    """Return an image as training keeps it: uint8, shape (MARGIN_SIDE, MARGIN_SIDE, 3), RGB, 0-255.
+
+    Args:
+        data: the bytes of an image file.
+
+    Raises:
+        ImageRefused: it cannot be used.
+    """
+    return central_square(decode_half_size(data), MARGIN_SIDE)
 
 
 def augment(images: tf.Tensor, seed: tf.Tensor, side: int, field: int) -> tf.Tensor:
-    """Return each image turned, mirrored, scaled, shifted and recoloured at random.
+    """Return each image turned, mirrored, scaled, shifted, restained and photographed anew at random.
 
     Args:
         images: uint8, shape (batch, s, s, 3), RGB, 0-255, with a margin around the `field` so that turning shows no border.
@@ -36,7 +48,8 @@ def augment(images: tf.Tensor, seed: tf.Tensor, side: int, field: int) -> tf.Ten
     Returns:
         float32, shape (batch, side, side, 3), RGB, 0-255.
     """
-    return _recolour(_move(images, seed, side, field), seed + [0, 100])
+    moved = exchange_surroundings(move(images, seed, side, field), seed + [0, 100])
+    return restain(moved, seed + [0, 200])
 
 
 def _uniform(shape: list[object], seed: tf.Tensor, low: float, high: float) -> tf.Tensor:
@@ -45,13 +58,14 @@ def _uniform(shape: list[object], seed: tf.Tensor, low: float, high: float) -> t
     return tf.random.stateless_uniform(shape, seed, low, high)
 
 
-def _move(images: tf.Tensor, seed: tf.Tensor, side: int, field: int) -> tf.Tensor:
+def move(images: tf.Tensor, seed: tf.Tensor, side: int, field: int) -> tf.Tensor:
+    """Return each image turned, mirrored, scaled and shifted at random; for the arguments see `augment`."""
     import numpy as np
     import tensorflow as tf
 
     n = tf.shape(images)[0]
     angle = _uniform([n], seed + [0, 1], 0.0, 2 * np.pi)
-    scale = tf.exp(_uniform([n], seed + [0, 2], float(np.log(1 - SCALE)), float(np.log(1 + SCALE)))) * (field / side)
+    scale = tf.exp(_uniform([n], seed + [0, 2], *(float(-np.log(scale)) for scale in reversed(SCALE)))) * (field / side)
     mirror = tf.where(_uniform([n], seed + [0, 3], 0.0, 1.0) < 0.5, -1.0, 1.0)
     shift = _uniform([n, 2], seed + [0, 4], -SHIFT_PIXELS, SHIFT_PIXELS)
     cos, sin = tf.cos(angle) * scale, tf.sin(angle) * scale
@@ -70,14 +84,3 @@ def _move(images: tf.Tensor, seed: tf.Tensor, side: int, field: int) -> tf.Tenso
         fill_mode="REFLECT",
         fill_value=0.0,
     )
-
-
-def _recolour(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    import tensorflow as tf
-
-    n = tf.shape(images)[0]
-    gain = _uniform([n, 1, 1, 3], seed + [0, 5], 1 - CHANNEL_GAIN, 1 + CHANNEL_GAIN)
-    offset = _uniform([n, 1, 1, 3], seed + [0, 6], -CHANNEL_OFFSET, CHANNEL_OFFSET)
-    saturation = _uniform([n, 1, 1, 1], seed + [0, 7], 1 - SATURATION, 1 + SATURATION)
-    grey = tf.reduce_mean(images, axis=-1, keepdims=True)
-    return tf.clip_by_value((grey + (images - grey) * saturation) * gain + offset, 0.0, 255.0)
