@@ -10,6 +10,7 @@ from smearcount.cli.views.console import print_message
 from smearcount.db.ingest.retry import Reopening, Retried
 from smearcount.db.ingest.retry import retry as retry_images
 from smearcount.db.queries.counts import find_slide_id
+from smearcount.differential.flags import number_of
 
 
 @click.command()
@@ -58,14 +59,14 @@ def _reopening(signed: bool, reviewer: str | None, reason: str | None) -> Reopen
 
 
 def _lines(done: Retried) -> list[str]:
-    lines = [f"{done.images} images will be tried again" if done.images else "no quarantined images to try again"]
+    tried = number_of(done.images, "quarantined image")
+    lines = [f"{tried} will be tried again" if done.images else "no quarantined images to try again"]
     if done.reopened_slides:
-        lines.append(f"{_slides(done.reopened_slides)} reopened")
+        lines.append(f"{number_of(done.reopened_slides, 'signed slide')} reopened")
     if done.skipped_slides:
-        images = "1 quarantined image" if done.skipped_images == 1 else f"{done.skipped_images} quarantined images"
-        lines.append(f"{_slides(done.skipped_slides)} left alone, with {images}; --signed tries them too")
+        slides, images = (
+            number_of(done.skipped_slides, "signed slide"),
+            number_of(done.skipped_images, "quarantined image"),
+        )
+        lines.append(f"{slides} left alone, with {images}; --signed tries them too")
     return lines
-
-
-def _slides(number: int) -> str:
-    return "1 signed slide" if number == 1 else f"{number} signed slides"

@@ -60,7 +60,7 @@ def status(bench: Bench, name: str) -> Status:
 def test_retry_skips_signed_slides_and_says_how_many(bench: Bench, shell: Shell) -> None:
     code, _, err = shell.run("retry")
     assert code == 0
-    assert "1 images will be tried again" in err
+    assert "1 quarantined image will be tried again" in err
     assert "1 signed slide left alone, with 1 quarantined image; --signed tries them too" in err
     assert (status(bench, "S"), status(bench, "T")) == (Status.SIGNED, Status.COUNTING)
 
@@ -85,7 +85,7 @@ def test_retry_takes_no_signature_without_a_name_and_a_reason(bench: Bench, shel
 def test_retry_reopens_signed_slides_by_name_and_with_a_reason(bench: Bench, shell: Shell) -> None:
     code, _, err = shell.run("retry", "--signed", "--reviewer", "Ben", "--reason", "the share was not readable")
     assert code == 0
-    assert "2 images will be tried again" in err
+    assert "2 quarantined images will be tried again" in err
     assert "1 signed slide reopened" in err
     *_, last = slide_events(bench.database, bench.slide_id("S"))
     assert (last.kind.value, last.reviewer, last.text) == ("reopen", "Ben", "the share was not readable")
