@@ -25,8 +25,9 @@ from smearcount.differential.errors import SmearcountError
 from smearcount.inbox.mounts import Mounts
 from smearcount.inbox.paths import from_text
 from smearcount.inbox.reading import SHARED_TIME_PRECISION_NS, is_version
-from smearcount.models.inference.classifier import check_model, load_classifier
-from smearcount.models.preprocessing import INPUT_SIDE
+from smearcount.models.card import check_model
+from smearcount.models.inference.classifier import load_classifier
+from smearcount.models.network_input import INPUT_SIDE
 from smearcount.watcher.events import FileEvents
 from smearcount.watcher.layout import Layout
 from smearcount.worker.queue import BatchQueue

@@ -1,9 +1,10 @@
 """The command `smearcount`."""
 
+import gc
 import importlib
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
+from types import ModuleType
 
 import click
 
@@ -51,16 +52,32 @@ class _Commands(click.Group):
         del ctx
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"smearcount.cli.commands.{COMMANDS[cmd_name]}")
+        module = _loaded(f"smearcount.cli.commands.{COMMANDS[cmd_name]}")
         command = getattr(module, cmd_name.replace("-", "_"))
         assert isinstance(command, click.Command)  # noqa: S101 (for the type checker)
         return command
 
 
+def _loaded(name: str) -> ModuleType:
+    """Return a module, and load it where that has not been done.
+
+    What is loaded stays. To search it for garbage again and again took a sixth of the time of a start.
+    """
+    if name in sys.modules:
+        return sys.modules[name]
+    gc.disable()
+    try:
+        module = importlib.import_module(name)
+        gc.freeze()
+    finally:
+        gc.enable()
+    return module
+
+
 @click.group(
     cls=_Commands, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
-@click.version_option(version("smearcount"), "--version", message="smearcount %(version)s")
+@click.version_option(None, "--version", package_name="smearcount", message="smearcount %(version)s")
 def cli() -> None:
     """Turn a blood-smear analyzer's exported cell images into differential counts.
 

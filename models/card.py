@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from smearcount.differential.classes import CellClass
 from smearcount.differential.model import ModelUsed
 from smearcount.models.errors import ModelInvalid
-from smearcount.models.preprocessing import INPUT_SIDE, PREPROCESSING_VERSION
+from smearcount.models.network_input import INPUT_SIDE, PREPROCESSING_VERSION
+from smearcount.models.settings import ModelSettings
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
@@ -177,6 +178,30 @@ def load_card(path: Path) -> ModelCard:
         raise ModelInvalid(
             f"{path} is no valid model card: {where}: {first['msg']}; restore it or export the model anew"
         ) from None
+
+
+def check_model(settings: ModelSettings) -> ModelCard:
+    """Check all files of the model that the settings name, and return its card.
+
+    This is quicker than loading the model. Commands that start several processes call it first, so that a wrong model is
+    refused once rather than by every process.
+
+    Raises:
+        ModelInvalid: the card or a file it names is missing, damaged, exchanged or made for another version.
+    """
+    card = load_card(settings.model)
+    verified_files(settings, card)
+    return card
+
+
+def verified_files(settings: ModelSettings, card: ModelCard) -> tuple[bytes, bytes | None]:
+    """Return the contents of the weights file and of the OOD model's file, None where the model has none.
+
+    Raises:
+        ModelInvalid: a file is missing, damaged or exchanged, or made for other classes or another preprocessing.
+    """
+    weights = verified_weights(settings.model, card, settings.model_sha256)
+    return weights, None if card.ood is None else verified_ood_file(settings.model, card.ood)
 
 
 def verified_weights(card_path: Path, card: ModelCard | None = None, expected: str | None = None) -> bytes:

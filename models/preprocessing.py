@@ -23,11 +23,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from smearcount.inbox.reading import LARGEST_FILE
 from smearcount.models.errors import ImageRefused
 from smearcount.models.integrity import check_whole, damaged, strict_jpeg
-
-PREPROCESSING_VERSION = "half-128-v1"
-
-#: Side of the square the network sees, in pixels of the half-size image.
-INPUT_SIDE = 128
+from smearcount.models.network_input import INPUT_SIDE
 
 #: Smallest and largest side of an analyzer's image, in pixels at full size. In a smaller one, the central square would not
 #: fit; a larger one shows the cell at another magnification, and a count made from it would be wrong.

@@ -15,9 +15,9 @@ class ComputationView:
     Without a terminal it draws no bar. As a context manager, it removes the bar at the end.
     """
 
-    def __init__(self, console: Console = messages) -> None:
-        """Prepare; nothing is drawn yet."""
-        self._console = console
+    def __init__(self, console: Console | None = None) -> None:
+        """Prepare to draw on a console, by default that of messages; nothing is drawn yet."""
+        self._console = messages() if console is None else console
         self._shown: tuple[str, Progress, TaskID] | None = None
 
     def __enter__(self) -> Self:

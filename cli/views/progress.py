@@ -54,7 +54,7 @@ class ProgressView:
         self._once = once
         self._calls = calls
         self._name = site.watcher.name_of(inbox)
-        self._live = Live(console=messages, transient=True, auto_refresh=False)
+        self._live = Live(console=messages(), transient=True, auto_refresh=False)
         #: All slides that were completed up to this moment are printed, or were complete before the start.
         self._printed_until = datetime.now(UTC)
         self._inbox: InboxLine | None = None
@@ -64,7 +64,7 @@ class ProgressView:
         self._last_plain = ""
 
     def __enter__(self) -> Self:
-        if messages.is_terminal:
+        if messages().is_terminal:
             self._live.start()
         return self
 
@@ -151,7 +151,7 @@ class ProgressView:
         (examined,) = examinations(self._database, [slide_id], self._site.counts)
         with self._progress_hidden():
             print_result(formats.differential_table(examined, self._calls))
-            results.print()
+            results().print()
 
     @contextmanager
     def _progress_hidden(self) -> Iterator[None]:
@@ -173,7 +173,7 @@ class ProgressView:
         if now.open:
             parts.append(f"{now.rate_per_second:.0f} images/s")
         text = ", ".join(parts)
-        if messages.is_terminal:
+        if messages().is_terminal:
             self._live.update(Text(text), refresh=True)
         elif text != self._last_plain and time.monotonic() >= self._next_plain_at:
             self._next_plain_at = time.monotonic() + _PLAIN_SECONDS

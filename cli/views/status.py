@@ -103,14 +103,14 @@ class StatusView:
         if self._output != "table":
             print_rows(status.lines, self._output)
         for line in status.lines if self._output == "table" else ():
-            results.print(_table(line))
+            results().print(_table(line))
         for alert in status.alerts:
             print_message(str(alert))
 
     def watch(self) -> None:
         """Show the status until Ctrl-C: on a terminal as one block that follows it, elsewhere again after each change."""
-        if self._output == "table" and results.is_terminal:
-            with Live(console=results, auto_refresh=False) as live:
+        if self._output == "table" and results().is_terminal:
+            with Live(console=results(), auto_refresh=False) as live:
                 for status in self._looks():
                     live.update(_screen(status), refresh=True)
         shown = None

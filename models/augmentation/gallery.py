@@ -14,7 +14,8 @@ from PIL import Image, ImageDraw, ImageFont
 from smearcount.models.augmentation.augmentation import MARGIN_SIDE, augment, move
 from smearcount.models.augmentation.stains import WIDE, StainLimits, exchange_surroundings, restain
 from smearcount.models.inference.keras_runtime import require_tensorflow
-from smearcount.models.preprocessing import INPUT_SIDE, Pixels
+from smearcount.models.network_input import INPUT_SIDE
+from smearcount.models.preprocessing import Pixels
 
 if TYPE_CHECKING:
     import tensorflow as tf

@@ -13,13 +13,13 @@ import numpy.typing as npt
 
 from smearcount.differential.classes import CellClass
 from smearcount.differential.model import ModelUsed
-from smearcount.models.card import ModelCard, load_card, verified_ood_file, verified_weights
+from smearcount.models.card import load_card, verified_files
 from smearcount.models.errors import ModelsError, RuntimeMissing
 from smearcount.models.inference.classification import Classification, classifications, softmax
 from smearcount.models.inference.ood import OodModel
 from smearcount.models.inference.runtime import Network
 from smearcount.models.inference.subtypes import class_logits
-from smearcount.models.preprocessing import INPUT_SIDE
+from smearcount.models.network_input import INPUT_SIDE
 from smearcount.models.settings import ModelSettings
 
 _CLASSES = tuple(CellClass)
@@ -96,7 +96,7 @@ def load_classifier(settings: ModelSettings, *, threads: int) -> Classifier:
         RuntimeMissing: the card's runtime is not installed.
     """
     card = load_card(settings.model)
-    weights, ood_model = _verified_files(settings, card)
+    weights, ood_model = verified_files(settings, card)
     identity = card.identity(settings.threshold)
     network = _RUNTIMES[card.runtime](weights, len(card.outputs), threads)
     if card.ood is None or ood_model is None:
@@ -104,26 +104,6 @@ def load_classifier(settings: ModelSettings, *, threads: int) -> Classifier:
     return NetworkClassifier(
         network, identity, card.temperature, card.outputs, OodModel.from_bytes(ood_model), card.ood.limit
     )
-
-
-def check_model(settings: ModelSettings) -> ModelCard:
-    """Check all files of the model that the settings name, and return its card.
-
-    This is quicker than loading the model. Commands that start several processes call it first, so that a wrong model is
-    refused once rather than by every process.
-
-    Raises:
-        ModelInvalid: the card or a file it names is missing, damaged, exchanged or made for another version.
-    """
-    card = load_card(settings.model)
-    _verified_files(settings, card)
-    return card
-
-
-def _verified_files(settings: ModelSettings, card: ModelCard) -> tuple[bytes, bytes | None]:
-    """Return the contents of the weights file and of the OOD model's file, None where the model has none."""
-    weights = verified_weights(settings.model, card, settings.model_sha256)
-    return weights, None if card.ood is None else verified_ood_file(settings.model, card.ood)
 
 
 def _litert(weights: bytes, outputs: int, threads: int) -> Network:

@@ -18,7 +18,7 @@ from smearcount.models.errors import ModelInvalid, RuntimeMissing
 from smearcount.models.inference.ood import OOD_LAYER
 from smearcount.models.inference.runtime import Reading
 from smearcount.models.inference.stderr_filter import filtered_stderr
-from smearcount.models.preprocessing import INPUT_SIDE
+from smearcount.models.network_input import INPUT_SIDE
 
 if TYPE_CHECKING:
     import keras

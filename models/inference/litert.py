@@ -15,7 +15,7 @@ from ai_edge_litert.interpreter import Interpreter
 from smearcount.models.errors import ModelInvalid
 from smearcount.models.inference.runtime import Reading
 from smearcount.models.inference.stderr_filter import filtered_stderr
-from smearcount.models.preprocessing import INPUT_SIDE
+from smearcount.models.network_input import INPUT_SIDE
 
 
 class LiteRTNetwork:

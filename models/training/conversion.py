@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from smearcount.models.inference.keras_runtime import with_features
 from smearcount.models.inference.stderr_filter import filtered_stderr
-from smearcount.models.preprocessing import INPUT_SIDE, Pixels
+from smearcount.models.network_input import INPUT_SIDE
+from smearcount.models.preprocessing import Pixels
 from smearcount.models.training.labelled import spread_positions
 from smearcount.models.training.release import Precision
 

@@ -28,7 +28,7 @@ from smearcount.models.inference.litert import LiteRTNetwork
 from smearcount.models.inference.ood import LIMIT_RULE, choose_limit, fit_ood_model
 from smearcount.models.inference.runtime import Network
 from smearcount.models.inference.subtypes import class_logits
-from smearcount.models.preprocessing import INPUT_SIDE, PREPROCESSING_VERSION
+from smearcount.models.network_input import INPUT_SIDE, PREPROCESSING_VERSION
 from smearcount.models.training.card_figures import colour_of, confusions_of, metrics_of
 from smearcount.models.training.conversion import convert, keras_bytes
 from smearcount.models.training.labelled import Labelled

@@ -18,7 +18,7 @@ from smearcount.differential.classes import CellClass
 from smearcount.models.card import TrainingData
 from smearcount.models.errors import ModelInvalid
 from smearcount.models.inference.keras_runtime import load_keras, with_features
-from smearcount.models.preprocessing import INPUT_SIDE, PREPROCESSING_VERSION
+from smearcount.models.network_input import INPUT_SIDE, PREPROCESSING_VERSION
 from smearcount.models.training.labelled import Labelled
 
 if TYPE_CHECKING:

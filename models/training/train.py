@@ -24,7 +24,8 @@ from smearcount.models.errors import ModelsError
 from smearcount.models.evaluation.dataset import labelled_files, load_pixels
 from smearcount.models.inference.keras_runtime import require_tensorflow
 from smearcount.models.inference.subtypes import CLASS_OF_SUBTYPE, class_logits, possible_outputs
-from smearcount.models.preprocessing import INPUT_SIDE, decode_cell
+from smearcount.models.network_input import INPUT_SIDE
+from smearcount.models.preprocessing import decode_cell
 from smearcount.models.progress import SILENT, Progress
 from smearcount.models.training.checkpoints import Checkpoints, Row, seed_dropout
 from smearcount.models.training.conversion import keras_bytes

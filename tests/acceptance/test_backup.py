@@ -40,12 +40,12 @@ def test_a_backup_taken_while_counting_goes_on_elsewhere(
     smearcount.start("worker", "--workers", 1)
     wait_until(lambda: smearcount.images("done") > CELLS, what="the first images")
 
-    done = smearcount.run("backup", file)
+    done = smearcount.call("backup", file)
 
     assert done.returncode == 0, done.stderr
     assert "at schema" in done.stderr
     wait_until(lambda: smearcount.is_counted(len(files)), what="all images")
-    in_use = smearcount.run("restore", file, "--replace")
+    in_use = smearcount.call("restore", file, "--replace")
     assert in_use.returncode == 1
     assert "is in use" in in_use.stderr
     assert len(in_use.stderr.strip().splitlines()) == 1
@@ -54,7 +54,7 @@ def test_a_backup_taken_while_counting_goes_on_elsewhere(
     undisturbed = smearcount.cells()
     with empty_beside(database_url, tmp_path) as other:
         smearcount.environment["SMEARCOUNT_DATABASE_URL"] = other
-        restored = smearcount.run("restore", file)
+        restored = smearcount.call("restore", file)
         assert restored.returncode == 0, restored.stderr
         then = smearcount.images("done")
         assert CELLS < then <= len(files)
@@ -88,9 +88,9 @@ def test_what_is_interrupted_or_killed_leaves_all_as_it_was(
     backup.communicate(timeout=PATIENCE)
     assert not (folder / "b").exists()
 
-    assert smearcount.run("backup", folder / "b").returncode == 0
+    assert smearcount.call("backup", folder / "b").returncode == 0
     slides = smearcount.cells()
-    assert smearcount.run("restore", folder / "b", "--data", tmp_path / "new").returncode == 0
+    assert smearcount.call("restore", folder / "b", "--data", tmp_path / "new").returncode == 0
     smearcount.data = tmp_path / "new"
     assert smearcount.cells() == slides
 
@@ -111,18 +111,17 @@ def test_without_postgresqls_programs_one_line_says_so(
 ) -> None:
     smearcount.environment |= {"SMEARCOUNT_DATABASE_URL": postgresql_url, "PATH": str(tmp_path)}
 
-    done = smearcount.run("backup", tmp_path / "b")
+    done = smearcount.call("backup", tmp_path / "b")
 
     assert done.returncode == 1
     assert done.stderr.startswith("error: pg_dump was not found; install PostgreSQL's client programs")
     assert len(done.stderr.strip().splitlines()) == 1
 
 
-def test_the_nightly_backup_keeps_one_file_a_day(smearcount: Smearcount, inbox: Path, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("sqlite_url")  # makes the database in the data folder
+def test_the_nightly_backup_keeps_one_file_a_day(smearcount: Smearcount, tmp_path: Path) -> None:
     unit = (Path(__file__).parents[2] / "deployment" / "systemd" / "smearcount-backup.service").read_text()
     command = next(line for line in unit.splitlines() if line.startswith("ExecStart=")).removeprefix("ExecStart=")
-    drop(inbox, exports(slides=1, cells=3))
-    assert smearcount.run("up", inbox, "--once").returncode == 0
     folder, program = tmp_path / "backups", tmp_path / "smearcount"
     folder.mkdir()
     program.write_text('#!/bin/sh\nexec python -m cli.main "$@"\n')
@@ -151,7 +150,7 @@ def test_an_older_version_refuses_a_newer_versions_database(
     _make_newer(sqlite_url)
     smearcount.environment |= {"SMEARCOUNT_DATABASE_URL": sqlite_url, "SMEARCOUNT_BROKER_URL": "redis://127.0.0.1:1/0"}
 
-    done = smearcount.run(command)
+    done = smearcount.call(command)
 
     assert done.returncode == 1
     assert "error: the database was made by a newer version of smearcount (schema 9999); upgrade" in done.stderr

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -90,24 +91,11 @@ def test_a_process_says_the_same_and_ends_with_the_code(
     assert (done.returncode, done.stdout, done.stderr) == (code, called.stdout, called.stderr)
 
 
-def test_ctrl_c_ends_every_process_and_loses_nothing(smearcount: Smearcount, inbox: Path) -> None:
+def test_a_terminals_ctrl_c_reaches_only_up_which_ends_every_process_and_loses_nothing(
+    smearcount: Smearcount, inbox: Path
+) -> None:
     files = exports(slides=4, cells=100)
     drop(inbox, files)
-    up = smearcount.start("up", inbox)
-    wait_until(lambda: smearcount.images("done") > 0, what="the first images")
-    family = psutil.Process(up.pid).children(recursive=True)
-    assert len(family) >= 4
-    up.send_signal(signal.SIGINT)
-    output, _ = up.communicate(timeout=PATIENCE)
-    assert up.returncode == 130, output
-    assert "Traceback" not in output
-    assert not [process for process in family if process.is_running()]
-    assert smearcount.run("up", inbox, "--once").returncode == 0
-    assert smearcount.is_counted(len(files))
-
-
-def test_a_terminals_ctrl_c_reaches_only_up(smearcount: Smearcount, inbox: Path) -> None:
-    drop(inbox, exports(slides=2, cells=50))
     up = subprocess.Popen(
         [sys.executable, "-m", "smearcount.cli.main", "up", str(inbox)],
         env=smearcount.all_environment(),
@@ -117,27 +105,16 @@ def test_a_terminals_ctrl_c_reaches_only_up(smearcount: Smearcount, inbox: Path)
         text=True,
     )
     smearcount.started.append(up)
-    wait_until(lambda: len(psutil.Process(up.pid).children(recursive=True)) >= 4, what="all processes")
+    wait_until(lambda: smearcount.images("done") > 0, what="the first images")
+    family = psutil.Process(up.pid).children(recursive=True)
+    assert len(family) >= 4
     os.killpg(up.pid, signal.SIGINT)
     output, _ = up.communicate(timeout=PATIENCE)
-    assert up.returncode == 130
+    assert up.returncode == 130, output
     assert "Traceback" not in output
-
-
-def test_a_second_up_says_so_and_stops(smearcount: Smearcount, inbox: Path, tmp_path: Path) -> None:
-    smearcount.start("up", inbox)
-    wait_until(smearcount.is_watching, what="the start")
-    second = smearcount.run("up", tmp_path, "--once")
-    assert second.returncode == 1
-    assert "already runs" in second.stderr
-
-
-def test_a_second_watcher_says_so_and_stops(smearcount: Smearcount, inbox: Path) -> None:
-    smearcount.start("up", inbox)
-    wait_until(smearcount.is_watching, what="the watcher")
-    second = smearcount.run("watch", inbox)
-    assert second.returncode == 1
-    assert "another watcher" in second.stderr
+    assert not [process for process in family if process.is_running()]
+    assert smearcount.run("up", inbox, "--once").returncode == 0
+    assert smearcount.is_counted(len(files))
 
 
 def test_config_names_every_setting_and_its_source_and_hides_secrets(smearcount: Smearcount) -> None:
@@ -150,29 +127,12 @@ def test_config_names_every_setting_and_its_source_and_hides_secrets(smearcount:
     assert next(line for line in given if line["setting"] == "SMEARCOUNT_DATA")["source"] == "option"
 
 
-def test_doctor_finds_all_well_while_up_runs(smearcount: Smearcount, inbox: Path) -> None:
-    smearcount.start("up", inbox)
-    wait_until(smearcount.is_watching, what="the watcher")
-    findings = smearcount.json("doctor", inbox)
-    assert {finding["state"] for finding in findings} == {"well"}, findings
-    assert list(inbox.iterdir()) == []
-
-
 def test_doctor_says_what_is_wrong(smearcount: Smearcount, tmp_path: Path) -> None:
     smearcount.environment["SMEARCOUNT_BROKER_URL"] = "redis://127.0.0.1:1/0"
-    done = smearcount.run("doctor", tmp_path / "nowhere")
+    done = smearcount.call("doctor", tmp_path / "nowhere")
     assert done.returncode == 1
     assert "SMEARCOUNT_BROKER_URL" in done.stdout
     assert "Traceback" not in done.stderr
-
-
-def test_parts_as_separate_processes_count_as_one(smearcount: Smearcount, inbox: Path, broker_url: str) -> None:
-    smearcount.environment["SMEARCOUNT_BROKER_URL"] = broker_url
-    files = exports(slides=2, cells=40)
-    drop(inbox, files)
-    smearcount.start("worker", "--workers", 1)
-    smearcount.start("watch", inbox)
-    wait_until(lambda: smearcount.is_counted(len(files)), what="all images")
 
 
 def test_a_broker_that_is_down_at_first_delays_but_loses_nothing(
@@ -211,3 +171,38 @@ def test_each_slide_is_printed_as_it_completes_and_again_after_a_late_image(
         assert title.strip() == "Slide S00"
         total = smearcount.json("slides")[0]
         assert (total["images"], total["status"]) == (cells, "complete")
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Smearcount, Path]]:
+    """A command with an `up` that runs and has counted nothing, and its empty inbox."""
+    folder = tmp_path_factory.mktemp("running")
+    command, empty = Smearcount(folder / "data"), folder / "inbox"
+    empty.mkdir()
+    try:
+        command.start("up", empty)
+        wait_until(command.is_watching, what="the watcher")
+        yield command, empty
+    finally:
+        command.end()
+
+
+def test_a_second_up_says_so_and_stops(running: tuple[Smearcount, Path], tmp_path: Path) -> None:
+    smearcount, _ = running
+    second = smearcount.call("up", tmp_path, "--once")
+    assert second.returncode == 1
+    assert "already runs" in second.stderr
+
+
+def test_a_second_watcher_says_so_and_stops(running: tuple[Smearcount, Path]) -> None:
+    smearcount, inbox = running
+    second = smearcount.call("watch", inbox)
+    assert second.returncode == 1
+    assert "another watcher" in second.stderr
+
+
+def test_doctor_finds_all_well_while_up_runs(running: tuple[Smearcount, Path]) -> None:
+    smearcount, inbox = running
+    findings = smearcount.json("doctor", inbox)
+    assert {finding["state"] for finding in findings} == {"well"}, findings
+    assert list(inbox.iterdir()) == []

@@ -356,7 +356,7 @@ def test_secrets_that_cannot_be_read_are_an_error(
     (tmp_path / "smearcount_web_token").write_text("short-and-hidden\n")
     smearcount.environment["SMEARCOUNT_SECRETS"] = folder or str(tmp_path)
 
-    done = smearcount.run("config")
+    done = smearcount.call("config")
 
     assert done.returncode == 1
     assert says.lower() in done.stderr.lower()

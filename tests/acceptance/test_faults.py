@@ -81,4 +81,4 @@ def test_killing_a_part_changes_no_count(
     assert before < SLIDES * CELLS, "the fault came too late to disturb anything"
     wait_until(lambda: smearcount.is_counted(SLIDES * CELLS), what="all images")
     assert summary(smearcount) == undisturbed
-    assert smearcount.run("images", "--state", "quarantined", "--format", "json").stdout.strip() == "[]"
+    assert smearcount.json("images", "--state", "quarantined") == []

@@ -40,37 +40,37 @@ def own_model(tmp_path: Path) -> Path:
 
 
 def test_the_shipped_model_is_in_use_and_shown(smearcount: Smearcount) -> None:
-    listed = json.loads(smearcount.run("model", "list", "--format", "json").stdout)
+    listed = json.loads(smearcount.call("model", "list", "--format", "json").stdout)
     assert [line["model"] for line in listed if line["in_use"]] == [SHIPPED_MODEL.stem]
-    shown = smearcount.run("model", "show")
+    shown = smearcount.call("model", "show")
     assert shown.returncode == 0, shown.stderr
     for words in ("research use", "CC BY 4.0", "10.17632/snkd93bnjr.1", "go to review", "SHA-256"):
         assert words in " ".join(shown.stdout.split())
-    card = json.loads(smearcount.run("model", "show", SHIPPED_MODEL.stem, "--format", "json").stdout)
+    card = json.loads(smearcount.call("model", "show", SHIPPED_MODEL.stem, "--format", "json").stdout)
     assert card == json.loads(SHIPPED_MODEL.read_text())
 
 
 def test_a_model_from_elsewhere_is_registered_chosen_and_counts(
     smearcount: Smearcount, own_model: Path, some_cells: Path, tmp_path: Path
 ) -> None:
-    assert smearcount.run("model", "import", own_model).returncode == 0
-    used = smearcount.run("model", "use", "ours-7")
+    assert smearcount.call("model", "import", own_model).returncode == 0
+    used = smearcount.call("model", "use", "ours-7")
     assert used.returncode == 0, used.stderr
-    settings = {line["setting"]: line for line in json.loads(smearcount.run("config", "--format", "json").stdout)}
+    settings = {line["setting"]: line for line in json.loads(smearcount.call("config", "--format", "json").stdout)}
     assert settings["SMEARCOUNT_MODEL"]["value"].endswith("models/ours-7.json")
     assert settings["SMEARCOUNT_MODEL"]["source"] == "model use"
     inbox = tmp_path / "inbox"
     shutil.copytree(some_cells / "neutrophil", inbox / "S1")
     assert smearcount.run("up", inbox, "--once").returncode == 0
-    counts = json.loads(smearcount.run("counts", "S1", "--format", "json").stdout)
+    counts = json.loads(smearcount.call("counts", "S1", "--format", "json").stdout)
     assert (counts["model"]["name"], counts["model"]["version"]) == ("ours", "7.0.0")
     assert counts["wbc_counted"] + counts["unidentified"] == 4
 
 
 def test_damaged_or_exchanged_files_are_refused_at_the_start(smearcount: Smearcount, own_model: Path) -> None:
     commands = (["up", ".", "--once"], ["worker"], ["model", "evaluate", "."])
-    smearcount.run("model", "import", own_model)
-    smearcount.run("model", "use", "ours-7")
+    smearcount.call("model", "import", own_model)
+    smearcount.call("model", "use", "ours-7")
     card_path = smearcount.data / "models" / "ours-7.json"
     card = json.loads(card_path.read_text())
     weights = card_path.parent / card["file"]
@@ -78,7 +78,7 @@ def test_damaged_or_exchanged_files_are_refused_at_the_start(smearcount: Smearco
 
     weights.write_bytes(content[:-8] + b"damaged!")
     for command in commands:
-        damaged = smearcount.run(*command)
+        damaged = smearcount.call(*command)
         assert damaged.returncode == 1
         assert "SHA-256" in damaged.stderr
         assert len(damaged.stderr.strip().splitlines()) == 1
@@ -88,13 +88,13 @@ def test_damaged_or_exchanged_files_are_refused_at_the_start(smearcount: Smearco
     weights.write_bytes((SHIPPED_MODEL.parent / other.file).read_bytes())
     card_path.write_text(other.model_copy(update={"file": card["file"]}).model_dump_json())
     for command in commands:
-        exchanged = smearcount.run(*command)
+        exchanged = smearcount.call(*command)
         assert exchanged.returncode == 1
         assert "not the model chosen" in exchanged.stderr
 
 
 def test_evaluate_reports_and_draws(smearcount: Smearcount, some_cells: Path, tmp_path: Path) -> None:
-    done = smearcount.run("model", "evaluate", some_cells, "--report", tmp_path / "report")
+    done = smearcount.call("model", "evaluate", some_cells, "--report", tmp_path / "report")
     assert done.returncode == 0, done.stderr
     said = " ".join(done.stdout.lower().split())
     for words in ("accuracy", "balanced accuracy", "recall", "precision", "f1", "go to review", "another kind"):
@@ -107,7 +107,7 @@ def test_evaluate_reports_and_draws(smearcount: Smearcount, some_cells: Path, tm
     for name in figures:
         with Image.open(tmp_path / "report" / name) as figure:
             assert min(figure.size) > 300
-    as_json = smearcount.run("model", "evaluate", some_cells, "--format", "json")
+    as_json = smearcount.call("model", "evaluate", some_cells, "--format", "json")
     assert json.loads(as_json.stdout)["images"] == 32
     assert str(smearcount.data) in as_json.stderr, "it says where the figures are"
 

@@ -35,7 +35,7 @@ def truth_of(path: Path) -> dict[str, Counter[str]]:
 
 def test_twenty_slides_of_real_cells_are_counted_right(smearcount: Smearcount, tmp_path: Path, pbc: Path) -> None:
     exports = tmp_path / "in"
-    simulated = smearcount.run("simulate", exports, "--from", pbc / "val", "--slides", 20, "--cells", 150, "--seed", 1)
+    simulated = smearcount.call("simulate", exports, "--from", pbc / "val", "--slides", 20, "--cells", 150, "--seed", 1)
     assert simulated.returncode == 0, simulated.stderr
 
     smearcount.environment["SMEARCOUNT_WORKERS"] = "2"
@@ -69,7 +69,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Smearcount]:
     """Two drawn slides of 40 cells, counted."""
     folder = tmp_path_factory.mktemp("drawn")
     command = Smearcount(folder / "data")
-    assert command.run("simulate", folder / "in", "--slides", 2, "--cells", 40).returncode == 0
+    assert command.call("simulate", folder / "in", "--slides", 2, "--cells", 40).returncode == 0
     assert command.run("up", folder / "in", "--once").returncode == 0
     yield command
     command.end()
@@ -87,11 +87,11 @@ def test_an_empty_inbox_is_said_and_done(smearcount: Smearcount, inbox: Path) ->
 
 def test_results_as_table_json_and_csv_agree(drawn: Smearcount) -> None:
     result = drawn.json("counts", "slide-001")
-    rows = list(csv.DictReader(drawn.run("counts", "slide-001", "--format", "csv").stdout.splitlines()))
+    rows = list(csv.DictReader(drawn.call("counts", "slide-001", "--format", "csv").stdout.splitlines()))
     assert {row["class"]: int(row["count"]) for row in rows} == result["cells"]
-    table = drawn.run("counts", "slide-001").stdout
+    table = drawn.call("counts", "slide-001").stdout
     assert f"{result['wbc_counted']}" in table
-    images = json.loads(drawn.run("images", "slide-001", "--format", "json").stdout)
+    images = json.loads(drawn.call("images", "slide-001", "--format", "json").stdout)
     assert len(images) == 40
 
 
@@ -123,7 +123,7 @@ def test_after_a_review_up_prints_the_reviewed_counts_and_says_so(drawn: Smearco
 def test_touched_and_renamed_exports_stay_the_slides_that_people_have_signed(
     smearcount: Smearcount, inbox: Path
 ) -> None:
-    assert smearcount.run("simulate", inbox, "--slides", 2, "--cells", 20).returncode == 0
+    assert smearcount.call("simulate", inbox, "--slides", 2, "--cells", 20).returncode == 0
     assert smearcount.run("up", inbox, "--once").returncode == 0
     before = smearcount.json("counts", "slide-001")
     with Database(f"sqlite:///{smearcount.data / 'smearcount.db'}") as database:
@@ -149,19 +149,19 @@ def test_touched_and_renamed_exports_stay_the_slides_that_people_have_signed(
         )  # fmt: skip
     assert smearcount.json("images", "--state", "superseded", "slide-002") == []
 
-    said = smearcount.run("withdraw", "slide-002", "--by", "Ada", "--reason", "of another patient")
+    said = smearcount.call("withdraw", "slide-002", "--by", "Ada", "--reason", "of another patient")
     assert (said.returncode, said.stdout) == (0, "")
     assert "slide slide-002 is withdrawn" in said.stderr
     assert [one["slide"] for one in smearcount.json("slides")] == ["S-1"]
     assert [one["slide"] for one in smearcount.json("slides", "--withdrawn")] == ["slide-002"]
     assert smearcount.json("counts", "slide-002")["slide"] == "slide-002"
-    assert smearcount.run("withdraw", "slide-002", "--by", "Ada", "--reason", "again").returncode == 1
-    assert smearcount.run("withdraw", "slide-002", "--by", "Ada", "--reason", "no", "--undo").returncode == 0
+    assert smearcount.call("withdraw", "slide-002", "--by", "Ada", "--reason", "again").returncode == 1
+    assert smearcount.call("withdraw", "slide-002", "--by", "Ada", "--reason", "no", "--undo").returncode == 0
     assert len(smearcount.json("slides")) == 2
 
 
 def test_an_archive_in_the_inbox_is_warned_of(smearcount: Smearcount, inbox: Path) -> None:
-    assert smearcount.run("simulate", inbox / "archive" / "2026-11", "--slides", 2, "--cells", 10).returncode == 0
+    assert smearcount.call("simulate", inbox / "archive" / "2026-11", "--slides", 2, "--cells", 10).returncode == 0
 
     counted = smearcount.run("up", inbox, "--once")
 

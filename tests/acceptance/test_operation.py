@@ -13,7 +13,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import pytest
 from sqlalchemy import select, update
 
 from smearcount.db.engine.database import Database
@@ -90,32 +89,35 @@ def test_a_trace_leads_from_the_watcher_to_the_row_and_nothing_names_a_patient(
     assert of_image == {image_id: line["trace"] for line in sent for image_id in line["images"]}
 
 
-@pytest.mark.parametrize("form", [None, "json"])
-def test_what_up_starts_writes_for_people_unless_told_otherwise(
-    smearcount: Smearcount, inbox: Path, form: str | None
-) -> None:
-    if form is not None:
-        smearcount.environment["SMEARCOUNT_LOG"] = form
-    drop(inbox, exports(slides=1, cells=3))
-    done = smearcount.run("up", inbox, "--once")
-    assert done.returncode == 0, done.stderr
+def assert_logs(smearcount: Smearcount, *, json: bool) -> None:
+    """Check that each line in the logs of what `up` started has the form wanted, and that they say what was traced."""
     for part in ("watcher", "worker"):
         text = (smearcount.data / "logs" / f"{part}.log").read_text()
         # Celery announces its end on standard output, which is not part of the log.
         lines = text.replace("\nworker: Warm shutdown (MainProcess)\n", "").splitlines()
         assert lines
-        assert all(line.startswith("{") is (form == "json") for line in lines), lines
+        assert all(line.startswith("{") is json for line in lines), lines
         assert sum(" trace=" in line or '"trace"' in line for line in lines) >= 1
+
+
+def test_what_up_starts_writes_json_if_told_so(smearcount: Smearcount, inbox: Path) -> None:
+    smearcount.environment["SMEARCOUNT_LOG"] = "json"
+    drop(inbox, exports(slides=1, cells=3))
+    done = smearcount.run("up", inbox, "--once")
+    assert done.returncode == 0, done.stderr
+    assert_logs(smearcount, json=True)
 
 
 def test_a_form_that_does_not_exist_is_refused(smearcount: Smearcount) -> None:
     smearcount.environment["SMEARCOUNT_LOG"] = "xml"
-    done = smearcount.run("worker")
+    done = smearcount.call("worker")
     assert done.returncode == 1
     assert done.stderr.startswith("error: SMEARCOUNT_LOG cannot be 'xml'")
 
 
-def test_up_warns_of_settings_once_and_what_it_starts_does_not_repeat_it(smearcount: Smearcount, inbox: Path) -> None:
+def test_up_warns_of_settings_once_and_what_it_starts_writes_for_people_and_does_not_repeat_it(
+    smearcount: Smearcount, inbox: Path
+) -> None:
     smearcount.environment |= {"SMEARCOUNT_WARNED": "", "SMEARCOUNT_WORKER": "1", "SMEARCOUNT_WEB_LISTENERS": "7"}
     drop(inbox, exports(slides=1, cells=3))
     done = smearcount.run("up", inbox, "--once")
@@ -134,6 +136,7 @@ def test_up_warns_of_settings_once_and_what_it_starts_does_not_repeat_it(smearco
     assert len(logs) >= 3
     for log in logs:
         assert "warning: " not in log.read_text()
+    assert_logs(smearcount, json=False)
 
 
 def journal_some(database: Database, inbox: Path, *, watched: timedelta, came: timedelta) -> None:
@@ -151,7 +154,7 @@ def journal_some(database: Database, inbox: Path, *, watched: timedelta, came: t
 def test_status_says_in_words_what_monitoring_would_alert_to(smearcount: Smearcount, inbox: Path) -> None:
     with opened(smearcount) as database:
         journal_some(database, inbox, watched=timedelta(hours=2), came=timedelta(hours=3))
-    done = smearcount.run("status")
+    done = smearcount.call("status")
     assert done.returncode == 0, "the exit code does not tell of it"
     first, second = done.stderr.splitlines()
     assert first.startswith(f"attention: nobody watches the inbox {inbox} since ")
@@ -161,7 +164,7 @@ def test_status_says_in_words_what_monitoring_would_alert_to(smearcount: Smearco
 
     smearcount.environment["SMEARCOUNT_ALERT_PENDING_MINUTES"] = "0"
     smearcount.environment["SMEARCOUNT_BROKER_URL"] = "redis://127.0.0.1:1/0"
-    said = smearcount.run("status", "--format", "json").stderr
+    said = smearcount.call("status", "--format", "json").stderr
     assert "SmearcountOldestPending" not in said
     assert "the broker does not answer" in said
     assert "SmearcountBrokerDown" in said

@@ -1,4 +1,7 @@
-"""The pages in a real browser, served by the real commands: looking, correcting and signing as a technologist does."""
+"""The pages in a real browser: looking, correcting and signing as a technologist does.
+
+The real commands serve where a slide arrives, people log in or time is measured; elsewhere a thread serves the real application.
+"""
 
 import csv
 import io
@@ -28,6 +31,7 @@ from smearcount.db.schema import Classification, Image, ImageState, Slide
 from smearcount.differential.classes import CellClass, ReviewClass
 from smearcount.differential.flags import slide_flags
 from smearcount.differential.settings import CountSettings
+from smearcount.differential.signing.policy import SignOffSettings
 from smearcount.differential.status import Status
 from smearcount.web.auth.users import Role, Users
 from smearcount.web.settings import USERS_FILE
@@ -35,7 +39,7 @@ from smearcount.web.settings import USERS_FILE
 from support.browsing import LARGE, SMALL, Chromium, Visitor, chromium, serve
 from support.exports import drop
 from support.running import Smearcount
-from support.serving import MIXED, Lab, make_lab
+from support.serving import MIXED, Lab, make_lab, served
 from support.waiting import wait_until
 
 #: What people wait for, in seconds. The pages take a third of it or less.
@@ -57,8 +61,15 @@ def lab(sqlite_database: Database, tmp_path: Path) -> Lab:
 
 
 @pytest.fixture
-def address(smearcount: Smearcount, sqlite_url: str) -> str:
-    """A real web server over the lab's database."""
+def address(lab: Lab) -> Iterator[str]:
+    """The real application over the lab's database, with the policy for signatures that is in force unless a site changes it."""
+    with served(lab, sign_off=SignOffSettings()) as at:
+        yield at
+
+
+@pytest.fixture
+def process_address(smearcount: Smearcount, sqlite_url: str) -> str:
+    """A real web server over the lab's database, in a process of its own."""
     smearcount.environment["SMEARCOUNT_DATABASE_URL"] = sqlite_url
     return serve(smearcount)
 
@@ -551,11 +562,11 @@ def test_people_log_in_and_only_reviewers_change_things(
 
 
 def test_a_slide_of_two_thousand_cells_opens_at_once_and_scrolls(
-    browser: Chromium, lab: Lab, address: str, record_property: Callable[[str, object], None]
+    browser: Chromium, lab: Lab, process_address: str, record_property: Callable[[str, object], None]
 ) -> None:
     lab.add_slide("big", MIXED * (2000 // len(MIXED)) + MIXED[: 2000 % len(MIXED)])
     assert len(cells(lab.database, 1, limit=2000).cells) == 2000
-    with browser.visitor(address, size=LARGE) as anna:
+    with browser.visitor(process_address, size=LARGE) as anna:
         shown, loaded = _best_opening(anna, "/slides/1")
         assert anna.page.locator(".cell").count() == 2000
         frames = anna.page.evaluate(_SCROLL)
@@ -629,9 +640,9 @@ _SCROLL = """
 """
 
 
-def test_ten_thousand_slides_are_listed_at_once(browser: Chromium, lab: Lab, address: str) -> None:
+def test_ten_thousand_slides_are_listed_at_once(browser: Chromium, lab: Lab, process_address: str) -> None:
     _add_many_slides(lab, 10_000)
-    with browser.visitor(address) as anna:
+    with browser.visitor(process_address) as anna:
         anna.go("/")
         for path in ("/", "/?text=9", "/?status=complete&sort=name"):
             _, loaded = _best_opening(anna, path)

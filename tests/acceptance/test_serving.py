@@ -54,7 +54,7 @@ def test_what_is_dropped_is_served_until_the_end(smearcount: Smearcount, inbox: 
 def test_a_port_that_is_taken_is_an_error_where_it_was_asked_for(smearcount: Smearcount, inbox: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        done = smearcount.run("up", inbox, "--web", "--port", port)
+        done = smearcount.call("up", inbox, "--web", "--port", port)
 
     assert done.returncode == 1
     assert f"error: cannot listen on 127.0.0.1 port {port}" in done.stderr

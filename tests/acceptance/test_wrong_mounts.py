@@ -14,7 +14,7 @@ CELLS = 20
 
 def findings(smearcount: Smearcount, what: str) -> list[dict[str, Any]]:
     """Return doctor's findings about one thing; its exit code may be 1 because of others, such as the broker of a test."""
-    said = json.loads(smearcount.run("doctor", "--format", "json").stdout)
+    said = json.loads(smearcount.call("doctor", "--format", "json").stdout)
     return [one for one in said if one["what"].startswith(what)]
 
 
@@ -31,7 +31,7 @@ def test_a_machine_counts_as_soon_as_its_own_mount_point_shows_the_inbox(
     smearcount.environment["SMEARCOUNT_MOUNTS"] = str(share)
 
     smearcount.start("worker")
-    wait_until(lambda: "not-here" in smearcount.run("images", "--format", "csv").stdout, what="the worker to say so")
+    wait_until(lambda: "not-here" in smearcount.call("images", "--format", "csv").stdout, what="the worker to say so")
     assert smearcount.images("finished") == 0
     (mounts,) = findings(smearcount, "mounts")
     (seen,) = findings(smearcount, "inbox")
@@ -61,7 +61,7 @@ def test_a_name_that_no_inbox_has_is_said(smearcount: Smearcount, inbox: Path) -
 def test_a_relative_path_is_an_error(smearcount: Smearcount) -> None:
     smearcount.environment["SMEARCOUNT_MOUNTS"] = "mnt/share"
 
-    done = smearcount.run("worker")
+    done = smearcount.call("worker")
 
     assert done.returncode == 1
     assert done.stderr.strip().startswith("error: SMEARCOUNT_MOUNTS cannot be 'mnt/share': give absolute paths")

@@ -72,12 +72,20 @@ class Smearcount:
             preexec_fn=_obey_permissions if self.obeys_permissions else None,
         )
 
-    def call(self, *arguments: object) -> subprocess.CompletedProcess[str]:
-        """Run a command in this process, which takes a tenth of the time; use it for commands that start no processes."""
+    def call(self, *arguments: object, typed: str = "") -> subprocess.CompletedProcess[str]:
+        """Run a command in this process, which takes a tenth of the time; use it for commands that start no processes.
+
+        Args:
+            arguments: The words after `smearcount`.
+            typed: What the command reads from standard input, which is no terminal.
+        """
         words = [str(argument) for argument in arguments]
         said, errors = io.StringIO(), io.StringIO()
         environment = mock.patch.dict(os.environ, self.all_environment(), clear=True)
-        with _undone(), environment, redirect_stdout(said), redirect_stderr(errors):
+        with (
+            _undone(), environment, mock.patch.object(sys, "stdin", io.StringIO(typed)),
+            redirect_stdout(said), redirect_stderr(errors),
+        ):  # fmt: skip
             code = main(words)
         return subprocess.CompletedProcess(words, code, said.getvalue(), errors.getvalue())
 

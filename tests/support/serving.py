@@ -166,11 +166,13 @@ def _classified(image_id: int, content: bytes, cell_class: CellClass, confidence
 
 
 @contextmanager
-def served(lab: Lab, settings: WebSettings | None = None) -> Iterator[str]:
+def served(lab: Lab, settings: WebSettings | None = None, *, sign_off: SignOffSettings = LENIENT) -> Iterator[str]:
     """Serve the application over HTTP from a thread of this process; yields its address."""
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(
-        uvicorn.Config(lab.application(settings), log_config=None, access_log=False, proxy_headers=False)
+        uvicorn.Config(
+            lab.application(settings, sign_off=sign_off), log_config=None, access_log=False, proxy_headers=False
+        )
     )
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()

@@ -16,7 +16,7 @@ from smearcount.models.inference.classification import softmax
 from smearcount.models.inference.classifier import load_classifier
 from smearcount.models.inference.litert import LiteRTNetwork
 from smearcount.models.inference.subtypes import CLASS_OF_SUBTYPE, class_logits
-from smearcount.models.preprocessing import INPUT_SIDE
+from smearcount.models.network_input import INPUT_SIDE
 from smearcount.models.settings import ModelSettings
 from smearcount.models.training.conversion import convert
 from smearcount.models.training.export import export, load_trained

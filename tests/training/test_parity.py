@@ -11,7 +11,8 @@ from smearcount.models.card import load_card
 from smearcount.models.evaluation.dataset import labelled_files, load_pixels
 from smearcount.models.inference.classification import Classification
 from smearcount.models.inference.classifier import load_classifier
-from smearcount.models.preprocessing import INPUT_SIDE, decode_cell
+from smearcount.models.network_input import INPUT_SIDE
+from smearcount.models.preprocessing import decode_cell
 from smearcount.models.settings import SHIPPED_MODEL, ModelSettings
 from smearcount.models.training.train import _central
 

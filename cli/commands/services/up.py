@@ -10,7 +10,6 @@ from types import FrameType
 import click
 
 from smearcount.cli import options
-from smearcount.cli.demo import place_demo_slides
 from smearcount.cli.errors import CommandError, ExitCode, ExitWith
 from smearcount.cli.local.instance_lock import lock_data_folder
 from smearcount.cli.local.supervision import Broker, Child, Supervisor
@@ -20,7 +19,7 @@ from smearcount.cli.views.console import print_message
 from smearcount.cli.views.progress import ProgressView
 from smearcount.db.migration import migrate
 from smearcount.differential.tally import CallsAsked
-from smearcount.models.inference.classifier import check_model
+from smearcount.models.card import check_model
 from smearcount.watcher.layout import Layout
 from smearcount.web.server.sockets import address, free_port
 
@@ -79,6 +78,8 @@ def up(
     with lock_data_folder(site.data, inbox), site.database as database:
         migrate(database)
         if demo:
+            from smearcount.cli.demo import place_demo_slides  # noqa: PLC0415 (loads what draws cells)
+
             place_demo_slides(inbox, database, site.watcher, site.data / "demo.truth.csv")
         if not inbox.is_dir():
             raise CommandError(f"the inbox {inbox} does not exist; make the folder, or name another one")

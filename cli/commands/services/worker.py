@@ -8,7 +8,7 @@ from smearcount.cli import options
 from smearcount.cli.errors import CommandError
 from smearcount.cli.logs import log_to_stderr
 from smearcount.cli.startup import migrate_when_ready, open_site, warn_of_mounts
-from smearcount.models.inference.classifier import check_model
+from smearcount.models.card import check_model
 from smearcount.worker.service import run_worker
 
 

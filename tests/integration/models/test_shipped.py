@@ -16,7 +16,8 @@ from smearcount.models.evaluation.dataset import labelled_files, load_pixels
 from smearcount.models.evaluation.evaluation import evaluate
 from smearcount.models.inference.classifier import Classifier, load_classifier
 from smearcount.models.inference.litert import LiteRTNetwork
-from smearcount.models.preprocessing import INPUT_SIDE, decode_cell, decode_half_size
+from smearcount.models.network_input import INPUT_SIDE
+from smearcount.models.preprocessing import decode_cell, decode_half_size
 from smearcount.models.settings import SHIPPED_MODEL, ModelSettings
 
 

@@ -106,7 +106,7 @@ def test_all_who_follow_are_told_and_too_many_are_refused(lab: Lab, smearcount: 
 def test_a_port_that_is_taken_is_said_in_one_line(smearcount: Smearcount) -> None:
     web = Web(smearcount)
     taken = web.address.rstrip("/").rpartition(":")[2]
-    done = smearcount.run("web", "--port", taken)
+    done = smearcount.call("web", "--port", taken)
     assert done.returncode == 1
     assert done.stderr.strip().splitlines()[-1].startswith(f"error: cannot listen on 127.0.0.1 port {taken}")
     assert "Traceback" not in done.stderr
@@ -115,7 +115,7 @@ def test_a_port_that_is_taken_is_said_in_one_line(smearcount: Smearcount) -> Non
 
 def test_a_token_is_shown_nowhere(smearcount: Smearcount) -> None:
     smearcount.environment["SMEARCOUNT_WEB_TOKEN"] = "do-not-show-this-token"  # noqa: S105 (of a test)
-    shown = smearcount.run("config", "--format", "json")
+    shown = smearcount.call("config", "--format", "json")
     assert "SMEARCOUNT_WEB_TOKEN" in shown.stdout
     assert "do-not-show" not in shown.stdout + shown.stderr
     web = Web(smearcount)
@@ -164,10 +164,10 @@ def test_users_made_on_the_command_line_log_in(lab: Lab, smearcount: Smearcount)
     login = {"name": "Anna", "password": PASSWORD}
     assert web.client.post("/api/v1/session", json=login).status_code == 201
     assert len(web.client.get("/api/v1/slides").json()["slides"]) == 1
-    assert user(smearcount, "Vera", "--role", "viewer", password=f"{PASSWORD}\n").returncode == 0
+    assert smearcount.call("web-user", "Vera", "--role", "viewer", typed=f"{PASSWORD}\n").returncode == 0
     vera = {"name": "Vera", "password": PASSWORD}
     assert web.client.post("/api/v1/session", json=vera).json()["role"] == "viewer"
-    assert user(smearcount, "Vera", "--remove").returncode == 0
+    assert smearcount.call("web-user", "Vera", "--remove").returncode == 0
     assert web.client.get("/api/v1/slides").status_code == 401
     web.end()
 
@@ -182,7 +182,7 @@ def test_users_made_on_the_command_line_log_in(lab: Lab, smearcount: Smearcount)
     ],
 )
 def test_what_makes_no_user_is_said(smearcount: Smearcount, arguments: list[str], password: str, says: str) -> None:
-    done = user(smearcount, *arguments, password=password)
+    done = smearcount.call("web-user", *arguments, typed=password)
     assert (done.returncode, done.stderr.startswith("error: ")) == (1, True)
     assert says in done.stderr
     assert PASSWORD not in done.stderr

@@ -31,9 +31,13 @@ def _started(worker: WorkerProcess) -> None:
     wait_until(worker.is_ready, what="the worker to be ready")
 
 
-def test_a_worker_counts_what_is_queued_and_ends_calmly(any_inbox: QueuedInbox, tmp_path: Path) -> None:
-    any_inbox.put("S1", 150)
+def test_a_worker_counts_what_is_queued_ends_calmly_and_names_no_file_and_no_slide(
+    any_inbox: QueuedInbox, tmp_path: Path
+) -> None:
+    any_inbox.put("Jane Doe 1970", 150)
     any_inbox.put("S2", 70)
+    (any_inbox.root / "Jane Doe 1970" / "bad.jpg").write_bytes(b"no image")
+    any_inbox.journal("Jane Doe 1970")
 
     with WorkerProcess(any_inbox, tmp_path / "worker.log") as worker:
         any_inbox.tend_until_finished()
@@ -41,21 +45,9 @@ def test_a_worker_counts_what_is_queued_and_ends_calmly(any_inbox: QueuedInbox, 
         code = worker.stop()
 
     assert code == 0
-    assert any_inbox.states() == {"done": 220}
+    assert any_inbox.states() == {"done": 220, "quarantined": 1}
     assert {outcome.attempts for outcome in any_inbox.outcomes().values()} == {1}
     assert any_inbox.queue.depth().held == 0
-    _assert_calm(worker)
-
-
-def test_the_log_names_no_file_and_no_slide(inbox: QueuedInbox, tmp_path: Path) -> None:
-    inbox.put("Jane Doe 1970", 3)
-    (inbox.root / "Jane Doe 1970" / "0000.jpg").write_bytes(b"no image")
-    inbox.journal("Jane Doe 1970")
-
-    with WorkerProcess(inbox, tmp_path / "worker.log") as worker:
-        inbox.tend_until_finished()
-        assert worker.stop() == 0
-
     assert "Jane" not in worker.said()
     assert ".jpg" not in worker.said()
     _assert_calm(worker)

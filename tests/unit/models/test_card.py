@@ -12,7 +12,7 @@ from smearcount.differential.classes import CellClass
 from smearcount.models.card import ModelCard, load_card, verified_ood_file, verified_weights
 from smearcount.models.errors import ModelInvalid
 from smearcount.models.inference.classifier import load_classifier
-from smearcount.models.preprocessing import PREPROCESSING_VERSION
+from smearcount.models.network_input import PREPROCESSING_VERSION
 from smearcount.models.settings import SHIPPED_MODEL, ModelSettings
 
 

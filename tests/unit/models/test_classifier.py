@@ -15,7 +15,7 @@ from smearcount.models.errors import ModelsError, RuntimeMissing
 from smearcount.models.inference.classification import classifications, softmax
 from smearcount.models.inference.classifier import NetworkClassifier, load_classifier
 from smearcount.models.inference.runtime import Reading
-from smearcount.models.preprocessing import INPUT_SIDE
+from smearcount.models.network_input import INPUT_SIDE
 from smearcount.models.settings import SHIPPED_MODEL, ModelSettings
 
 IDENTITY = ModelUsed(name="fake", version="0.0.1", sha256="0" * 64, preprocessing="none", threshold=0.5)

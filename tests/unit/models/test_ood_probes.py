@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from smearcount.models.evaluation.ood_probes import PROBES, Probe
-from smearcount.models.preprocessing import INPUT_SIDE, Pixels
+from smearcount.models.network_input import INPUT_SIDE
+from smearcount.models.preprocessing import Pixels
 
 EACH_PROBE = pytest.mark.parametrize("probe", PROBES, ids=lambda probe: probe.name)
 BACKGROUND, NUCLEUS = (250, 225, 205), (90, 40, 130)

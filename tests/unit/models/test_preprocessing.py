@@ -18,7 +18,8 @@ from PIL import Image
 
 from smearcount.inbox.reading import LARGEST_FILE
 from smearcount.models.errors import ImageRefused
-from smearcount.models.preprocessing import INPUT_SIDE, central_square, decode_cell, decode_half_size
+from smearcount.models.network_input import INPUT_SIDE
+from smearcount.models.preprocessing import central_square, decode_cell, decode_half_size
 
 from support.examples import examples
 
