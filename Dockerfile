@@ -1,4 +1,4 @@
-# The parts as images: docker build --target worker . (or worker-gpu, web, watcher); docker-compose.yml builds them all.
+# The parts as images: docker build --target worker . (or worker-gpu, web, watcher, sender); docker-compose.yml builds them all.
 #
 # They write to /data and /tmp alone, so that their root may be read-only, and never run as root. To hold the base to the
 # byte, build with --build-arg BASE=python:3.13.14-slim-trixie@sha256:... of an image that your site has examined.
@@ -49,6 +49,12 @@ HEALTHCHECK --interval=30s --timeout=10s --start-period=1m --start-interval=2s \
     CMD python -c "import urllib.request as r; r.urlopen('http://127.0.0.1:8765/readyz', timeout=5)"
 EXPOSE 8765
 CMD ["web"]
+
+FROM small AS sender
+# Whether a sender is at work for each destination; whether receivers answer is no health of ours.
+HEALTHCHECK --interval=1m --timeout=20s --start-period=1m --start-interval=5s \
+    CMD smearcount deliveries destinations --format json | grep -q '"served_at": "'
+CMD ["deliver"]
 
 FROM small AS watcher
 HEALTHCHECK --interval=1m --timeout=20s --start-period=1m --start-interval=5s \

@@ -49,6 +49,7 @@ soak: $(VENV)/.test ## run everything for an hour at half load, with a fault eve
 
 faults: $(VENV)/.test ## kill, cut off and fill up every part while images come; fills docs/faults.md (half an hour)
 	PYTHONPATH=tests $(BIN)/python -m faults $(FAULTS)
+	$(if $(FAULTS),,PYTHONPATH=tests $(BIN)/python -m faults.delivery)
 
 train: $(VENV)/.train ## train the network anew: make train IMAGES=folder RUN=folder [VALIDATION=folder]
 	$(BIN)/smearcount model train $(IMAGES) $(RUN) $(if $(VALIDATION),--validation $(VALIDATION))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from smearcount.cli.settings import AlertSettings
+from smearcount.db.delivery.destinations import DestinationHealth
 from smearcount.db.liveness import ALERT_AFTER, watcher_lives
 from smearcount.db.queries.health import Health, InboxHealth, RecentFiles
 
@@ -30,12 +31,15 @@ class Alert:
         return f"attention: {self.text} ({self.name} in docs/runbook.md)"
 
 
-def current_alerts(health: Health, settings: AlertSettings, now: datetime) -> list[Alert]:
+def current_alerts(
+    health: Health, settings: AlertSettings, now: datetime, destinations: Sequence[DestinationHealth] = ()
+) -> list[Alert]:
     """Return the alerts that hold at the moment `now`, those of the inboxes first."""
     return [
         *(found for inbox in health.inboxes for found in _of_inbox(inbox, settings, now)),
         *_of_waiting(health.oldest_pending_at, settings, now),
         *_of_rates(health.recent, settings),
+        *(found for one in destinations if one.in_use for found in _of_destination(one, settings, now)),
     ]
 
 
@@ -79,6 +83,23 @@ def _of_waiting(oldest: datetime | None, settings: AlertSettings, now: datetime)
             "SmearcountOldestPending",
             f"an image waits to be counted since {_moment(oldest)}, "
             f"which is more than {settings.alert_pending_minutes:g} min",
+        )
+
+
+def _of_destination(one: DestinationHealth, settings: AlertSettings, now: datetime) -> Iterator[Alert]:
+    longest = timedelta(minutes=settings.alert_delivery_minutes)
+    if longest and one.oldest_at is not None and now - one.oldest_at > longest:
+        # Why a receiver gave no answer may hold an address, but no name of a slide.
+        why = f"; {one.failure}" if one.failure else ""
+        yield Alert(
+            "SmearcountDeliveryWaiting",
+            f"a result waits to be sent to {one.name} since {_moment(one.oldest_at)}, "
+            f"which is more than {settings.alert_delivery_minutes:g} min{why}",
+        )
+    if one.parked:
+        messages = "1 message" if one.parked == 1 else f"{one.parked} messages"
+        yield Alert(
+            "SmearcountDeliveryParked", f"{one.name} has refused {messages}; smearcount deliveries list says why"
         )
 
 

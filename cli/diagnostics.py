@@ -71,6 +71,8 @@ def diagnose(site: Site, inbox: Path | None) -> list[Finding]:
         checks += [
             ("inbox", partial(_watched_inbox, site, line.name, folder)) for line, folder in _watched_folders(site)
         ]
+    if site.delivery.is_sending:
+        checks += _destinations(site)
     if names_slides_by_first_folder(site.watcher):
         checks.append(("folders", partial(_folders, site)))
     return [database, *(_checked(what, check) for what, check in checks)]
@@ -169,6 +171,32 @@ def _mounts(site: Site) -> Finding:
     if not inboxes:
         return Finding("mounts", "unknown", "no inbox has been watched yet")
     return Finding("mounts", "well", ", ".join(site.mounts.folder(line.name, line.root) for line in inboxes))
+
+
+def _destinations(site: Site) -> list[tuple[str, Callable[[], Finding]]]:
+    """Return a check for each destination that results are sent to, or the one that says what is wrong with the setting."""
+    # Only who sends results needs what this loads.
+    from smearcount.delivery.destinations import Destination, destinations  # noqa: PLC0415
+    from smearcount.delivery.transports.opening import transport  # noqa: PLC0415
+
+    try:
+        named = destinations(site.delivery.destinations.get_secret_value())
+    except SmearcountError as error:
+        found = Finding("destinations", "wrong", str(error))
+        return [("destinations", lambda: found)]
+
+    def check(one: Destination) -> Finding:
+        what = f"destination {one.name}"
+        try:
+            way = transport(one)
+            try:
+                return Finding(what, "well", f"{one.shown}: {way.check()}")
+            finally:
+                way.close()
+        except SmearcountError as error:
+            return Finding(what, "wrong", f"{one.shown}: {error}")
+
+    return [(f"destination {one.name}", partial(check, one)) for one in named]
 
 
 def _folders(site: Site) -> Finding:

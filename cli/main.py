@@ -33,6 +33,8 @@ COMMANDS = {
     "watch": "services.watch",
     "worker": "services.worker",
     "web": "services.web",
+    "deliver": "services.deliver",
+    "deliveries": "deliveries",
     "web-user": "administration.web_user",
     "audit": "administration.audit",
     "migrate": "administration.migrate",

@@ -48,6 +48,9 @@ class AlertSettings(BaseSettings):
     alert_pending_minutes: float = Field(
         default=15, ge=0, description="Minutes that the oldest image may wait before status says so; 0 is never."
     )
+    alert_delivery_minutes: float = Field(
+        default=15, ge=0, description="Minutes that a result may wait to be sent before status says so; 0 is never."
+    )
     alert_quarantined_percent: float = Field(
         default=5,
         ge=0,

@@ -25,6 +25,7 @@ from smearcount.cli.variables import (
 from smearcount.db.engine.database import Database, without_password
 from smearcount.db.migration import require_current
 from smearcount.db.settings import DatabaseSettings
+from smearcount.delivery.settings import DeliverySettings
 from smearcount.differential.settings import CountSettings
 from smearcount.differential.signing.policy import SignOffSettings
 from smearcount.inbox.mounts import Mounts
@@ -148,6 +149,11 @@ class Site:
     def web(self) -> WebSettings:
         """Settings of the web server."""
         return self._of(WebSettings)
+
+    @property
+    def delivery(self) -> DeliverySettings:
+        """Where results are sent by themselves."""
+        return self._of(DeliverySettings)
 
     @property
     def database_url(self) -> str:

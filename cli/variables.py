@@ -7,6 +7,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource
 
 from smearcount.cli.settings import AlertSettings, CliSettings
 from smearcount.db.settings import DatabaseSettings
+from smearcount.delivery.settings import DeliverySettings
 from smearcount.differential.settings import CountSettings
 from smearcount.differential.signing.policy import SignOffSettings
 from smearcount.models.settings import ModelSettings
@@ -24,6 +25,7 @@ SETTINGS: tuple[type[BaseSettings], ...] = (
     CountSettings,
     SignOffSettings,
     WebSettings,
+    DeliverySettings,
     AlertSettings,
 )
 

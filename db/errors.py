@@ -21,3 +21,11 @@ class UnknownImage(DatabaseError):
 
 class UnknownPage(DatabaseError):
     """The text that names a page of a list was not made for this list, or not for this order of it."""
+
+
+class UnknownDelivery(DatabaseError):
+    """There is no such message."""
+
+
+class DeliveryDecisionRefused(DatabaseError):
+    """What a person decides about a message is not possible."""

@@ -1,6 +1,6 @@
 """PostgreSQL's roles: each part logs in as somebody who may do what it needs; nobody but the owner may change what people did.
 
-The owner of the tables upgrades, backs up and restores them. Watchers and workers have the rights of the role
+The owner of the tables upgrades, backs up and restores them. Watchers, workers and senders have the rights of the role
 `smearcount_worker`, the web server those of `smearcount_web`, and who only reads those of `smearcount_reader`; each logs in
 as its role or as a member of it. Roles belong to the whole server: several databases share them, and each grants its own
 rights to them.
@@ -15,7 +15,17 @@ from sqlalchemy.engine import make_url
 
 from smearcount.db.engine.database import Database
 from smearcount.db.errors import DatabaseError
-from smearcount.db.schema import VIEWS, AuditChainRow, Base, Image, ReviewRow, Slide, SlideEventRow
+from smearcount.db.schema import (
+    VIEWS,
+    AuditChainRow,
+    Base,
+    DeliveryRow,
+    Image,
+    OutboxRow,
+    ReviewRow,
+    Slide,
+    SlideEventRow,
+)
 
 
 class Role(StrEnum):
@@ -31,8 +41,10 @@ UPGRADE_LOCK = 0x736D6561
 
 #: What people did: rows are added, and never changed or removed.
 _APPENDED = {ReviewRow.__tablename__, SlideEventRow.__tablename__}
-#: What the web server changes: it locks slides and images while somebody reviews.
-_CHANGED_BY_WEB = {Slide.__tablename__, Image.__tablename__}
+#: What everybody who writes adds to, and nobody changes.
+_ADDED = {*_APPENDED, OutboxRow.__tablename__}
+#: What the web server changes: it locks slides and images while somebody reviews, and people decide about messages.
+_CHANGED_BY_WEB = {Slide.__tablename__, Image.__tablename__, DeliveryRow.__tablename__}
 _REVISION = "alembic_version"
 
 
@@ -183,7 +195,7 @@ def _missing(connection: Connection) -> list[Role]:
 def _allowed(role: Role, name: str, *, is_view: bool) -> Sequence[str]:
     if is_view or name == _REVISION or role is Role.READER:
         return ("SELECT",)
-    if name in _APPENDED:
+    if name in _ADDED:
         return ("SELECT", "INSERT")
     if name == AuditChainRow.__tablename__:
         return ("SELECT", "UPDATE")

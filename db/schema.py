@@ -347,6 +347,92 @@ class AuditChainRow(Base):
     last_event_id: Mapped[int] = mapped_column(BigInteger)
 
 
+class OutboxRow(Base):
+    """What happened to a slide that others should hear of, written in the transaction in which it happened; only added to.
+
+    Rows are committed in the order of their ids (see `db.delivery.outbox`): who has read up to an id has missed nothing.
+    """
+
+    __tablename__ = "outbox"
+    __table_args__ = (Index("ix_outbox_slide", "slide_id", "id"), Index("ix_outbox_at", "at"))
+
+    id: Mapped[int] = mapped_column(_Key, primary_key=True)
+    slide_id: Mapped[int] = mapped_column(ForeignKey("slides.id"))
+    #: A `ChangeKind`.
+    kind: Mapped[str] = mapped_column(String(16))
+    #: The slide event (`slide_events.id`); NULL for reviews and completions.
+    event_id: Mapped[int | None] = mapped_column(_Key)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class DestinationRow(Base):
+    """A system that results are sent to, by the name that the settings give it."""
+
+    __tablename__ = "destinations"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    name: Mapped[str] = mapped_column(String, unique=True)
+    #: Up to where in the outbox messages have been made for it.
+    last_outbox_id: Mapped[int] = mapped_column(BigInteger)
+    #: Whether the settings still named it when a sender last started.
+    in_use: Mapped[bool]
+    #: When a sender last wrote that it is at work for it; NULL before the first time.
+    served_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    #: Since when nothing could be sent, and why; NULL while it answers.
+    failing_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    failure: Mapped[str | None] = mapped_column(String)
+
+
+class DeliveryState(StrEnum):
+    """What became of a message."""
+
+    WAITING = "waiting"  # to be sent, also again
+    SENT = "sent"  # the receiver has accepted it
+    PARKED = "parked"  # the receiver has refused it; a person decides
+    GIVEN_UP = "given-up"  # a person has decided that it is not sent
+
+
+_WAITING = text("state = 'waiting'")
+_UNSETTLED = text("state IN ('waiting', 'parked')")
+
+
+class DeliveryRow(Base):
+    """One message to one destination."""
+
+    __tablename__ = "deliveries"
+    __table_args__ = (
+        # Nothing that happened is told to a destination by two messages.
+        UniqueConstraint("destination_id", "outbox_id"),
+        Index("ix_deliveries_waiting", "destination_id", "attempts", "id",
+              sqlite_where=_WAITING, postgresql_where=_WAITING),
+        Index("ix_deliveries_unsettled", "destination_id", "slide_id", "id",
+              sqlite_where=_UNSETTLED, postgresql_where=_UNSETTLED),
+        Index("ix_deliveries_slide", "slide_id", "id"),
+    )  # fmt: skip
+
+    id: Mapped[int] = mapped_column(_Key, primary_key=True)
+    destination_id: Mapped[int] = mapped_column(ForeignKey("destinations.id"))
+    outbox_id: Mapped[int] = mapped_column(ForeignKey("outbox.id"))
+    slide_id: Mapped[int] = mapped_column(ForeignKey("slides.id"))
+    #: A `Disposition`.
+    disposition: Mapped[str] = mapped_column(String(16))
+    #: Names the message for the receiver (MSH-10); the same for every try, another one where the message is made anew.
+    control_id: Mapped[str] = mapped_column(String(20))
+    #: The message itself; NULL where a person has asked for it to be made anew.
+    body: Mapped[str | None] = mapped_column(String)
+    state: Mapped[str] = mapped_column(String(16))
+    attempts: Mapped[int] = mapped_column(Integer)
+    made_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    tried_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    sent_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    #: What the receiver answered last, and what came of the last try in words.
+    answer: Mapped[str | None] = mapped_column(String)
+    reason: Mapped[str | None] = mapped_column(String)
+    #: Who last decided about it by hand, and why.
+    decided_by: Mapped[str | None] = mapped_column(String)
+    decision: Mapped[str | None] = mapped_column(String)
+
+
 #: All views; a view comes before those on which it is built. Migrations create them, so only this lists them.
 VIEWS = (
     "slide_summary", "slide_differential", "slide_cells", "signatures", "reviewed_calls", "automatic_calls",

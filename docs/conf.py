@@ -40,7 +40,7 @@ suppress_warnings = ["misc.highlighting_failure"]
 #: Tables of contents, by the page that they are added to: captions with the pages below them.
 _CONTENTS: dict[str, dict[str, tuple[str, ...]]] = {
     "README": {
-        "Use": ("docs/reference", "docs/exports"),
+        "Use": ("docs/reference", "docs/exports", "docs/delivery"),
         "Operate": ("docs/deployment", "docs/runbook", "docs/faults"),
         "Carry on": (
             "CONTRIBUTING",

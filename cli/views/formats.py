@@ -48,6 +48,7 @@ __all__ = [
     "counts_json",
     "differential_table",
     "lookalikes_text",
+    "printed_lines",
     "rows_csv",
     "rows_json",
     "rows_table",
@@ -106,6 +107,12 @@ def slides_table(lines: Iterable[SlideLine]) -> RenderableType:
 def slides_json(lines: Iterable[SlideLine]) -> str:
     """Return a list of slides as a JSON array."""
     return _json([line.as_json() for line in lines])
+
+
+def printed_lines(text: str) -> str:
+    """Return a message or an answer as lines that a terminal can show, whatever ends its segments."""
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return "\n".join(map(printable, lines))
 
 
 def rows_table(rows: "Sequence[Row]", columns: Sequence[str] | None = None) -> RenderableType:

@@ -14,6 +14,7 @@ from smearcount.cli.site import Site
 from smearcount.cli.views import formats
 from smearcount.cli.views.console import print_message, results
 from smearcount.cli.views.rows import print_rows
+from smearcount.db.delivery.destinations import destination_health
 from smearcount.db.engine.database import Database
 from smearcount.db.errors import DatabaseUnavailable
 from smearcount.db.liveness import watcher_lives
@@ -95,7 +96,8 @@ class StatusView:
         now = datetime.now(UTC)
         health = read_health(self._database)
         inboxes = tuple(one for one in health.inboxes if self._inbox in {None, one.name})
-        found = current_alerts(replace(health, inboxes=inboxes), self._site.alerts, now)
+        destinations = destination_health(self._database)
+        found = current_alerts(replace(health, inboxes=inboxes), self._site.alerts, now, destinations)
         return Status(tuple(self._line(one, now) for one in inboxes), (*self._broker_alerts(health, now), *found))
 
     def show(self, status: Status) -> None:

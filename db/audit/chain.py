@@ -20,6 +20,7 @@ from typing import Any
 
 from sqlalchemy import Connection, MetaData, Select, Table, bindparam, func, insert, select, text, update
 
+from smearcount.db.delivery import outbox
 from smearcount.db.errors import DatabaseError
 from smearcount.db.schema import AuditChainRow, ReviewRow, SlideEventRow
 
@@ -49,7 +50,7 @@ def append(
     *,
     by_person: bool = True,
 ) -> list[int]:
-    """Add rows to a table and to the chain. Nothing else may add rows to these tables; they are never changed.
+    """Add rows to a table, to the chain and to the outbox. Nothing else may add rows to these tables; they are never changed.
 
     The caller locks slides and images before, and none afterwards: who waits for the chain must hold everything else that it
     needs.
@@ -68,6 +69,22 @@ def append(
     """
     if by_person and not connection.get_execution_options().get("smearcount_durable", False):
         raise RuntimeError("what a person did is stored in a transaction of `writing(durable=True)` alone")
+    added = append_alone(connection, table, rows)
+    outbox.add(connection, _happenings(table, added))
+    return [row["id"] for row in added]
+
+
+def append_alone(
+    connection: Connection, table: type[ReviewRow | SlideEventRow], rows: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Add rows to a table and to the chain, and tell nobody: for tables of earlier versions, which have no outbox.
+
+    Returns:
+        The rows as they were stored.
+
+    Raises:
+        DatabaseError: the chain's head is missing.
+    """
     if not rows:
         return []
     head = connection.execute(_HEAD).one_or_none()
@@ -82,7 +99,7 @@ def append(
         chained.append({**row, "chain_hash": previous})
     connection.execute(insert(table).returning(table.id), chained).all()
     connection.execute(_MOVE_HEAD, {"at": head.position + len(rows), "newest": previous})
-    return ids
+    return chained
 
 
 def begin_chain(connection: Connection) -> None:
@@ -131,6 +148,20 @@ def rows_of(connection: Connection, name: str, *, after: int = 0, up_to: int | N
     names = table.c.keys()
     for row in connection.execute(query.execution_options(yield_per=_ROWS_AT_ONCE)):
         yield dict(zip(names, row, strict=True))
+
+
+def _happenings(table: type[ReviewRow | SlideEventRow], rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return what to tell others of new rows: each slide event, and once for each slide that cells of it were called."""
+    if table is SlideEventRow:
+        return [
+            {"slide_id": row["slide_id"], "kind": str(row["kind"]), "event_id": row["id"], "at": row["at"]}
+            for row in rows
+        ]
+    called = {row["slide_id"]: row["reviewed_at"] for row in rows}
+    return [
+        {"slide_id": slide_id, "kind": outbox.ChangeKind.REVIEW.value, "event_id": None, "at": at}
+        for slide_id, at in called.items()
+    ]
 
 
 def _next_ids(connection: Connection, table: type[ReviewRow | SlideEventRow], number: int) -> list[int]:

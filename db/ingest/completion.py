@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import select, update
 
+from smearcount.db.delivery import outbox
 from smearcount.db.engine.clock import is_past
 from smearcount.db.engine.database import Database
 from smearcount.db.engine.locking import lock_slides
@@ -60,4 +61,6 @@ def complete_slides(
             .returning(Slide.id, Slide.name)
         ).all()
         note_same_cells(connection, [slide_id for slide_id, _ in completed])
+        completion = {"kind": outbox.ChangeKind.COMPLETED.value, "event_id": None, "at": now}
+        outbox.add(connection, [{"slide_id": slide_id, **completion} for slide_id, _ in sorted(completed)])
         return sorted(name for _, name in completed)

@@ -16,13 +16,16 @@ from smearcount.differential.forms.remarks import Remarks
 _ReviewRow = Row[*tuple[Any, ...]]
 
 
-def slide_remarks(database: Database, last_reviews: Mapping[int, int | None]) -> dict[int, Remarks]:
+def slide_remarks(
+    database: Database, last_reviews: Mapping[int, int | None], *, last_events: Mapping[int, int] | None = None
+) -> dict[int, Remarks]:
     """Return the remarks on slides by their ids; a slide that nobody wrote about has empty ones.
 
     Args:
         database: where slides are kept.
         last_reviews: by slide, the newest review that the counts know to which the remarks belong, None without any. Later
             reviews are left out, so that the excluded cells are those of the counts.
+        last_events: by slide, the newest slide event that is told; None tells all.
     """
     ids = list(last_reviews)
     said: dict[int, list[Remark]] = defaultdict(list)
@@ -35,7 +38,12 @@ def slide_remarks(database: Database, last_reviews: Mapping[int, int | None]) ->
             excluded[slide_id] += _excluded(standing.values())
         for event in connection.execute(
             select(
-                SlideEventRow.slide_id, SlideEventRow.kind, SlideEventRow.reviewer, SlideEventRow.text, SlideEventRow.at
+                SlideEventRow.id,
+                SlideEventRow.slide_id,
+                SlideEventRow.kind,
+                SlideEventRow.reviewer,
+                SlideEventRow.text,
+                SlideEventRow.at,
             )
             .where(
                 SlideEventRow.slide_id.in_(ids),
@@ -44,6 +52,8 @@ def slide_remarks(database: Database, last_reviews: Mapping[int, int | None]) ->
             )
             .order_by(SlideEventRow.id)
         ):
+            if last_events is not None and event.id > last_events[event.slide_id]:
+                continue
             said[event.slide_id].append(
                 Remark(kind=event.kind, reviewer=event.reviewer, at=event.at, text=event.text, cells=())
             )

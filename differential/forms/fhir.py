@@ -15,6 +15,7 @@ from smearcount.differential.counts_document import SCHEMA_VERSION, Remark
 from smearcount.differential.flags import Flag
 from smearcount.differential.forms import codes
 from smearcount.differential.forms.codes import Code, Unit
+from smearcount.differential.forms.disposition import Disposition
 from smearcount.differential.forms.examination import METHODS, Export, SlideExamination, derived_id
 from smearcount.differential.forms.observations import Observation, observations
 from smearcount.differential.forms.remarks import author, text_of
@@ -44,6 +45,16 @@ _TERMINOLOGY = "http://terminology.hl7.org/CodeSystem"
 _INTERPRETATIONS = {RangeFlag.LOW: ("L", "Low"), RangeFlag.HIGH: ("H", "High"), None: ("N", "Normal")}
 
 
+#: Statuses of DiagnosticReport and of Observation.
+_STATUSES = {
+    Disposition.PRELIMINARY: ("partial", "preliminary"),
+    Disposition.FINAL: ("final", "final"),
+    Disposition.CORRECTED: ("amended", "amended"),
+    Disposition.UNVERIFIED: ("partial", "preliminary"),
+    Disposition.WITHDRAWN: ("entered-in-error", "entered-in-error"),
+}
+
+
 def bundle(examination: SlideExamination, export: Export) -> Resource:
     """Return one slide's result as a FHIR R4 Bundle (collection), JSON-ready.
 
@@ -51,11 +62,6 @@ def bundle(examination: SlideExamination, export: Export) -> Resource:
     taken back. The ids of the report and of its observations depend on the slide, the Bundle's id on slide and export: a
     newer export replaces an older one. Percentages are rounded to two decimals; the raw counts beside them are exact.
     """
-    devices = _devices(examination.reported.model, examination.version or export.version)
-    device = _reference_to(devices[-1], "Device")
-    results = [
-        _observation(observation, examination, export, device=device) for observation in observations(examination)
-    ]
     bundle_id = str(derived_id("bundle", examination.report_id, export.key))
     return {
         "resourceType": "Bundle",
@@ -65,9 +71,50 @@ def bundle(examination: SlideExamination, export: Export) -> Resource:
         "timestamp": utc_text(export.at),
         "entry": [
             {"fullUrl": f"urn:uuid:{resource['id']}", "resource": resource}
-            for resource in (_report(examination, export, results), *results, *devices)
+            for resource in _resources(examination, export, Disposition.of(examination))
         ],
     }
+
+
+def transaction(
+    examination: SlideExamination, export: Export, disposition: Disposition, *, by_identifier: bool = False
+) -> Resource:
+    """Return one slide's result as a FHIR R4 Bundle (transaction), JSON-ready, which a server carries out whole or not at all.
+
+    Each resource is put in the place of the one that was sent before, so that sending it twice changes nothing. A server does
+    so by the ids of the resources, or, if it makes its own ids, by their identifiers (conditional update).
+
+    Args:
+        examination: the slide.
+        export: names the message and tells its time.
+        disposition: what the message says of the result.
+        by_identifier: whether the server makes its own ids.
+    """
+    entries = []
+    for resource in _resources(examination, export, disposition):
+        kind, identity = resource["resourceType"], str(resource["id"])
+        value = f"urn:uuid:{identity}"
+        if by_identifier:
+            # The identifiers of a Device are those of its maker; ours comes beside them.
+            own = {"system": "urn:ietf:rfc:3986", "value": value}
+            others = [one for one in resource.get("identifier", ()) if one != own]
+            resource = {**resource, "identifier": [own, *others]}  # noqa: PLW2901
+            del resource["id"]
+        address = f"{kind}?identifier=urn:ietf:rfc:3986|{value}" if by_identifier else f"{kind}/{identity}"
+        entries.append({"fullUrl": value, "resource": resource, "request": {"method": "PUT", "url": address}})
+    return {"resourceType": "Bundle", "type": "transaction", "timestamp": utc_text(export.at), "entry": entries}
+
+
+def _resources(examination: SlideExamination, export: Export, disposition: Disposition) -> list[Resource]:
+    """Return the report, its observations and the devices."""
+    devices = _devices(examination.reported.model, examination.version or export.version)
+    device = _reference_to(devices[-1], "Device")
+    status = _STATUSES[disposition]
+    results = [
+        _observation(observation, examination, export, device=device, status=status[1])
+        for observation in observations(examination)
+    ]
+    return [_report(examination, export, results, status[0]), *results, *devices]
 
 
 def bundles_ndjson(examinations: Iterable[SlideExamination], export: Export) -> str:
@@ -75,13 +122,13 @@ def bundles_ndjson(examinations: Iterable[SlideExamination], export: Export) -> 
     return "".join(json.dumps(bundle(each, export), allow_nan=False) + "\n" for each in examinations)
 
 
-def _report(examination: SlideExamination, export: Export, results: list[Resource]) -> Resource:
+def _report(examination: SlideExamination, export: Export, results: list[Resource], status: str) -> Resource:
     result = examination.reported
     report: Resource = {
         "resourceType": "DiagnosticReport",
         "id": str(examination.report_id),
         "identifier": [{"system": "urn:ietf:rfc:3986", "value": f"urn:uuid:{examination.report_id}"}],
-        "status": _status(examination, unsigned="partial"),
+        "status": status,
         "category": [{"coding": [{"system": f"{_TERMINOLOGY}/v2-0074", "code": "HM", "display": "Hematology"}]}],
         "code": _concept(codes.PANEL),
         **_times(examination, export),
@@ -106,12 +153,12 @@ def _note(remark: Remark) -> Resource:
 
 
 def _observation(
-    observation: Observation, examination: SlideExamination, export: Export, *, device: Resource
+    observation: Observation, examination: SlideExamination, export: Export, *, device: Resource, status: str
 ) -> Resource:
     resource: Resource = {
         "resourceType": "Observation",
         "id": str(derived_id("observation", examination.report_id, observation.code.code)),
-        "status": _status(examination, unsigned="preliminary"),
+        "status": status,
         "category": [
             {
                 "coding": [
@@ -202,12 +249,6 @@ def _devices(model: ModelIdentity | None, version: str) -> list[Resource]:
             "parent": _reference_to(software, "Device"),
         },
     ]
-
-
-def _status(examination: SlideExamination, *, unsigned: str) -> str:
-    if examination.is_amended:
-        return "amended"
-    return "final" if examination.is_signed else unsigned
 
 
 def _times(examination: SlideExamination, export: Export) -> Resource:

@@ -1,16 +1,18 @@
-r"""The result of a slide as an HL7 v2.5.1 message, ORU^R01, for a laboratory information system.
+r"""The result of a slide as an HL7 v2.5.1 message, ORU^R01 or OUL^R22, for a laboratory information system.
 
 Segments: MSH and SFT (smearcount; chapter 2), PID (empty; chapter 3), OBR and NTE (flags, what people wrote), an OBX with its
-NTEs per number, SPM (the slide; chapter 7). smearcount does not know the patient: the receiver finds the order by the slide's
-name in SPM-2. Segments end with a carriage return.
+NTEs per number, SPM (the slide; chapter 7), which comes before OBR in an OUL^R22. smearcount does
+not know the patient: the receiver finds the order by the slide's name in SPM-2. Segments end with a carriage return.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 
 from smearcount.differential.forms import codes
 from smearcount.differential.forms.codes import LOINC, Code
+from smearcount.differential.forms.disposition import Disposition
 from smearcount.differential.forms.examination import METHODS, Export, SlideExamination, derived_id
+from smearcount.differential.forms.hl7_profile import Accession, MessageType, Profile
 from smearcount.differential.forms.observations import FACTOR_DIGITS, Observation, observations
 from smearcount.differential.forms.remarks import full_text_of
 from smearcount.differential.forms.wording import RESEARCH_USE, decimals, named, printable, slide_identifier
@@ -38,33 +40,64 @@ _REMARK = "RE^Remark^HL70364"
 _NO_NAME = "~^^^^^^U"
 
 
-def oru(examination: SlideExamination, export: Export) -> str:
-    """Return one slide's result as an ORU^R01 message, text in UTF-8.
+#: How exports are written.
+_EXPORTED = Profile()
+
+#: OBR-25 (HL7 table 0123) and OBX-11 (HL7 table 0085).
+_STATUSES: Mapping[Disposition, tuple[str, str]] = {
+    Disposition.PRELIMINARY: ("P", "P"),
+    Disposition.FINAL: ("F", "F"),
+    Disposition.CORRECTED: ("C", "C"),
+    Disposition.UNVERIFIED: ("R", "R"),  # stored and not verified
+    Disposition.WITHDRAWN: ("X", "W"),  # no result available; what was sent is wrong
+}
+
+
+def oru(
+    examination: SlideExamination,
+    export: Export,
+    profile: Profile = _EXPORTED,
+    disposition: Disposition | None = None,
+) -> str:
+    """Return one slide's result as a message, by default an ORU^R01 with its text in UTF-8.
 
     Results are preliminary (P) until the slide is signed, then final (F); they are corrections (C) if an earlier signature
     was taken back. A percentage without any WBC cannot be obtained (X). OBR-3 depends on the slide alone: a newer message
     replaces an older one. Percentages are rounded to two decimals; the raw counts beside them are exact.
+
+    Args:
+        examination: the slide.
+        export: names the message and tells its time.
+        profile: what was agreed with the receiver.
+        disposition: what the message says of the result; None for what the examination itself says.
     """
-    control_id = derived_id("message", examination.report_id, export.key).hex[:20]
+    said = disposition or Disposition.of(examination)
+    writer = _Writer(examination, export, profile, said)
+    code, trigger = profile.message_type.value.split("^")
+    structure = _components(code, trigger, f"{code}_{trigger}")
+    fields = {9: structure, 10: control_id(examination, export), 11: profile.processing_id, 12: "2.5.1"}
     segments = [
-        _header("MSH", export, {9: _components("ORU", "R01", "ORU_R01"), 10: control_id, 11: "P", 12: "2.5.1"}),
+        _header("MSH", export, profile, fields),
         _software(export),
         _segment("PID", {1: "1", 3: _NULL, 5: _NO_NAME}),
-        _order(examination, export),
-        *_notes(_notes_on_the_whole(examination)),
     ]
-    for number, observation in enumerate(observations(examination), start=1):
-        segments.append(_result(number, observation, examination))
-        segments += _notes((note, "") for note in _notes_on(observation))
-    segments.append(_specimen(examination))
+    result = writer.result()
+    if profile.message_type is MessageType.OUL:
+        segments += [writer.specimen(), *result]
+    else:
+        segments += [*result, writer.specimen()]
     return "".join(segment + "\r" for segment in segments)
+
+
+def control_id(examination: SlideExamination, export: Export) -> str:
+    """Return MSH-10, which names the message: the same for the same slide and the same key of the export."""
+    return derived_id("message", examination.report_id, export.key).hex[:20]
 
 
 def batch(examinations: Iterable[SlideExamination], export: Export) -> str:
     """Return the results of many slides as one batch (chapter 2): a message for each, between BHS and BTS."""
     messages = [oru(examination, export) for examination in examinations]
-    control_id = derived_id("batch", export.key).hex[:20]
-    header = _header("BHS", export, {11: control_id})
+    header = _header("BHS", export, _EXPORTED, {11: derived_id("batch", export.key).hex[:20]})
     return f"{header}\r{''.join(messages)}{_segment('BTS', {1: str(len(messages))})}\r"
 
 
@@ -73,11 +106,19 @@ def escaped(text: str) -> str:
     return printable(text).translate(_ESCAPES)
 
 
-def _header(name: str, export: Export, fields: Mapping[int, str]) -> str:
+def _header(name: str, export: Export, profile: Profile, fields: Mapping[int, str]) -> str:
     """Return MSH or BHS, whose first field is the field separator itself."""
-    common = {2: _SEPARATORS, 3: APPLICATION, 7: _time(export.at)}
-    charset = {18: "UNICODE UTF-8"} if name == "MSH" else {}
-    return _segment(name, common | dict(fields) | charset, first=2)
+    common = {
+        2: _SEPARATORS,
+        3: _hierarchic(profile.sending_application),
+        4: _hierarchic(profile.sending_facility),
+        5: _hierarchic(profile.receiving_application),
+        6: _hierarchic(profile.receiving_facility),
+        7: _time(export.at, profile),
+    }
+    accept, application = profile.asked
+    modes = {15: accept, 16: application, 18: profile.character_set} if name == "MSH" else {}
+    return _segment(name, common | dict(fields) | modes, first=2)
 
 
 def _software(export: Export) -> str:
@@ -85,44 +126,90 @@ def _software(export: Export) -> str:
     return _segment("SFT", {1: APPLICATION, 2: version, 3: APPLICATION, 4: version})
 
 
-def _order(examination: SlideExamination, export: Export) -> str:
-    result = examination.reported
-    fields = {
-        1: "1",
-        3: _components(str(examination.report_id), APPLICATION),
-        4: _coded(codes.PANEL),
-        7: _time(result.first_image_at),
-        22: _time(examination.signed_at or export.at),
-        24: "HM",
-        25: _status(examination),
-    }
-    if examination.signed_by is not None:
-        # OBR-32 consists of components, and its name of subcomponents; the first of them, an id, is empty.
-        fields[32] = f"&{escaped(named(examination.signed_by, 'unnamed'))}"
-    return _segment("OBR", fields)
+class _Writer:
+    """Writes the segments of one slide."""
 
+    def __init__(
+        self, examination: SlideExamination, export: Export, profile: Profile, disposition: Disposition
+    ) -> None:
+        self._examination = examination
+        self._export = export
+        self._profile = profile
+        self._disposition = disposition
 
-def _result(number: int, observation: Observation, examination: SlideExamination) -> str:
-    result, value, reference = examination.reported, observation.value, observation.reference
-    judged = reference is not None and value is not None
-    fields = {
-        1: str(number),
-        2: "NM" if value is not None else "",
-        3: _coded(observation.code),
-        5: _number(observation, value),
-        6: _components(observation.unit.code, observation.unit.display, "UCUM"),
-        7: "" if reference is None else f"{reference.low:g}-{reference.high:g}",
-        8: _FLAGS[observation.flag] if judged else "",
-        11: _status(examination) if value is not None else "X",
-        14: _time(result.first_image_at),
-        16: "" if examination.signed_by is None else _components("", named(examination.signed_by, "unnamed")),
-        17: _components(examination.method.value, METHODS[examination.method], LOCAL_SYSTEM),
-        19: _time(result.completed_at),
-    }
-    if result.model is not None:
-        name = named(f"{result.model.name} {result.model.version}", "unnamed")
-        fields[18] = _components(name, APPLICATION, result.model.sha256, "L")
-    return _segment("OBX", fields)
+    def result(self) -> list[str]:
+        """Return OBR and OBX with their notes."""
+        segments = [self._order(), *_notes(_notes_on_the_whole(self._examination))]
+        wanted = self._profile.observations
+        sent = (one for one in observations(self._examination) if not wanted or one.code.code in wanted)
+        for number, observation in enumerate(sent, start=1):
+            segments.append(self._observation(number, observation))
+            segments += _notes((note, "") for note in _notes_on(observation))
+        return segments
+
+    def specimen(self) -> str:
+        """Return SPM, which names the slide."""
+        name = self._slide()
+        return _segment("SPM", {1: "1", 2: f"^{name}&{APPLICATION}", 4: _components("BLD", "Whole blood", "HL70487")})
+
+    def _slide(self) -> str:
+        return escaped(slide_identifier(self._examination.slide, self._examination.slide_id))
+
+    def _order(self) -> str:
+        examination, profile = self._examination, self._profile
+        result = examination.reported
+        fields = {
+            1: "1",
+            3: _components(str(examination.report_id), APPLICATION),
+            4: self._coded(codes.PANEL),
+            7: _time(result.first_image_at, profile),
+            22: _time(examination.signed_at or self._export.at, profile),
+            24: "HM",
+            25: _STATUSES[self._disposition][0],
+        }
+        if profile.accession is not Accession.SPECIMEN:
+            number = int(profile.accession.value.removeprefix("OBR-"))
+            fields[number] = self._slide() if number == 18 else f"{self._slide()}^{APPLICATION}"
+        if examination.signed_by is not None:
+            # OBR-32 consists of components, and its name of subcomponents; the first of them, an id, is empty.
+            fields[32] = f"&{escaped(named(examination.signed_by, 'unnamed'))}"
+        return _segment("OBR", fields)
+
+    def _observation(self, number: int, observation: Observation) -> str:
+        examination, profile = self._examination, self._profile
+        result, value, reference = examination.reported, observation.value, observation.reference
+        judged = reference is not None and value is not None
+        fields = {
+            1: str(number),
+            2: "NM" if value is not None else "",
+            3: self._coded(observation.code),
+            5: _number(observation, value),
+            6: _components(observation.unit.code, observation.unit.display, "UCUM"),
+            7: "" if reference is None else f"{reference.low:g}-{reference.high:g}",
+            8: _FLAGS[observation.flag] if judged else "",
+            11: self._status(value),
+            14: _time(result.first_image_at, profile),
+            16: "" if examination.signed_by is None else _components("", named(examination.signed_by, "unnamed")),
+            17: _components(examination.method.value, METHODS[examination.method], LOCAL_SYSTEM),
+            19: _time(result.completed_at, profile),
+        }
+        if result.model is not None:
+            name = named(f"{result.model.name} {result.model.version}", "unnamed")
+            fields[18] = _components(name, APPLICATION, result.model.sha256, "L")
+        return _segment("OBX", fields)
+
+    def _status(self, value: float | None) -> str:
+        if value is None and self._disposition is not Disposition.WITHDRAWN:
+            return "X"
+        return _STATUSES[self._disposition][1]
+
+    def _coded(self, code: Code) -> str:
+        ours = _coded(code)
+        theirs = self._profile.codes.get(code.code)
+        if theirs is None:
+            return ours
+        name, text, system = [*theirs.split("^"), "", ""][:3]
+        return f"{_components(name, text or code.display, system or 'L')}^{ours}"
 
 
 def _notes_on_the_whole(examination: SlideExamination) -> Iterator[tuple[str, str]]:
@@ -159,18 +246,6 @@ def _notes(notes: Iterable[tuple[str, str]]) -> list[str]:
     ]
 
 
-def _specimen(examination: SlideExamination) -> str:
-    name = escaped(slide_identifier(examination.slide, examination.slide_id))
-    return _segment("SPM", {1: "1", 2: f"^{name}&{APPLICATION}", 4: _components("BLD", "Whole blood", "HL70487")})
-
-
-def _status(examination: SlideExamination) -> str:
-    """Return the status of the report and of each result (HL7 tables 0123 and 0085)."""
-    if examination.is_amended:
-        return "C"
-    return "F" if examination.is_signed else "P"
-
-
 def _number(observation: Observation, value: float | None) -> str:
     if value is None:
         return ""
@@ -185,8 +260,13 @@ def _components(*texts: str) -> str:
     return "^".join(map(escaped, texts))
 
 
-def _time(moment: datetime | None) -> str:
-    return "" if moment is None else f"{moment.astimezone(UTC):%Y%m%d%H%M%S}+0000"
+def _hierarchic(name: str) -> str:
+    """Return a name as HL7 has it (HD): namespace, universal id and its type, which a site separates by `^`."""
+    return _components(*name.split("^"))
+
+
+def _time(moment: datetime | None, profile: Profile) -> str:
+    return "" if moment is None else f"{moment.astimezone(profile.zone):%Y%m%d%H%M%S%z}"
 
 
 def _segment(name: str, fields: Mapping[int, str], *, first: int = 1) -> str:

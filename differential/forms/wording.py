@@ -16,6 +16,8 @@ _MERGING = 16
 
 def printable(text: str) -> str:
     """Replace every character that is not printable: a name must not move a cursor, end a line or split a message."""
+    if text.isprintable():
+        return text  # nearly every text is like this
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 

@@ -1,4 +1,4 @@
-"""`up` serves the pages while it counts."""
+"""`up` serves the pages while it counts, and sends what is signed there."""
 
 import re
 import signal
@@ -7,11 +7,15 @@ import subprocess
 from pathlib import Path
 
 import httpx2
+import psutil
 import pytest
 
 from support.exports import drop, exports
+from support.receiving.mllp import Lis
 from support.running import Smearcount
 from support.waiting import PATIENCE, wait_until
+
+ANNA = {"X-Reviewer": "Anna"}
 
 
 def address_of(up: subprocess.Popen[str]) -> str:
@@ -82,3 +86,40 @@ def test_counting_once_serves_nothing(smearcount: Smearcount, inbox: Path) -> No
     assert done.returncode == 0, done.stderr
     assert "http://" not in done.stderr
     assert not (smearcount.data / "logs" / "web.log").exists()
+
+
+def sign(client: httpx2.Client) -> None:
+    detail = client.get("/api/v1/slides/1").json()
+    body = {"seen_digest": detail["digest"], "acknowledged": [one["code"] for one in detail["obstacles"]]}
+    answer = client.post("/api/v1/slides/1/sign-off", json=body, headers=ANNA)
+    assert answer.status_code == 201, answer.text
+
+
+def senders(up: subprocess.Popen[str]) -> list[psutil.Process]:
+    children = psutil.Process(up.pid).children()
+    return [child for child in children if child.cmdline()[-1:] == ["deliver"]]
+
+
+@pytest.mark.slow
+def test_a_signed_slide_reaches_the_receiver_through_up(smearcount: Smearcount, inbox: Path) -> None:
+    drop(inbox, exports(slides=1, cells=3))
+    with Lis() as lis:
+        smearcount.environment["SMEARCOUNT_DESTINATIONS"] = lis.url
+        up = smearcount.start("up", inbox, "--web", "--port", 0)
+        address = address_of(up)
+        with httpx2.Client(base_url=address, timeout=PATIENCE) as client:
+            wait_until(lambda: is_ready(address), what="the web server to be ready")
+            wait_until(lambda: smearcount.is_counted(3), what="the slide to be counted")
+            wait_until(lambda: smearcount.json("deliveries", "destinations"), what="the sender to know its destination")
+            sign(client)
+            lis.until(1)
+            (sender,) = senders(up)
+            sender.kill()
+            client.post("/api/v1/slides/1/reopen", json={"reason": "look again"}, headers=ANNA).raise_for_status()
+            sign(client)
+            wait_until(lambda: len(lis.told().get("S00", [])) == 3, what="all three messages")
+        assert [message.status for message in lis.told()["S00"]] == ["F", "R", "C"]
+        up.send_signal(signal.SIGINT)
+        assert up.wait(PATIENCE) == 130
+    log = (smearcount.data / "logs" / "deliver.log").read_text()
+    assert "S00" not in log

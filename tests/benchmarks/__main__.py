@@ -33,7 +33,20 @@ from smearcount.db.migration import migrate
 from smearcount.differential.errors import SmearcountError
 from smearcount.worker.settings import usable_cores
 
-from benchmarks import bounds, breakdown, cells, floor, footprint, latency, peer, pipeline, queries, scaling, script
+from benchmarks import (
+    bounds,
+    breakdown,
+    cells,
+    delivery,
+    floor,
+    footprint,
+    latency,
+    peer,
+    pipeline,
+    queries,
+    scaling,
+    script,
+)
 from support.network.hosts import Network, why_unavailable
 from support.servers import PostgresqlServer, ServerCannotStart, ValkeyServer, free_port
 
@@ -55,11 +68,12 @@ class Sizes:
     backlog: int = 3_000
     archive: int = 1_000_000
     archive_slides: int = 10_000
+    messages: int = 10_000
 
 
 QUICK = Sizes(
     cells=960, peer=40, script=128, growth=(500, 2_000), watched=5_000, dropped=8, backlog=500, archive=20_000,
-    archive_slides=200,
+    archive_slides=200, messages=300,
 )  # fmt: skip
 
 
@@ -209,6 +223,22 @@ class Bench:
             server.remove()
         return measured
 
+    def delivery(self) -> dict[str, Any]:
+        """Return how fast results leave, from either database."""
+        measured: dict[str, Any] = {}
+        server = PostgresqlServer(port=free_port(), is_durable=True)
+        server.start()
+        try:
+            for name, url in (
+                ("SQLite", f"sqlite:///{self._folder('delivery') / 'smearcount.db'}"),
+                ("PostgreSQL", server.create("delivery")),
+            ):
+                folder = self._folder("delivery")
+                measured[name] = asdict(delivery.delivered(url, folder, messages=self._sizes.messages))
+        finally:
+            server.remove()
+        return measured
+
     def _pipeline(
         self, *, workers: int, cores: int | None = None, environment: Mapping[str, str] | None = None
     ) -> float:
@@ -241,7 +271,19 @@ class Bench:
 
 
 #: All measurements, in their order.
-PARTS = ("speed", "hosts", "peer", "script", "breakdown", "growth", "worker", "watcher", "latency", "queries")
+PARTS = (
+    "speed",
+    "hosts",
+    "peer",
+    "script",
+    "breakdown",
+    "growth",
+    "worker",
+    "watcher",
+    "latency",
+    "queries",
+    "delivery",
+)
 
 
 def main() -> int:

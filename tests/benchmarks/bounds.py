@@ -76,6 +76,10 @@ BOUNDS = (
     Bound("a page of slides of the archive, p99", lambda f: _slowest(f, "a page of slides"), at_most=50, unit=" ms"),
     Bound("file complete to row stored, beyond settling, p50", lambda f: f["latency"]["alone"]["p50"] * 1000, at_most=150,
           unit=" ms"),
+    Bound("messages to a receiver on this machine, a second", lambda f: min(one["messages_per_second"]
+          for one in f["delivery"].values()), at_least=200),
+    Bound("signature to receiver, longest", lambda f: max(one["seconds_to_receiver_longest"] for one in f["delivery"].values()),
+          at_most=1, unit=" s"),
 )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 from sqlalchemy import Connection, MetaData, Table, insert, make_url, text
 
-from smearcount.db.audit.chain import AUDITED, append
+from smearcount.db.audit.chain import AUDITED, append_alone
 from smearcount.db.engine.database import Database
 from smearcount.db.migration import _revisions
 from smearcount.db.queries.counts import slide_tallies
@@ -99,7 +99,7 @@ def _count(connection: Connection) -> None:
             return
         audited = [one for one in AUDITED if one.__tablename__ == into and "chain_hash" in table.columns]
         for one in audited:
-            append(connection, one, [_known(table, values)])
+            append_alone(connection, one, [_known(table, values)])
         if not audited:
             connection.execute(insert(table).values(_known(table, values)))
 

@@ -33,6 +33,7 @@ TAGS: Final = [
     {"name": "review", "description": "Reclassify, undo, comment, sign and reopen. Nothing is ever overwritten."},
     {"name": "export", "description": "Results for other systems: CSV, JSON, FHIR R4, HL7 v2."},
     {"name": "quarantine", "description": "Files that could not be used."},
+    {"name": "deliveries", "description": "What is sent to other systems by itself."},
     {"name": "changes", "description": "What changes, live."},
     {"name": "system", "description": "How the installation is doing, and how the cells of each day looked."},
     {"name": "session", "description": "Logging in and out."},

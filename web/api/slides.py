@@ -1,17 +1,20 @@
 """Routes of slides: the list, one slide, its differentials and its cells."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
+from smearcount.db.delivery.outbox import SIGNING, changed_slides
+from smearcount.db.engine.database import Database
 from smearcount.db.queries.cells import cells
-from smearcount.db.queries.slides import SlideFilter, SlideSort, slide
+from smearcount.db.queries.slides import SlideFilter, SlidePage, SlideSort, slide, slide_page
 from smearcount.db.review.lost_calls import lost_calls
 from smearcount.db.review.sign_off import slide_events
 from smearcount.db.schema import ImageState
 from smearcount.differential.classes import ReviewClass
 from smearcount.differential.forms.spreadsheet import csv_text, examinations_csv, rows_csv
+from smearcount.differential.settings import CountSettings
 from smearcount.differential.status import Status
 from smearcount.web.dependencies import TheCountSettings, TheDatabase, TheServices, TheSigningRules, person
 from smearcount.web.problems import described
@@ -72,6 +75,28 @@ class SlidesQuery(PageQuery):
     withdrawn: bool = Field(default=False, description="Only withdrawn slides, which are left out otherwise.")
     sort: SlideSort = Field(default=SlideSort.NEWEST, description="By the time of the first image, or by name.")
     limit: int = Field(default=50, ge=1, le=LARGEST_PAGE, description="Most slides on the page.")
+    changed_since: int | None = Field(
+        default=None,
+        ge=0,
+        le=LARGEST_ID,
+        description="Only slides that were completed, reviewed, commented on, signed, reopened, withdrawn or restored after "
+        "this `cursor` of an earlier answer, oldest change first, withdrawn ones too; 0 for all. The cursor stays good for "
+        "ever. Goes with `limit` and `format` alone.",
+    )
+    signed_since: int | None = Field(
+        default=None,
+        ge=0,
+        le=LARGEST_ID,
+        description="As `changed_since`, but only slides that were signed, reopened, withdrawn or restored.",
+    )
+
+    @model_validator(mode="after")
+    def _cursor_alone(self) -> Self:
+        others = self.model_fields_set - {"changed_since", "signed_since", "limit", "format"}
+        given = {self.changed_since, self.signed_since} - {None}
+        if given and (others or None not in {self.changed_since, self.signed_since}):
+            raise ValueError("changed_since or signed_since goes with limit and format alone")
+        return self
 
     @property
     def search(self) -> SlideSearch:
@@ -114,13 +139,28 @@ def list_slides(
     query: Annotated[SlidesQuery, Query()],
 ) -> SlideList | Response:
     """List slides with their reviewed numbers, newest first unless asked otherwise; follow `next` for more."""
-    page = search_slides(database, query.search, settings, after=query.after, limit=query.limit)
+    cursor, page = _page(database, settings, query)
     if query.format is Format.CSV:
         answer = csv_answer(rows_csv(slide_rows(page.slides, settings), SLIDE_COLUMNS), name="slides")
         link_next(request, answer, page.next)
+        if cursor is not None:
+            answer.headers["X-Cursor"] = str(cursor)
         return answer
     link_next(request, response, page.next)
-    return SlideList(slides=[SlideAnswer.of(one, settings) for one in page.slides], next=page.next)
+    return SlideList(slides=[SlideAnswer.of(one, settings) for one in page.slides], next=page.next, cursor=cursor)
+
+
+def _page(database: Database, settings: CountSettings, query: SlidesQuery) -> tuple[int | None, SlidePage]:
+    """Return a page of slides, and for those that have changed since a cursor also the next one."""
+    since = query.changed_since if query.signed_since is None else query.signed_since
+    if since is None:
+        return None, search_slides(database, query.search, settings, after=query.after, limit=query.limit)
+    kinds = SIGNING if query.changed_since is None else ()
+    changed = changed_slides(database, after=since, limit=query.limit, kinds=kinds)
+    found = slide_page(database, SlideFilter(ids=changed.slides), limit=query.limit) if changed.slides else None
+    by_id = {} if found is None else {one.id: one for one in found.slides}
+    # A slide whose files belong to another one since its folder was renamed is none any more.
+    return changed.cursor, SlidePage([by_id[one] for one in changed.slides if one in by_id], None)
 
 
 @router.get("/{slide_id}", summary="One slide", responses=described("unknown-slide"))

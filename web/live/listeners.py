@@ -14,9 +14,12 @@ class Listener:
         self._changes: dict[int, SlideChange] = {}
         self._wake = asyncio.Event()
         self._is_closed = False
+        #: Up to where in the outbox everything is among the changes, or was before.
+        self.position = 0
 
-    def notify(self, changes: Iterable[SlideChange]) -> None:
-        """Add changes to those that are still to be sent."""
+    def notify(self, changes: Iterable[SlideChange], position: int = 0) -> None:
+        """Add changes to those that are still to be sent; everything in the outbox up to `position` is known with them."""
+        self.position = max(self.position, position)
         for change in changes:
             earlier = self._changes.get(change.slide_id)
             self._changes[change.slide_id] = change if earlier is None else earlier.and_then(change)

@@ -5,6 +5,7 @@ import logging
 
 from starlette.concurrency import run_in_threadpool
 
+from smearcount.db.delivery.outbox import newest_row
 from smearcount.db.engine.database import Database
 from smearcount.db.errors import DatabaseError
 from smearcount.db.queries.changes import Marker, SlideChange, changed_slides, latest
@@ -72,7 +73,10 @@ class LiveUpdates:
         is_failing = False
         while True:
             changes: list[SlideChange] = []
+            position = 0
             try:
+                # Before the look, which then sees everything up to there.
+                position = await run_in_threadpool(newest_row, self._database)
                 if marker is None:
                     marker = await run_in_threadpool(latest, self._database)
                 else:
@@ -86,5 +90,5 @@ class LiveUpdates:
                 is_failing = False
                 if changes:
                     for listener in self._listeners:
-                        listener.notify(changes)
+                        listener.notify(changes, position)
             await asyncio.sleep(LOOK_SECONDS)

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from smearcount.db.delivery.destinations import DestinationHealth, destination_health
 from smearcount.db.errors import DatabaseError
 from smearcount.db.queries.health import RECENT_FILES, Health, InboxHealth, RecentFiles, read_health
 from smearcount.db.queries.usage import ModelUse
@@ -43,12 +44,14 @@ class SmearcountCollector(Collector):
         yield from self._queue_metrics()
         try:
             health = read_health(self._services.database)
+            destinations = destination_health(self._services.database)
             totals, age = self._totals.latest()
         except DatabaseError:
             yield _gauge("smearcount_database_up", "Whether the database answers.", 0)
             return
         yield _gauge("smearcount_database_up", "Whether the database answers.", 1)
         yield from _health_metrics(health)
+        yield from _delivery_metrics(destinations)
         yield _gauge("smearcount_totals_age_seconds", "Seconds since images, slides, calls and work were counted.", age)
         yield from _image_metrics(totals.progress)
         yield _model_metric(totals.models)
@@ -83,6 +86,28 @@ def _health_metrics(health: Health) -> Iterator[Metric]:
     yield _gauge("smearcount_oldest_pending_seconds", "Seconds that the oldest open image has waited.", max(waits, 0.0))
     yield from _inbox_metrics(health.inboxes)
     yield _recent_files_metric(health.recent)
+
+
+def _delivery_metrics(destinations: Iterable[DestinationHealth]) -> Iterator[Metric]:
+    """Yield what is still to be sent; a destination that the settings name no more is left out."""
+    labels = ("destination",)
+    messages = GaugeMetricFamily(
+        "smearcount_undelivered_messages", "Messages that are still to be sent, and those that were refused.",
+        labels=("destination", "state"),
+    )  # fmt: skip
+    oldest = GaugeMetricFamily(
+        "smearcount_oldest_undelivered_seconds", "Seconds that the oldest result to be sent has waited.", labels=labels
+    )
+    answers = GaugeMetricFamily("smearcount_destination_up", "Whether the receiver answered last.", labels=labels)
+    now = datetime.now(UTC)
+    for one in destinations:
+        if one.in_use:
+            messages.add_metric((one.name, "waiting"), one.waiting)
+            messages.add_metric((one.name, "parked"), one.parked)
+            waits = 0.0 if one.oldest_at is None else (now - one.oldest_at).total_seconds()
+            oldest.add_metric((one.name,), max(waits, 0.0))
+            answers.add_metric((one.name,), int(one.failing_since is None))
+    yield from (messages, oldest, answers)
 
 
 def _inbox_metrics(inboxes: Iterable[InboxHealth]) -> Iterator[Metric]:

@@ -15,7 +15,13 @@ from smearcount.web.pages.parts import labels
 from smearcount.web.services import Services
 
 #: The pages in the navigation: path and name.
-NAVIGATION: Final = (("/", "Slides"), ("/trends", "Trends"), ("/system", "System"), ("/help", "Help"))
+NAVIGATION: Final = (
+    ("/", "Slides"),
+    ("/trends", "Trends"),
+    ("/deliveries", "Deliveries"),
+    ("/system", "System"),
+    ("/help", "Help"),
+)
 
 
 def _environment() -> Environment:

@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from smearcount.web.pages import (
     assets,
     cell,
+    deliveries,
     help,  # noqa: A004 (a page of that name)
     login,
     rendering,
@@ -19,7 +20,7 @@ from smearcount.web.pages import (
 from smearcount.web.pages.error import error_page
 
 #: The modules of what a browser opens or reads.
-MODULES: Final = (slides, slide, cell, trends, system, login, help)
+MODULES: Final = (slides, slide, cell, deliveries, trends, system, login, help)
 
 
 def install(application: FastAPI) -> None:

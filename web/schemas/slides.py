@@ -117,6 +117,11 @@ class SlideList(Answer):
     next: str | None = Field(
         description="Send it as `after` to get the next page; null at the end. The header Link holds the same as a URL."
     )
+    cursor: int | None = Field(
+        default=None,
+        description="With `changed_since` or `signed_since`: what to send the next time, at once if `slides` is full; null "
+        "otherwise. CSV has it in the header X-Cursor.",
+    )
 
 
 class IntervalAnswer(Answer):

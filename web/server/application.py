@@ -8,6 +8,7 @@ from starlette.middleware import Middleware
 from smearcount.web.api import (
     cells,
     changes,
+    deliveries,
     exports,
     health,
     problem_kinds,
@@ -32,7 +33,7 @@ from smearcount.web.services import Services
 
 PREFIX = "/api/v1"
 
-_ROUTERS = (slides, cells, reviews, exports, quarantine, changes, trends, system, session)
+_ROUTERS = (slides, cells, reviews, exports, quarantine, changes, deliveries, trends, system, session)
 
 
 def make_application(services: Services) -> FastAPI:

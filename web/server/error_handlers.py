@@ -16,7 +16,15 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match, Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from smearcount.db.errors import DatabaseError, DatabaseUnavailable, UnknownImage, UnknownPage, UnknownSlide
+from smearcount.db.errors import (
+    DatabaseError,
+    DatabaseUnavailable,
+    DeliveryDecisionRefused,
+    UnknownDelivery,
+    UnknownImage,
+    UnknownPage,
+    UnknownSlide,
+)
 from smearcount.db.review.errors import ResultChanged, ReviewConflict, ReviewRefused, SignatureHindered, SlideSigned
 from smearcount.db.review.records import Conflict
 from smearcount.differential.errors import SmearcountError
@@ -70,6 +78,8 @@ ERROR_HANDLERS: Final[Mapping[type[SmearcountError], ErrorHandler]] = {
     UnknownSlide: lambda error: Problem("unknown-slide", str(error)),
     UnknownImage: lambda error: Problem("unknown-cell", str(error)),
     UnknownPage: lambda error: Problem("unknown-page", str(error)),
+    UnknownDelivery: lambda error: Problem("unknown-delivery", str(error)),
+    DeliveryDecisionRefused: lambda error: Problem("delivery-refused", str(error)),
     SlideSigned: lambda error: Problem("signed", str(error)),
     ReviewRefused: lambda error: Problem("review-refused", str(error)),
     ReviewConflict: _conflict,

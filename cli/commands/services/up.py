@@ -58,8 +58,8 @@ def up(
     """Watch INBOX and count what arrives: broker, database, workers, watcher and web server on this machine.
 
     Every folder in INBOX is a slide, every image in it a cell. Each slide's differential is printed as it completes; on the
-    pages at the printed address the cells are seen and reviewed. Ctrl-C ends everything; nothing is lost, the next start
-    goes on where this one ended.
+    pages at the printed address the cells are seen and reviewed. Signed results go to the systems that
+    SMEARCOUNT_DESTINATIONS names. Ctrl-C ends everything; nothing is lost, the next start goes on where this one ended.
 
     With --once it ends by itself: exit code 0, or 3 if some files could not be counted; those are listed with the reason.
     """
@@ -84,7 +84,7 @@ def up(
         if not inbox.is_dir():
             raise CommandError(f"the inbox {inbox} does not exist; make the folder, or name another one")
         served_at = None if once or not site.web.web else _find_address(site)
-        supervisor = _supervisor(site, inbox, served_at)
+        supervisor = _supervisor(site, inbox, served_at, delivers=not once)
         view = ProgressView(database, site, inbox, once=once, calls=CallsAsked(calls))
         print_message(
             f"watching {inbox}; data in {site.data}; Ctrl-C ends" if not once else f"counting what is in {inbox}"
@@ -128,7 +128,7 @@ def _find_address(site: Site) -> _Address:
     return _Address(port, address(settings.web_host, port))
 
 
-def _supervisor(site: Site, inbox: Path, served_at: _Address | None) -> Supervisor:
+def _supervisor(site: Site, inbox: Path, served_at: _Address | None, *, delivers: bool) -> Supervisor:
     logs = site.data / "logs"
     environment = site.environment()
     broker = [Broker(site.broker_folder, logs / "broker.log")] if site.has_own_broker else []
@@ -137,7 +137,9 @@ def _supervisor(site: Site, inbox: Path, served_at: _Address | None) -> Supervis
     ]  # fmt: skip
     worker = Child("worker", ["worker"], environment, logs / "worker.log")
     watcher = Child("watcher", ["watch", str(inbox)], environment, logs / "watcher.log")
-    return Supervisor(*broker, worker, watcher, *web)
+    is_sending = delivers and site.delivery.is_sending
+    sender = [Child("sender", ["deliver"], environment, logs / "deliver.log")] if is_sending else []
+    return Supervisor(*broker, worker, watcher, *web, *sender)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from smearcount.cli.alerts import INBOX_RETIRED, SMALLEST_SAMPLE, broker_down, database_down
 from smearcount.cli.settings import AlertSettings
+from smearcount.db.delivery.destinations import register
 from smearcount.db.engine.database import Database
 from smearcount.db.ingest import inbox_registry
 from smearcount.db.liveness import ALERT_AFTER
@@ -33,6 +34,7 @@ RULES: dict[str, dict[str, Any]] = {
 THRESHOLDS = {
     "SmearcountNothingSeen": ("alert_nothing_seen_hours", " * 3600"),
     "SmearcountOldestPending": ("alert_pending_minutes", " * 60"),
+    "SmearcountDeliveryWaiting": ("alert_delivery_minutes", " * 60"),
     "SmearcountQuarantineRate": ("alert_quarantined_percent", ""),
     "SmearcountUnidentifiedRate": ("alert_unidentified_percent", ""),
 }
@@ -51,6 +53,7 @@ def scraped(sqlite_database: Database, tmp_path: Path) -> dict[str, dict[str, se
     """Every metric of a scrape, and the values of each of its labels."""
     lab = make_lab(sqlite_database, tmp_path / "inbox")
     lab.add_slide("S1", damaged=1)
+    register(sqlite_database, {"lis": None})
     inbox_registry.note_watch(sqlite_database, lab.inbox_id, arriving=0, is_whole_scan=True)
     with lab.client() as client:
         answer = client.get("/metrics")

@@ -301,7 +301,7 @@ def test_every_page_leads_to_the_login_and_from_there_back(lab: Lab, tmp_path: P
     with lab.client() as client:
         client.headers.update(BROWSER)
         routes = [route for module in MODULES for route in module.router.routes]
-        paths = [route.path.format(slide_id=1, cell_id=1) for route in routes]
+        paths = [route.path.format(slide_id=1, cell_id=1, delivery_id=1) for route in routes]
         paths.remove("/login")
         assert set(PAGES) <= set(paths)
         for path in paths:

@@ -20,8 +20,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "db": {"differential", "files", "inbox"},
     "watcher": {"db", "differential", "inbox"},
     "worker": {"db", "differential", "inbox", "models"},
+    "delivery": {"db", "differential", "files"},
     "web": {"db", "differential", "files", "inbox"},
-    "cli": {"db", "differential", "files", "inbox", "models", "watcher", "web", "worker"},
+    "cli": {"db", "delivery", "differential", "files", "inbox", "models", "watcher", "web", "worker"},
 }
 
 #: Which rooms may know which library.
@@ -45,6 +46,7 @@ KNOWN_BY = {
     "jinja2": {"web"},
     "prometheus_client": {"web"},
     "argon2": {"web"},
+    "urllib3": {"delivery"},
     "click": {"cli"},
 }
 
