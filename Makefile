@@ -15,7 +15,7 @@ IN_MEMORY = $(shell df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 4000000 
 ROOMS = $(filter-out package,$(patsubst %/__init__.py,%,$(wildcard */__init__.py)))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-training check bench fuzz soak faults docs release sbom lock train clean
+.PHONY: help run test test-training check bench fuzz soak faults docs release sbom lock train weights clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,12 @@ faults: $(VENV)/.test ## kill, cut off and fill up every part while images come;
 
 train: $(VENV)/.train ## train the network anew: make train IMAGES=folder RUN=folder [VALIDATION=folder]
 	$(BIN)/smearcount model train $(IMAGES) $(RUN) $(if $(VALIDATION),--validation $(VALIDATION))
+
+weights: $(VENV)/.train ## write what ships from a finished run: make weights RUN=folder VERSION=x.y.z IMAGES=folder VALIDATION=folder
+	$(BIN)/smearcount model export $(RUN)/network.keras --name smearcount --version $(VERSION) --all-forms \
+	  --training $(IMAGES) --validation $(VALIDATION) --out models/weights
+	cp $(RUN)/log.csv models/weights/training-log.csv
+	cp $(RUN)/curve.png models/weights/training-curve.png
 
 docs: $(VENV)-docs/.done ## build the documentation site from the Markdown files into site/; a broken link fails
 	@$(VENV)-docs/bin/sphinx-build --quiet --fail-on-warning --keep-going --fresh-env --doctree-dir $(VENV)-docs/doctrees \

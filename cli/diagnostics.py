@@ -19,9 +19,12 @@ from smearcount.db.ingest.journal import newest_files
 from smearcount.db.migration import require_current
 from smearcount.db.queries.inboxes import deep_slides, inbox_lines
 from smearcount.db.queries.lookalikes import lookalikes
+from smearcount.db.queries.slides import SlideFilter, slide_page
 from smearcount.db.records import InboxLine, JournalledFile
 from smearcount.db.roles import rights
+from smearcount.differential.analyzer.familiarity import FEWEST_CELLS, unfamiliar_signs
 from smearcount.differential.errors import SmearcountError
+from smearcount.differential.flags import number_of
 from smearcount.inbox.mounts import Mounts
 from smearcount.inbox.paths import from_text
 from smearcount.inbox.reading import SHARED_TIME_PRECISION_NS, is_version
@@ -34,6 +37,8 @@ from smearcount.worker.queue import BatchQueue
 
 #: How many of an inbox's newest files the check of the inbox looks for.
 _NEWEST_FILES = 20
+#: How many of the newest slides the check of the images looks at.
+_NEWEST_SLIDES = 20
 #: How long a file event may take to arrive, in seconds.
 _EVENT_SECONDS = 3.0
 
@@ -62,6 +67,7 @@ def diagnose(site: Site, inbox: Path | None) -> list[Finding]:
         ("model", partial(_model, site)),
         ("pattern", partial(_pattern, site)),
         ("slides", partial(_slides, site)),
+        ("images", partial(_images, site)),
     ]
     if site.mounts != Mounts():
         checks.append(("mounts", partial(_mounts, site)))
@@ -161,6 +167,27 @@ def _slides(site: Site) -> Finding:
     if not groups:
         return Finding("slides", "well", "no two have names that look alike")
     return Finding("slides", "wrong", lookalikes_text(groups))
+
+
+def _images(site: Site) -> Finding:
+    """Look whether the newest slides' images are like those that the model knows; a foreign stain shows in most of them."""
+    try:
+        slides = slide_page(site.counted_database(), SlideFilter(), limit=_NEWEST_SLIDES).slides
+    except SmearcountError:
+        return Finding("images", "unknown", "nothing has been counted yet")
+    judged = [slide for slide in slides if slide.automatic.counted >= FEWEST_CELLS]
+    unlike = sum(bool(unfamiliar_signs(slide.automatic, site.counts)) for slide in judged)
+    if not judged:
+        return Finding("images", "unknown", f"no slide has {FEWEST_CELLS} cells yet")
+    found = f"{unlike} of the {number_of(len(judged), 'newest slide')} look unlike what the model knows"
+    if 2 * unlike <= len(judged):
+        return Finding("images", "well", found)
+    return Finding(
+        "images",
+        "unknown",
+        f"{found}: another stain, light, focus or kind of cell; do not rely on its calls before smearcount model evaluate has "
+        "shown with labelled cells of this laboratory that they are right",
+    )
 
 
 def _mounts(site: Site) -> Finding:

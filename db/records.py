@@ -131,6 +131,9 @@ class Classified:
     ood_score: float | None = None
     #: Mean red, green and blue of the image, 0 to 255.
     colour: tuple[float, float, float] | None = None
+    #: See `Classification`.
+    colour_distance: float | None = None
+    sharpness: float | None = None
 
 
 @dataclass(frozen=True)

@@ -227,6 +227,10 @@ class Classification(Base):
     red: Mapped[float | None] = mapped_column(Float(53))
     green: Mapped[float | None] = mapped_column(Float(53))
     blue: Mapped[float | None] = mapped_column(Float(53))
+    #: Distance of the image's colours from those of the model's training images, and its sharpness in units of theirs, about 1
+    #: for one of them; NULL in results of earlier versions, and where the model cannot tell.
+    colour_distance: Mapped[float | None] = mapped_column(Float(53))
+    sharpness: Mapped[float | None] = mapped_column(Float(53))
     worker: Mapped[str] = mapped_column(String)
     classified_at: Mapped[datetime] = mapped_column(UtcDateTime)
 

@@ -25,8 +25,8 @@ SCHEMA_VERSION = 2
 
 _WBC_NAMES = [cell_class.value for cell_class in WBC_CLASSES]
 _FLAG_CODES = (
-    "^(incomplete|no-wbc|few-wbc|quarantined|unidentified|mixed-models|mixed-exports|same-cells-elsewhere|nrbc-correction"
-    f"|(low|high|borderline):({'|'.join(_WBC_NAMES)}))$"
+    "^(incomplete|no-wbc|few-wbc|quarantined|unidentified|mixed-models|mixed-exports|same-cells-elsewhere|unlike-images"
+    f"|nrbc-correction|(low|high|borderline):({'|'.join(_WBC_NAMES)}))$"
 )
 
 #: A number of cells, images or files.

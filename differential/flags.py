@@ -6,6 +6,7 @@ Numbers of WBC (100 routine, 200 common, 400 for the reference method) are from 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from smearcount.differential.analyzer.familiarity import unfamiliar_signs
 from smearcount.differential.classes import DISPLAY_NAMES, WBC_CLASSES
 from smearcount.differential.ratios import RangeFlag, nrbc_per_100_wbc, per_100_wbc, range_flag, wbc_correction_factor
 from smearcount.differential.settings import CountSettings
@@ -26,6 +27,8 @@ FLAG_MEANINGS: dict[str, str] = {
     "mixed-exports": "The files of some counted cells are no longer in the inbox, those of others are: perhaps an old and a "
     "new export of the slide are counted together.",
     "same-cells-elsewhere": "Another slide counts the same cells, byte for byte, such as after a folder was copied or renamed.",
+    "unlike-images": "The images are unlike those that the model knows, by unlikeness, colours, sharpness or mix of classes: its "
+    "calls may be wrong, also those that it is sure of.",
     "nrbc-correction": "So many nRBC that an analyzer's WBC count needs correcting; the factor is given.",
     "low:<class>": "The whole 95 % interval of the class's percentage lies below its reference range.",
     "high:<class>": "The whole 95 % interval of the class's percentage lies above its reference range.",
@@ -44,7 +47,11 @@ class Flag:
 
 def slide_flags(tally: SlideTally, settings: CountSettings) -> tuple[Flag, ...]:
     """Return the flags of a slide: first those that put the count in doubt, then those about the patient's blood."""
-    return (*_flags_of_the_count(tally, settings), *_flags_of_the_blood(tally, settings))
+    return (
+        *_flags_of_the_count(tally, settings),
+        *_flags_of_the_images(tally, settings),
+        *_flags_of_the_blood(tally, settings),
+    )
 
 
 def _flags_of_the_count(tally: SlideTally, settings: CountSettings) -> Iterator[Flag]:
@@ -79,6 +86,12 @@ def _flags_of_the_count(tally: SlideTally, settings: CountSettings) -> Iterator[
             "same-cells-elsewhere",
             f"{tally.shared} of {number_of(tally.counted, 'cell')} are counted in another slide as well, byte for byte",
         )
+
+
+def _flags_of_the_images(tally: SlideTally, settings: CountSettings) -> Iterator[Flag]:
+    signs = unfamiliar_signs(tally, settings)
+    if signs:
+        yield Flag("unlike-images", f"the images are unlike those that the model knows: {'; '.join(signs)}")
 
 
 def _flags_of_the_blood(tally: SlideTally, settings: CountSettings) -> Iterator[Flag]:

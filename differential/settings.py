@@ -38,6 +38,8 @@ CellsLimit = Annotated[Annotated[int, Field(ge=1)] | None, _READ, _WRITTEN]
 PercentLimit = Annotated[Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] | None, _READ, _WRITTEN]
 RatioLimit = Annotated[Annotated[float, Field(gt=0, allow_inf_nan=False)] | None, _READ, _WRITTEN]
 
+FactorLimit = Annotated[Annotated[float, Field(ge=1, allow_inf_nan=False)] | None, _READ, _WRITTEN]
+
 
 class CountSettings(BaseSettings):
     """Settings of the differential; the environment variable of a field is SMEARCOUNT_ and its name in capitals.
@@ -99,6 +101,27 @@ class CountSettings(BaseSettings):
         default=25.0,
         description="A slide asks for a person if more than this percentage of its cells is in another class than the "
         "analyzer's own call in the path.",
+    )
+
+    unlike_unlikeness: RatioLimit = Field(
+        default=1.25,
+        description="A slide is flagged unlike-images if the median unlikeness of its cells is above this; about 1 is usual. "
+        "Like the other limits of this flag, off turns the sign off.",
+    )
+    unlike_colour: RatioLimit = Field(
+        default=3.0,
+        description="A slide is flagged unlike-images if its cells' colours are on average further from those that the model "
+        "knows than this; about 1 is usual.",
+    )
+    unlike_sharpness: FactorLimit = Field(
+        default=1.3,
+        description="A slide is flagged unlike-images if its images are on average sharper or less sharp by more than this "
+        "factor.",
+    )
+    unlike_rare_classes: PercentLimit = Field(
+        default=60.0,
+        description="A slide is flagged unlike-images if more than this percentage of its WBC are eosinophils, basophils or "
+        "immature granulocytes.",
     )
 
     @field_validator("reference_ranges", mode="before")

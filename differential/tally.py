@@ -44,7 +44,8 @@ class ReviewFacts:
 
     `called_unidentified` cells of `SlideTally.unidentified` were called so by a person, so that they wait for nobody.
     `unlikeness` is the median over the counted cells of how unlike the images that the model knows they are, about 1 for such
-    images; None where the model cannot tell. Of `labelled` counted cells it is known what the analyzer called them, and
+    images; None where the model cannot tell. So are `colour_distance` and `sharpness`, the means of how far the images' colours
+    are from theirs and of how sharp they are. Of `labelled` counted cells it is known what the analyzer called them, and
     `disagreeing` of these, which no person has called, are in another class here. `added` holds the classes in which people
     found cells and the models none, with the numbers of their cells. `is_signed`: a person answers for the slide.
 
@@ -54,6 +55,8 @@ class ReviewFacts:
 
     called_unidentified: int = 0
     unlikeness: float | None = None
+    colour_distance: float | None = None
+    sharpness: float | None = None
     labelled: int = 0
     disagreeing: int = 0
     added: Mapping[CellClass, int] = field(default_factory=dict)

@@ -7,9 +7,17 @@ match their card are never used.
 import hashlib
 import json
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from smearcount.differential.classes import CellClass
 from smearcount.differential.model import ModelUsed
@@ -85,6 +93,30 @@ class OodFile(_Frozen):
     over_limit: Share
 
 
+class ShiftFigures(_Frozen):
+    """What becomes of the validation images in one simulated foreign stain that nothing was fitted to; shares are 0-1."""
+
+    name: str
+    images: Annotated[int, Field(ge=1)]
+    accuracy: Share
+    #: Share of the images that are counted, and of right calls among them; None where none is counted.
+    counted: Share
+    accuracy_of_counted: Share | None
+    expected_calibration_error: Share
+
+
+class Confidence(_Frozen):
+    """How the confidence of a call is computed where not by the softmax alone, and which cells chose what."""
+
+    rule: str
+    #: Which images the distances, the weights, the threshold and the figures are from.
+    chosen_on: str
+    #: Weight of each clue, and the constant.
+    weights: dict[str, float]
+    #: Simulated foreign stains, which nothing was fitted to.
+    shifts: tuple[ShiftFigures, ...]
+
+
 class Colour(_Frozen):
     """Colour of the training images: mean and standard deviation, over the images, of their mean red, green and blue, 0-255."""
 
@@ -116,6 +148,8 @@ class ModelCard(_Frozen):
     threshold_rule: str
     #: None where the network gives no features or no training images were at hand. In JSON, its key is `likeness`.
     ood: OodFile | None = Field(alias="likeness")
+    #: None where the confidence is the softmax's, as in earlier versions.
+    confidence: Confidence | None = None
     parity: Parity
     training: TrainingData
     #: None where the training images are not known.
@@ -146,6 +180,14 @@ class ModelCard(_Frozen):
         content = self.model_dump(mode="json", exclude_unset=True)
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(canonical.encode()).hexdigest()
+
+    @model_serializer(mode="wrap")
+    def _without_what_it_lacks(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out a confidence that is not there, as cards of earlier versions do."""
+        content: dict[str, Any] = write(self)
+        if self.confidence is None:
+            content.pop("confidence", None)
+        return content
 
     @model_validator(mode="after")
     def _recall_of_every_class(self) -> Self:

@@ -68,4 +68,6 @@ def _calls(decoded: Sequence[tuple[int, str, Pixels]], classifier: Classifier) -
             identified=call.identified,
             ood_score=call.ood_score,
             colour=(red, green, blue),
+            colour_distance=call.colour_distance,
+            sharpness=call.sharpness,
         )

@@ -107,8 +107,9 @@ def evaluate_model(folder: Path, reference: str | None, report: Path | None, out
     """Compare a model with labelled cells: FOLDER holds one folder of images per class.
 
     Prints accuracy, recall, precision and F1 with 95 % intervals, calibration, what each threshold costs, and what
-    becomes of images of another kind; writes the figures and all numbers into a folder. A site validates a model with
-    its own labelled cells in this way. The figure of the worst mistakes shows cells: treat it like the images.
+    becomes of the cells in simulated foreign stains and of images of another kind; writes the figures and all numbers
+    into a folder. A site validates a model with its own labelled cells in this way. The figure of the worst mistakes
+    shows cells: treat it like the images.
     """
     from smearcount.cli.views.evaluation import evaluation_table
     from smearcount.models.evaluation.evaluation import evaluate
@@ -213,38 +214,51 @@ def augmentations(image: Path, jpeg: Path, seed: int) -> None:
     show_default=True,
     help="int8 is smaller, and faster on processors with VNNI; needs --training.",
 )
+@click.option(
+    "--all-forms", is_flag=True, help="Write all three forms that smearcount ships: float32, int8, TensorFlow."
+)
 @click.option("--about", type=_FILE, help="JSON with the card's `training`, where the images are others than ours.")
 @click.option("--out", type=_FOLDER, help="Folder for card and weights; default: registered in the data folder.")
 @options.data
 def export_model(
     network: Path, name: str, version: str, validation: Path, training: Path | None, runtime: str, precision: str,
-    about: Path | None, out: Path | None, data: Path | None,
+    all_forms: bool, about: Path | None, out: Path | None, data: Path | None,
 ) -> None:  # fmt: skip
-    """Turn a finished run's network.keras into a model, once the result is known to agree with it."""
-    from smearcount.models.inference.subtypes import CLASS_OF_SUBTYPE
-    from smearcount.models.training.export import export, load_trained
-    from smearcount.models.training.labelled import load_labelled
-    from smearcount.models.training.release import ACEVEDO_2020, Release
+    """Turn a finished run's network.keras into a model, once the result is known to agree with it.
 
+    With --training, the model tells images of another kind, and its confidence is fitted to hold in other stains too.
+    Says how long each step takes.
+    """
+    from smearcount.models.inference.subtypes import CLASS_OF_SUBTYPE
+    from smearcount.models.training.export import export_forms, load_trained
+    from smearcount.models.training.labelled import load_labelled
+    from smearcount.models.training.release import ACEVEDO_2020, FORMS, Release
+
+    if all_forms and training is None:
+        raise CommandError("--all-forms needs --training: int8 and the confidence are fitted to those images")
     if precision == "int8" and training is None:
         raise CommandError("int8 needs --training: the ranges of its numbers are taken from those images")
-    release = Release(
-        name=name, version=version, runtime=runtime, precision=precision,  # type: ignore[arg-type]  # click checked
-        training=ACEVEDO_2020 if about is None else _training_data(about),
-    )  # fmt: skip
+    about_images = ACEVEDO_2020 if about is None else _training_data(about)
+    releases = [
+        Release(name, version, about_images, runtime=of_runtime, precision=of_precision)  # type: ignore[arg-type]  # click checked
+        for of_runtime, of_precision in (FORMS if all_forms else [(runtime, precision)])
+    ]
     trained = load_trained(network)
     print_message("reading the images, converting, comparing with the trained network")
     target = out or open_site(data=data).models_folder
-    card = export(
-        trained,
-        release,
-        CLASS_OF_SUBTYPE,
-        training=None if training is None else load_labelled(training, CLASS_OF_SUBTYPE),
-        validation=load_labelled(validation, CLASS_OF_SUBTYPE),
-        out_dir=target,
-    )
-    print_result(card_table(card))
-    print_message(f"written to {target / release.stem}.json")
+    with ComputationView() as view:
+        cards = export_forms(
+            trained,
+            releases,
+            CLASS_OF_SUBTYPE,
+            training=None if training is None else load_labelled(training, CLASS_OF_SUBTYPE),
+            validation=load_labelled(validation, CLASS_OF_SUBTYPE),
+            out_dir=target,
+            progress=view,
+        )
+    print_result(card_table(cards[0]))
+    for release in releases:
+        print_message(f"written to {target / release.stem}.json")
 
 
 @model.command("import")

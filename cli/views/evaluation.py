@@ -15,6 +15,7 @@ from smearcount.models.evaluation.evaluation import Evaluation
 from smearcount.models.evaluation.intervals import ShareInterval
 from smearcount.models.evaluation.ood_scores import OodScores
 from smearcount.models.evaluation.report import percent, review_text
+from smearcount.models.evaluation.shift_scores import ShiftScores
 from smearcount.models.evaluation.thresholds import ThresholdRow
 
 _NOTHING = "-"
@@ -29,6 +30,7 @@ def evaluation_table(evaluation: Evaluation) -> Group:
         *_titled("Per class, in percent, with 95 % intervals", _classes(evaluation)),
         *_titled("Images by label (rows) and call (columns)", _confusion(evaluation)),
         *_titled("What a threshold costs and brings, in percent", _thresholds(evaluation)),
+        *_titled("In simulated foreign stains, in percent", _shifts(evaluation.shifts)),
         *_titled("Images of another kind: share left unidentified, in percent", _ood_probes(evaluation.ood_probes)),
         Text(),
         Text("Intervals cover the chance of drawing these images, not other stains, slides or sites.", style="dim"),
@@ -103,6 +105,20 @@ def _threshold_cells(row: ThresholdRow) -> Iterable[str]:
     yield percent(row.review)
     yield f"{percent(row.errors_in_review)} of all"
     yield _NOTHING if row.errors_counted is None else f"{row.errors_counted:.2%}".removesuffix("%")
+
+
+def _shifts(shifts: Iterable[ShiftScores]) -> Table:
+    table = _table("Stain", "Images", "Right", "Counted", "Right among those counted", "Calibration error (ECE)")
+    for scores in shifts:
+        table.add_row(
+            scores.name,
+            str(scores.images),
+            percent(scores.accuracy),
+            percent(scores.counted),
+            percent(scores.accuracy_of_counted),
+            percent(scores.expected_calibration_error),
+        )
+    return table
 
 
 def _ood_probes(probes: Iterable[OodScores]) -> Table:

@@ -186,6 +186,8 @@ def _store_classified(
             "identified": outcome.identified,
             "unlikeness": outcome.ood_score,
             **dict(zip(("red", "green", "blue"), outcome.colour or _NO_COLOUR, strict=True)),
+            "colour_distance": outcome.colour_distance,
+            "sharpness": outcome.sharpness,
             "worker": worker,
             "classified_at": now,
         }

@@ -70,9 +70,10 @@ _CALL_KEY = (Image.slide_id, CALL.cell_class, CALL.identified, CALL.model_id)
 _COUNTED = (Image.slide_id.in_(_IDS), IS_COUNTED)
 # The index of a slide's images holds all that is needed of them but the label. To read the images for it takes half as long as
 # all the rest, so that it is done only for slides that have labels.
-_CALLS = select(*_CALL_KEY, null(), func.count(), _UNLIKENESS).where(*_COUNTED).group_by(*_CALL_KEY)
+_LOOKS = (func.count(CALL.sharpness), func.sum(CALL.colour_distance), func.sum(CALL.sharpness))
+_CALLS = select(*_CALL_KEY, null(), func.count(), _UNLIKENESS, *_LOOKS).where(*_COUNTED).group_by(*_CALL_KEY)
 _LABELLED_CALLS = (
-    select(*_CALL_KEY, Image.analyzer_label, func.count(), _UNLIKENESS)
+    select(*_CALL_KEY, Image.analyzer_label, func.count(), _UNLIKENESS, *_LOOKS)
     .where(*_COUNTED)
     .group_by(*_CALL_KEY, Image.analyzer_label)
 )
@@ -163,6 +164,10 @@ class _Called:
     labelled: _Labelled = field(default_factory=lambda: defaultdict(int))
     #: In steps.
     unlikeness: list[int] = field(default_factory=list)
+    #: Cells whose look is known, and the sums of their colour distances and their sharpness.
+    looks: int = 0
+    colour_distances: float = 0.0
+    sharpness: float = 0.0
 
     @property
     def median_unlikeness(self) -> float | None:
@@ -225,20 +230,35 @@ def _automatic_calls(connection: Connection, ids: Sequence[int]) -> dict[int, _C
 
 def _calls(
     connection: Connection,
-    query: Select[int | None, str, bool, int, str | None, int, str | None],
+    query: Select[int | None, str, bool, int, str | None, int, str | None, int, float | None, float | None],
     ids: Sequence[int],
 ) -> dict[int, _Called]:
     found: dict[int, _Called] = defaultdict(_Called)
     if not ids:
         return found
     rows = connection.execute(query, {"ids": ids})
-    for slide_id, cell_class, identified, model_id, label, count, unlikeness in rows:
+    for (
+        slide_id,
+        cell_class,
+        identified,
+        model_id,
+        label,
+        count,
+        unlikeness,
+        looks,
+        colour_distances,
+        sharpness,
+    ) in rows:
         called = ReviewClass(cell_class) if identified else ReviewClass.UNIDENTIFIED
         slide = found[slide_id or 0]
         slide.cells[called] += count
         slide.model_ids.add(model_id)
         if unlikeness:
             slide.unlikeness += json.loads(f"[{unlikeness}]")  # twice as fast as splitting the text
+        if looks:
+            slide.looks += looks
+            slide.colour_distances += colour_distances or 0.0
+            slide.sharpness += sharpness or 0.0
         _add_labelled(slide.labelled, called, label, count)
     return found
 
@@ -327,7 +347,16 @@ def _both(  # noqa: PLR0913 (each is a number or table of its own)
 
     labelled, disagreeing = sum(called.labelled.values()), _disagreeing(called.labelled)
     unlikeness = called.median_unlikeness
-    by_model = ReviewFacts(unlikeness=unlikeness, labelled=labelled, disagreeing=disagreeing, is_signed=is_signed)
+    looks = called.looks
+    colour_distance, sharpness = (called.colour_distances / looks, called.sharpness / looks) if looks else (None, None)
+    by_model = ReviewFacts(
+        unlikeness=unlikeness,
+        colour_distance=colour_distance,
+        sharpness=sharpness,
+        labelled=labelled,
+        disagreeing=disagreeing,
+        is_signed=is_signed,
+    )
     by_people = by_model
     if moved.cells:
         by_people = ReviewFacts(
@@ -335,6 +364,8 @@ def _both(  # noqa: PLR0913 (each is a number or table of its own)
                 count for (_, after), count in moved.cells.items() if after is ReviewClass.UNIDENTIFIED
             ),
             unlikeness=unlikeness,
+            colour_distance=colour_distance,
+            sharpness=sharpness,
             labelled=labelled,
             disagreeing=disagreeing - _disagreeing(moved.labelled),
             added=_added(called.cells, reviewed),

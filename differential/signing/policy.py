@@ -1,8 +1,8 @@
 """What stands in the way of a signature, and what the site says about it: a rule without any disk or database.
 
-A signature makes a result final. Unidentified cells that nobody has called, too few WBC and files that could not be used all
-mean that the result may not be the patient's. The site decides for each whether that is allowed, has to be acknowledged by
-the person who signs, or is refused.
+A signature makes a result final. Unidentified cells that nobody has called, too few WBC, files that could not be used and
+images unlike those that the model knows all mean that the result may not be the patient's. The site decides for each whether
+that is allowed, has to be acknowledged by the person who signs, or is refused.
 """
 
 from collections.abc import Collection, Iterator
@@ -12,6 +12,7 @@ from enum import StrEnum
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from smearcount.differential.analyzer.familiarity import unfamiliar_signs
 from smearcount.differential.flags import number_of
 from smearcount.differential.settings import CountSettings
 from smearcount.differential.tally import SlideTally
@@ -31,6 +32,7 @@ class ObstacleCode(StrEnum):
     UNIDENTIFIED = "unidentified"  # cells that the model was not sure of and that nobody has called
     FEW_WBC = "few-wbc"  # fewer WBC than the minimum set, or none
     QUARANTINED = "quarantined"  # files that could not be used
+    UNLIKE_IMAGES = "unlike-images"  # images unlike those that the model knows
 
 
 class SignOffSettings(BaseSettings):
@@ -55,6 +57,11 @@ class SignOffSettings(BaseSettings):
         default=Policy.ACKNOWLEDGE,
         description="Whether a slide is signed of which files could not be used: allowed, acknowledge or refused.",
     )
+    sign_off_unlike_images: Policy = Field(
+        default=Policy.ACKNOWLEDGE,
+        description="Whether a slide is signed whose images are unlike those that the model knows: allowed, acknowledge or "
+        "refused.",
+    )
 
     def policy(self, code: ObstacleCode) -> Policy:
         """Return what the site says about an obstacle."""
@@ -62,6 +69,7 @@ class SignOffSettings(BaseSettings):
             ObstacleCode.UNIDENTIFIED: self.sign_off_unidentified,
             ObstacleCode.FEW_WBC: self.sign_off_few_wbc,
             ObstacleCode.QUARANTINED: self.sign_off_quarantined,
+            ObstacleCode.UNLIKE_IMAGES: self.sign_off_unlike_images,
         }[code]
 
 
@@ -115,3 +123,6 @@ def _found(tally: SlideTally, uncalled: int, settings: CountSettings) -> Iterato
         yield ObstacleCode.FEW_WBC, f"{tally.wbc_counted} WBC counted, fewer than the {settings.minimum_wbc} wanted"
     if tally.quarantined:
         yield ObstacleCode.QUARANTINED, f"{number_of(tally.quarantined, 'file')} could not be used"
+    signs = unfamiliar_signs(tally, settings)
+    if signs:
+        yield ObstacleCode.UNLIKE_IMAGES, f"the images are unlike those that the model knows: {'; '.join(signs)}"

@@ -20,6 +20,7 @@ from smearcount.models.evaluation.dataset import LabelledFile, label_indices, la
 from smearcount.models.evaluation.intervals import Intervals, intervals
 from smearcount.models.evaluation.ood_scores import OodScores, score_ood_probes
 from smearcount.models.evaluation.scores import Scores, score, share_of
+from smearcount.models.evaluation.shift_scores import ShiftScores, score_shifts
 from smearcount.models.evaluation.thresholds import ThresholdRow, threshold_rows
 from smearcount.models.inference.classification import Classification
 from smearcount.models.inference.classifier import Classifier
@@ -43,6 +44,8 @@ class Evaluation(Scores):
     unidentified_by_ood: float | None
     #: One entry per probe.
     ood_probes: tuple[OodScores, ...]
+    #: One entry per simulated foreign stain.
+    shifts: tuple[ShiftScores, ...]
     #: Images that could not be classified, by the code of the reason; they are in no other figure.
     refused: dict[str, int]
     #: Images per second, of reading and decoding alone and of the network alone.
@@ -53,7 +56,8 @@ class Evaluation(Scores):
 def evaluate(classifier: Classifier, tree: Path, progress: Progress = SILENT) -> tuple[Evaluation, Calls]:
     """Classify every image under `tree`, which holds one folder per class, and compare with the folders' names.
 
-    Some of the images are then turned into out-of-distribution probes and classified once more. The calls are returned
+    Some of the images are then turned into out-of-distribution probes, and shown in simulated foreign stains, and classified
+    once more. The calls are returned
     beside the figures rather than among them: the names of files can identify a patient.
 
     Args:
@@ -81,6 +85,7 @@ def evaluate(classifier: Classifier, tree: Path, progress: Progress = SILENT) ->
         if calls.ood_scores is None
         else share_of(~calls.identified & (calls.confidences >= threshold)),
         ood_probes=score_ood_probes(classifier, calls, progress),
+        shifts=score_shifts(classifier, calls, progress),
         refused=passed.refused,
         decode_per_second=len(files) / passed.decoding,
         network_per_second=len(calls.paths) / passed.classifying,

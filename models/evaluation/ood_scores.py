@@ -52,7 +52,7 @@ def score_ood_probes(classifier: Classifier, calls: Calls, progress: Progress = 
         ImageRefused: an image has changed since it was classified.
     """
     order = list(CellClass)
-    files = [LabelledFile(calls.paths[i], order[calls.labels[i]]) for i in _spread(calls.labels)]
+    files = [LabelledFile(calls.paths[i], order[calls.labels[i]]) for i in spread(calls.labels, _PROBE_IMAGES)]
     pixels, _ = load_pixels(files, decode_cell, threads=_DECODE_THREADS)
     scores = []
     for number, probe in enumerate(PROBES):
@@ -75,10 +75,10 @@ def _ood_scores(probe: Probe, calls: Sequence[Classification]) -> OodScores:
     )
 
 
-def _spread(labels: npt.NDArray[np.int64]) -> list[int]:
-    """Return the positions of at most `_PROBE_IMAGES` of n labels, shape (n,): as many of every class, spread evenly."""
+def spread(labels: npt.NDArray[np.int64], most: int) -> list[int]:
+    """Return the positions of at most `most` of n labels, shape (n,): as many of every class, spread evenly."""
     seen = np.unique(labels)
-    each = _PROBE_IMAGES // len(seen)
+    each = most // len(seen)
     positions: list[int] = []
     for label in seen:
         of_class = np.flatnonzero(labels == label)

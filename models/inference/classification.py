@@ -25,6 +25,10 @@ class Classification:
     identified: bool
     #: Distance from the training images, about 1 for one of them; None where the model gives no OOD scores.
     ood_score: float | None = None
+    #: Distance of the image's colours from those of the training images, and its sharpness in units of theirs: about 1 for one
+    #: of them; None where the model does not tell.
+    colour_distance: float | None = None
+    sharpness: float | None = None
 
 
 def softmax(logits: npt.NDArray[np.floating], temperature: float = 1.0) -> npt.NDArray[np.float64]:
@@ -48,6 +52,7 @@ def classifications(
     threshold: float,
     ood_scores: npt.NDArray[np.float64] | None = None,
     ood_limit: float = float("inf"),
+    looks: Sequence[tuple[float, float]] | None = None,
 ) -> list[Classification]:
     """Turn the numbers of n >= 0 cells into calls.
 
@@ -56,14 +61,18 @@ def classifications(
         threshold: a cell called with less confidence is unidentified, with exactly this it is not.
         ood_scores: shape (n,); None where the model gives none.
         ood_limit: a cell with a higher OOD score is unidentified, with exactly this it is not.
+        looks: colour distance and sharpness of each image; None where the model does not tell.
 
     Raises:
-        ValueError: there is not one OOD score per cell.
+        ValueError: there is not one OOD score or look per cell.
     """
     scores: Sequence[float | None] = [None] * len(probabilities) if ood_scores is None else ood_scores.tolist()
     calls = []
-    for row, ood_score in zip(probabilities.tolist(), scores, strict=True):
+    seen: Sequence[tuple[float | None, float | None]] = [(None, None)] * len(probabilities) if looks is None else looks
+    for row, ood_score, look in zip(probabilities.tolist(), scores, seen, strict=True):
         confidence = max(row)
         identified = confidence >= threshold and (ood_score is None or ood_score <= ood_limit)
-        calls.append(Classification(_CLASSES[row.index(confidence)], confidence, tuple(row), identified, ood_score))
+        calls.append(
+            Classification(_CLASSES[row.index(confidence)], confidence, tuple(row), identified, ood_score, *look)
+        )
     return calls

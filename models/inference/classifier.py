@@ -19,6 +19,7 @@ from smearcount.models.inference.classification import Classification, classific
 from smearcount.models.inference.ood import OodModel
 from smearcount.models.inference.runtime import Network
 from smearcount.models.inference.subtypes import class_logits
+from smearcount.models.inference.trust import Seen, TrustModel, read_likeness, softened
 from smearcount.models.network_input import INPUT_SIDE
 from smearcount.models.settings import ModelSettings
 
@@ -59,6 +60,8 @@ class NetworkClassifier:
     ood_model: OodModel | None = None
     #: A cell with a higher OOD score is unidentified.
     ood_limit: float = float("inf")
+    #: Gives the confidences; None where the softmax does, in models of earlier versions.
+    trust: TrustModel | None = None
 
     def classify(self, pixels: npt.NDArray[np.uint8]) -> list[Classification]:
         """Return a classification for each of n >= 0 images; none depends on the other images.
@@ -75,11 +78,17 @@ class NetworkClassifier:
                 f"not {pixels.dtype} of shape {pixels.shape}"
             )
         reading = self.network.read(pixels)
-        probabilities = softmax(class_logits(reading.logits, self.outputs), self.temperature)
-        ood_scores = None
+        logits = class_logits(reading.logits, self.outputs)
+        ood_scores = looks = None
         if self.ood_model is not None and reading.features is not None:
-            ood_scores = self.ood_model.scores(reading.features)
-        return classifications(probabilities, self.identity.threshold, ood_scores, self.ood_limit)
+            ood_scores = self.ood_model.scores(reading.features[:, : self.ood_model.width])
+        if self.trust is None or reading.features is None or ood_scores is None:
+            probabilities = softmax(logits, self.temperature)
+        else:
+            seen = Seen.of(pixels, reading.features, ood_scores, self.trust.appearance)
+            probabilities = softened(logits, self.trust.confidences(logits / self.temperature, seen))
+            looks = list(zip(seen.colour_distances.tolist(), seen.sharpness.tolist(), strict=True))
+        return classifications(probabilities, self.identity.threshold, ood_scores, self.ood_limit, looks)
 
 
 def load_classifier(settings: ModelSettings, *, threads: int) -> Classifier:
@@ -101,9 +110,8 @@ def load_classifier(settings: ModelSettings, *, threads: int) -> Classifier:
     network = _RUNTIMES[card.runtime](weights, len(card.outputs), threads)
     if card.ood is None or ood_model is None:
         return NetworkClassifier(network, identity, card.temperature, card.outputs)
-    return NetworkClassifier(
-        network, identity, card.temperature, card.outputs, OodModel.from_bytes(ood_model), card.ood.limit
-    )
+    known, trust = read_likeness(ood_model)
+    return NetworkClassifier(network, identity, card.temperature, card.outputs, known, card.ood.limit, trust)
 
 
 def _litert(weights: bytes, outputs: int, threads: int) -> Network:

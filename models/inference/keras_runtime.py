@@ -117,8 +117,8 @@ def load_keras(path: Path) -> keras.Model:
 def with_features(network: keras.Model) -> keras.Model:
     """Return the network with two outputs: its logits, shape (n, k), and its features, shape (n, d), for the OOD score.
 
-    The features of our own network are the means over the map of its layer `OOD_LAYER`; the features of any other network
-    are the inputs of its last layer.
+    The features of our own network are the means over the map of its layer `OOD_LAYER` and, after them, the inputs of its
+    last layer; the features of any other network are the inputs of its last layer.
 
     Raises:
         ModelInvalid: the last layer is no dense layer on one row of features per image.
@@ -131,7 +131,8 @@ def with_features(network: keras.Model) -> keras.Model:
         raise ModelInvalid("the network does not end in one dense layer with an output per class")
     ours = next((layer for layer in network.layers if layer.name == OOD_LAYER), None)
     if ours is not None:
-        features = keras.layers.GlobalAveragePooling2D(name="likeness_features")(ours.output)
+        early = keras.layers.GlobalAveragePooling2D(name="likeness_features")(ours.output)
+        features = keras.layers.Concatenate(name="features")([early, features])
     return keras.Model(network.inputs, [network.outputs[0], features])
 
 

@@ -36,9 +36,10 @@ these same validation cells: expect less of kinds not tried. `smearcount model e
 
 import zipfile
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -65,7 +66,8 @@ LIMIT_RULE = (
     "the training images"
 )
 
-_REMEDY = "restore the file from its release or export the model anew"
+#: What to do about a file that cannot be used.
+REMEDY = "restore the file from its release or export the model anew"
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,19 +96,52 @@ class OodModel:
         Returns:
             float64, shape (n,), 0 or more, to six decimals; about 1 for an image like the training images.
         """
-        points = _roots(features) @ self.whitening
-        if not len(points):
-            return np.empty(0)
-        distances = np.stack([np.linalg.norm(points - mean, axis=1) for mean in self.means], axis=1)
-        nearest: npt.NDArray[np.float64] = (distances / self.typical).min(axis=1)
+        nearest: npt.NDArray[np.float64] = self.distances(features).min(axis=1)
+        return nearest
+
+    def distances(self, features: Floats) -> npt.NDArray[np.float64]:
+        """Return the distances of n >= 0 images from every group in units of its typical distance: float64, shape (n, g).
+
+        Args:
+            features: shape (n, d), as for `scores`.
+
+        Returns:
+            0 or more, to six decimals; about 1 for an image of the group that is like the training images.
+        """
+        points = (_roots(features) @ self.whitening).astype(np.float64)
+        # |p - m|^2 = |p|^2 - 2 p m + |m|^2 takes one product of matrices for all groups.
+        means = self.means.astype(np.float64)
+        squares = (points**2).sum(axis=1, keepdims=True) - 2 * points @ means.T + (means**2).sum(axis=1)
+        distances: npt.NDArray[np.float64] = np.sqrt(np.maximum(squares, 0.0)) / self.typical
         # A product of matrices depends in its last digits on how many rows it has; an image's result must not.
-        return nearest.round(6)
+        return distances.round(6)
+
+    @property
+    def width(self) -> int:
+        """Number of features, d."""
+        return len(self.whitening)
+
+    def to_arrays(self) -> dict[str, npt.NDArray[np.float32]]:
+        """Return what a likeness file stores."""
+        return {"whitening": self.whitening, "means": self.means, "typical": self.typical}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
+        """Read what `to_arrays` has returned; other arrays are passed over.
+
+        Raises:
+            ModelInvalid: an array is missing, or they do not fit each other.
+        """
+        try:
+            own = {name: arrays[name] for name in ("whitening", "means", "typical")}
+        except KeyError as error:
+            raise ModelInvalid(f"the training images' likeness lacks {error}; {REMEDY}") from None
+        _check(own)
+        return cls(**own)
 
     def to_bytes(self) -> bytes:
         """Return the content of an .npz file; the same model always gives the same bytes."""
-        stream = BytesIO()
-        np.savez(stream, whitening=self.whitening, means=self.means, typical=self.typical)
-        return stream.getvalue()
+        return stored(self.to_arrays())
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Self:
@@ -115,18 +150,33 @@ class OodModel:
         Raises:
             ModelInvalid: the bytes are something else, or damaged.
         """
-        try:
-            with zipfile.ZipFile(BytesIO(content)) as archive:
-                # numpy may stop reading before the end of an array, where its checksum is compared
-                damaged = archive.testzip()
-            with np.load(BytesIO(content), allow_pickle=False) as stored:
-                arrays = {name: stored[name] for name in ("whitening", "means", "typical")}
-        except (ValueError, KeyError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-            raise ModelInvalid(f"the training images' likeness cannot be read ({error}); {_REMEDY}") from None
-        if damaged is not None:
-            raise ModelInvalid(f"the training images' likeness is damaged in {damaged}; {_REMEDY}")
-        _check(arrays)
-        return cls(**arrays)
+        return cls.from_arrays(read_arrays(content))
+
+
+def stored(arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:
+    """Return the content of an .npz file that holds the arrays; the same arrays always give the same bytes."""
+    stream = BytesIO()
+    np.savez(stream, allow_pickle=False, **arrays)
+    return stream.getvalue()
+
+
+def read_arrays(content: bytes) -> dict[str, npt.NDArray[Any]]:
+    """Return the arrays of an .npz file, without executing anything in it.
+
+    Raises:
+        ModelInvalid: the bytes are something else, or damaged.
+    """
+    try:
+        with zipfile.ZipFile(BytesIO(content)) as archive:
+            # numpy may stop reading before the end of an array, where its checksum is compared
+            damaged = archive.testzip()
+        with np.load(BytesIO(content), allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except (ValueError, KeyError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        raise ModelInvalid(f"the training images' likeness cannot be read ({error}); {REMEDY}") from None
+    if damaged is not None:
+        raise ModelInvalid(f"the training images' likeness is damaged in {damaged}; {REMEDY}")
+    return arrays
 
 
 def fit_ood_model(features: Floats, groups: npt.NDArray[np.integer]) -> OodModel:
@@ -191,7 +241,7 @@ def _check(arrays: dict[str, npt.NDArray[np.float32]]) -> None:
     if 0 in (*d, *g) or shapes != [d + d, g + d, g] or any(array.dtype != np.float32 for array in arrays.values()):
         raise ModelInvalid(
             f"the training images' likeness holds {whitening.dtype} arrays of shapes {shapes}, not float32 of "
-            f"(d, d), (g, d), (g,); {_REMEDY}"
+            f"(d, d), (g, d), (g,); {REMEDY}"
         )
     if not all(np.isfinite(array).all() for array in (whitening, means, typical)) or not (typical > 0).all():
-        raise ModelInvalid(f"the training images' likeness holds numbers that are not finite; {_REMEDY}")
+        raise ModelInvalid(f"the training images' likeness holds numbers that are not finite; {REMEDY}")

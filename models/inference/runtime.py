@@ -13,8 +13,8 @@ class Reading:
 
     #: One number per output of the network: float32, shape (n, k).
     logits: npt.NDArray[np.float32]
-    #: Means over one of the network's maps, which the OOD score is computed from: float32, shape (n, d); None where the
-    #: weights file does not return them.
+    #: Means over one of the network's maps, which the OOD score is computed from, and in newer weights files the inputs of
+    #: its last layer after them: float32, shape (n, d); None where the weights file does not return them.
     features: npt.NDArray[np.float32] | None
 
 

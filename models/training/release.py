@@ -8,6 +8,9 @@ from smearcount.models.card import TrainingData
 Precision = Literal["float32", "int8"]
 Runtime = Literal["litert", "keras"]
 
+#: The forms in which smearcount's own networks ship; what is fitted to the first one serves the others.
+FORMS: tuple[tuple[Runtime, Precision], ...] = (("litert", "float32"), ("litert", "int8"), ("keras", "float32"))
+
 #: What the shipped weights were trained on.
 ACEVEDO_2020 = TrainingData(
     text="Single cells from peripheral blood smears, May-Grünwald-Giemsa stain, photographed by a CellaVision DM96 in "

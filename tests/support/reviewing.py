@@ -22,7 +22,10 @@ UNIDENTIFIED = ReviewClass.UNIDENTIFIED
 
 #: A site that lets any slide be signed: most tests have slides of few cells.
 LENIENT = SignOffSettings(
-    sign_off_unidentified=Policy.ALLOWED, sign_off_few_wbc=Policy.ALLOWED, sign_off_quarantined=Policy.ALLOWED
+    sign_off_unidentified=Policy.ALLOWED,
+    sign_off_few_wbc=Policy.ALLOWED,
+    sign_off_quarantined=Policy.ALLOWED,
+    sign_off_unlike_images=Policy.ALLOWED,
 )
 #: What signatures are given by there.
 RULES = SigningRules(counts=DEFAULTS, policy=LENIENT, version="0.0.0")

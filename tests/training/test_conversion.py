@@ -12,6 +12,7 @@ from PIL import Image
 from smearcount.differential.classes import CellClass
 from smearcount.models.card import load_card
 from smearcount.models.errors import ModelInvalid, ModelsError
+from smearcount.models.evaluation.trust_fit import TESTED
 from smearcount.models.inference.classification import softmax
 from smearcount.models.inference.classifier import load_classifier
 from smearcount.models.inference.litert import LiteRTNetwork
@@ -19,12 +20,12 @@ from smearcount.models.inference.subtypes import CLASS_OF_SUBTYPE, class_logits
 from smearcount.models.network_input import INPUT_SIDE
 from smearcount.models.settings import ModelSettings
 from smearcount.models.training.conversion import convert
-from smearcount.models.training.export import export, load_trained
+from smearcount.models.training.export import export, export_forms, load_trained
 from smearcount.models.training.importing import ALPHABETICAL, check_classes, load_foreign
 from smearcount.models.training.labelled import Labelled, load_labelled
 from smearcount.models.training.network import build_network
 from smearcount.models.training.parity import check_parity
-from smearcount.models.training.release import Release
+from smearcount.models.training.release import FORMS, Release
 
 # TensorFlow and Keras warn about themselves
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -32,6 +33,21 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 #: A colour per class that no other class comes near.
 COLOURS = [(250, 20, 20), (20, 250, 20), (20, 20, 250), (250, 250, 20), (250, 20, 250), (20, 250, 250), (240, 240, 240),
            (10, 10, 10)]  # fmt: skip
+
+
+class Heard:
+    """Keeps the lines of a computation."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self.lines: list[str] = []
+
+    def step(self, stage: str, done: int, total: int, note: str = "") -> None:
+        """Take no note."""
+
+    def line(self, text: str) -> None:
+        """Keep a line."""
+        self.lines.append(text)
 
 
 @pytest.fixture(scope="module")
@@ -105,8 +121,13 @@ def test_features_are_the_means_over_the_map_that_tells_other_kinds(trained: Pat
     assert reading.features is not None
     until = keras.Model(network.inputs, network.get_layer("stage2").output)
     expected = until.predict(labelled.pixels.astype(np.float32), verbose=0).mean(axis=(1, 2))
-    assert reading.features == pytest.approx(expected, rel=1e-3, abs=1e-3)
+    assert reading.features[:, : expected.shape[1]] == pytest.approx(expected, rel=1e-3, abs=1e-3)
     assert reading.features.std(axis=0).max() > 0.01
+    kernel, bias = network.layers[-1].get_weights()
+    late = reading.features[:, expected.shape[1] :]
+    assert late @ kernel + bias == pytest.approx(reading.logits, rel=1e-3, abs=1e-2), (
+        "then what the logits are made from"
+    )
 
 
 def test_features_of_another_network_are_what_its_logits_are_made_from(labelled: Labelled) -> None:
@@ -134,7 +155,23 @@ def test_export_writes_a_model_that_loads(labelled: Labelled, tmp_path: Path, ru
     classifier = load_classifier(ModelSettings(model=tmp_path / f"{release.stem}.json"), threads=1)
     calls = classifier.classify(labelled.pixels)
     assert [list(CellClass).index(call.cell_class) for call in calls] == labelled.labels.tolist()
-    assert all(call.ood_score is not None for call in calls)
+    assert all(call.ood_score is not None and call.colour_distance is not None for call in calls)
+    assert card.confidence is not None
+    assert [shift.name for shift in card.confidence.shifts] == [shift.name for shift in TESTED]
+    assert all(shift.name not in card.confidence.chosen_on for shift in TESTED), "they chose nothing"
+
+
+def test_all_forms_share_what_is_fitted(trained: Path, images: Path, tmp_path: Path) -> None:
+    network, labelled = load_trained(trained), load_labelled(images, CLASS_OF_SUBTYPE)
+    forms = [Release("ours", "3.0.0", runtime=runtime, precision=precision) for runtime, precision in FORMS]
+    said = Heard()
+    cards = export_forms(
+        network, forms[::2], CLASS_OF_SUBTYPE, training=labelled, validation=labelled, out_dir=tmp_path, progress=said
+    )
+    assert [card.file for card in cards] == ["ours-3.tflite", "ours-3-keras.keras"]
+    assert len({(tmp_path / f"{form.stem}.likeness.npz").read_bytes() for form in forms[::2]}) == 1
+    assert sum("unlikeness and confidence" in line for line in said.lines) == 1, "fitted once"
+    assert all(line.endswith(" s") for line in said.lines)
 
 
 def test_export_twice_gives_the_same(trained: Path, labelled: Labelled, tmp_path: Path) -> None:

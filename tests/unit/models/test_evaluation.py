@@ -20,7 +20,7 @@ from smearcount.models.evaluation.dataset import labelled_files, load_pixels
 from smearcount.models.evaluation.evaluation import Evaluation, evaluate
 from smearcount.models.evaluation.intervals import intervals
 from smearcount.models.evaluation.ood_probes import PROBES
-from smearcount.models.evaluation.ood_scores import OodScores, _spread
+from smearcount.models.evaluation.ood_scores import OodScores, spread
 from smearcount.models.evaluation.report import report_json
 from smearcount.models.evaluation.scores import score
 from smearcount.models.evaluation.thresholds import ThresholdRow, threshold_rows
@@ -257,10 +257,10 @@ def test_ood_probes_are_the_same_every_time(tree: Path) -> None:
 
 def test_ood_probes_are_made_from_all_classes_alike() -> None:
     labels = np.repeat([0, 1, 5], [100, 3, 40])
-    chosen = _spread(labels)
+    chosen = spread(labels, 64)
     assert np.bincount(labels[chosen]).tolist() == [21, 3, 0, 0, 0, 21]
     assert (chosen[0], chosen[20], chosen[21]) == (0, 99, 100)
-    assert len(_spread(np.repeat(np.arange(8), 500))) == 64
+    assert len(spread(np.repeat(np.arange(8), 500), 64)) == 64
 
 
 @pytest.mark.parametrize("kind", ["missing", "empty", "damaged"])
@@ -333,7 +333,7 @@ def test_json(evaluation: Evaluation, tree: Path) -> None:
     assert list(found) == [
         "images", "accuracy", "macro_recall", "classes", "confusion", "expected_calibration_error", "unidentified",
         "errors_among_unidentified", "errors_unidentified", "accuracy_of_identified", "model", "intervals", "thresholds",
-        "unlike", "strangers", "refused", "decode_per_second", "network_per_second",
+        "unlike", "strangers", "shifts", "refused", "decode_per_second", "network_per_second",
     ]  # fmt: skip
     assert list(found["model"]) == ["name", "version", "sha256", "preprocessing", "threshold", "card_sha256"]
     assert found["images"] == 6

@@ -72,6 +72,7 @@ def evaluation_of(calls: Calls) -> Evaluation:
         thresholds=threshold_rows(calls, 0.7),
         unidentified_by_ood=None,
         ood_probes=(),
+        shifts=(),
         refused={},
         decode_per_second=1.0,
         network_per_second=1.0,

@@ -12,8 +12,10 @@ from smearcount.db.ingest import completion, journal, results
 from smearcount.db.queries import counts
 from smearcount.db.review.sign_off import reopen
 from smearcount.differential.classes import CellClass, ReviewClass
+from smearcount.differential.flags import slide_flags
 from smearcount.differential.review_rules import review_reasons
 from smearcount.differential.settings import CountSettings
+from smearcount.differential.signing.policy import Policy, SigningRules, SignOffSettings, obstacles
 from smearcount.differential.tally import Calls, ReviewFacts
 
 from support.journalling import MODEL, begin, classified, seen, take
@@ -33,6 +35,8 @@ class Cell:
     cell_class: CellClass | None = CellClass.NEUTROPHIL
     label: str | None = None
     ood_score: float | None = None
+    #: Colour distance and sharpness.
+    look: tuple[float | None, float | None] = (None, None)
 
 
 def fill(bench: Bench, slide: str, cells: Sequence[Cell]) -> list[int]:
@@ -48,7 +52,12 @@ def fill(bench: Bench, slide: str, cells: Sequence[Cell]) -> list[int]:
             cell.cell_class or CellClass.LYMPHOCYTE,
             identified=cell.cell_class is not None,
         )
-        results.store(bench.database, MODEL, "bench", [replace(result, ood_score=cell.ood_score)])
+        results.store(
+            bench.database,
+            MODEL,
+            "bench",
+            [replace(result, ood_score=cell.ood_score, colour_distance=cell.look[0], sharpness=cell.look[1])],
+        )
         ids[item.path] = item.image_id
     completion.complete_slides(bench.database, bench.inbox, quiet=timedelta(0))
     return [ids[path] for path in by_path]
@@ -207,3 +216,24 @@ def test_labels_are_looked_at_wherever_they_stand(bench: Bench) -> None:
 
     bench.call(NEUTROPHIL, between)
     assert facts(bench, "between").disagreeing == 0
+
+
+def test_the_look_of_a_slide_is_the_mean_over_the_cells_that_have_one(bench: Bench) -> None:
+    looks = [(1.0, 1.2), (3.0, 0.8), (None, None)]
+    classes = [CellClass.NEUTROPHIL, CellClass.BASOPHIL, None]
+    fill(bench, "S", [Cell(one, look=look) for one, look in zip(classes, looks, strict=True)])
+    fill(bench, "labelled", [Cell(label=label, look=(2.0, 0.5)) for label in ("SNE", None)])
+    fill(bench, "earlier", [Cell()])
+    found = facts(bench, "S")
+    assert (found.colour_distance, found.sharpness) == (2.0, 1.0)
+    assert (facts(bench, "labelled").colour_distance, facts(bench, "labelled").sharpness) == (2.0, 0.5)
+    assert (facts(bench, "earlier").colour_distance, facts(bench, "earlier").sharpness) == (None, None)
+
+
+def test_an_unlike_slide_is_flagged_and_its_signature_asks(bench: Bench) -> None:
+    fill(bench, "S", [Cell(look=(9.0, 1.0))] * 20)
+    tally = counts.slide_tally(bench.database, "S", calls=Calls.AUTOMATIC)
+    assert "unlike-images" in [flag.code for flag in slide_flags(tally, RULES)]
+    strict = SigningRules(counts=RULES, policy=SignOffSettings(sign_off_unlike_images=Policy.REFUSED), version="0")
+    (found,) = obstacles(tally, 0, strict)
+    assert found.policy is Policy.REFUSED
