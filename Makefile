@@ -36,7 +36,7 @@ check: $(VENV)/.test ## run ruff, mypy and the fast tests of every room (a minut
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(IN_MEMORY) $(BIN)/pytest $(AT_ONCE) --fast --hypothesis-profile quick tests/unit tests/integration
+	$(IN_MEMORY) $(BIN)/pytest $(AT_ONCE) --fast --hypothesis-profile quick tests/unit tests/integration tests/security
 
 bench: $(VENV)/.test-training ## measure how fast it is, and hold it against what it has to reach (half an hour)
 	PYTHONPATH=tests $(BIN)/python -m benchmarks $(BENCH)

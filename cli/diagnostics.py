@@ -149,7 +149,7 @@ def _model(site: Site) -> Finding:
     classifier.classify(np.zeros((16, INPUT_SIDE, INPUT_SIDE, 3), np.uint8))
     rate = 16 / (time.perf_counter() - started)
     return Finding(
-        "model", "well", f"{card.name} {card.version}, {card.sha256[:12]}, about {rate:.0f} images/s per core"
+        "model", "well", f"{card.name} {card.version}, {card.content_sha256[:12]}, about {rate:.0f} images/s per core"
     )
 
 

@@ -9,6 +9,7 @@ from types import ModuleType
 import click
 
 from smearcount.cli.errors import ExitCode, ExitWith
+from smearcount.cli.local.privacy import keep_private
 from smearcount.cli.views.console import print_message
 from smearcount.differential.errors import SmearcountError
 
@@ -101,6 +102,8 @@ def main(arguments: Sequence[str] | None = None) -> int:  # noqa: PLR0911 (one r
     Args:
         arguments: The words after `smearcount`; None for those of this process.
     """
+    if arguments is None:  # this process is the command's own
+        keep_private()
     try:
         cli.main(list(arguments) if arguments is not None else None, prog_name="smearcount", standalone_mode=False)
     except ExitWith as ending:

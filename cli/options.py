@@ -1,5 +1,7 @@
 """Options that several commands share."""
 
+import codecs
+import sys
 from pathlib import Path
 
 import click
@@ -54,13 +56,25 @@ inbox_name = click.option(
     metavar="NAME",
     help="Only this inbox, where several are watched (the command status lists them).",
 )
+
+
+def _with_mark(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    """Begin the output of csv-excel with the mark of UTF-8; from then on it is CSV like any other."""
+    if value != "csv-excel":
+        return value
+    sys.stdout.flush()
+    sys.stdout.buffer.write(codecs.BOM_UTF8)
+    return "csv"
+
+
 output = click.option(
     "--format",
     "output",
-    type=click.Choice(["table", "json", "csv"]),
+    type=click.Choice(["table", "json", "csv", "csv-excel"]),
     default="table",
     show_default=True,
-    help="How to print it.",
+    callback=_with_mark,
+    help="How to print it; csv-excel begins with the mark by which Excel knows UTF-8.",
 )
 calls = click.option(
     "--calls",

@@ -156,9 +156,30 @@ class Site:
         return self._of(DeliverySettings)
 
     @property
+    def is_web_open(self) -> bool:
+        """Whether nobody has to log in at the web server, as long as no user is added.
+
+        Raises:
+            UsersInvalid: The users file cannot be read.
+        """
+        if self.web.web_token.get_secret_value() or self.web.web_viewer_token.get_secret_value():
+            return False
+        users = self.web.users_file(self.data)
+        if not users.exists():
+            return True
+        from smearcount.web.auth.users import read_users  # noqa: PLC0415 (loads the password hashing)
+
+        return not read_users(users)
+
+    @property
     def database_url(self) -> str:
         """URL of the database in force."""
         return self._of(DatabaseSettings).url_for(self.data)
+
+    @property
+    def backup_secret(self) -> str:
+        """Secret with which backups are recognised; empty: none."""
+        return self._of(DatabaseSettings).backup_secret.get_secret_value()
 
     @property
     def mounts(self) -> Mounts:
@@ -194,6 +215,10 @@ class Site:
         require_current(self.database)
         return self.database
 
+    def secret_files(self) -> list[Path]:
+        """Return the files of the secrets folder; none if there is no such folder."""
+        return [] if self._secrets is None else sorted(file for file in self._secrets.iterdir() if file.is_file())
+
     def warnings(self) -> list[str]:
         """Return what is wrong with the names of the settings given, a line each: deprecated, or unknown.
 
@@ -225,13 +250,15 @@ class Site:
         """Return the environment variables for processes of this installation that `up` starts.
 
         With them a process uses the same data folder, database, broker and model, and does not repeat the warnings about
-        settings.
+        settings. A process that is started later refuses a model whose card or weights were exchanged meanwhile.
+
+        Raises:
+            ModelInvalid: The model card cannot be read.
         """
-        model = {
-            variable(name): str(value)
-            for name, value in self.models.model_dump(include={"model", "model_sha256"}).items()
-            if value is not None
-        }
+        from smearcount.models.card import load_card  # noqa: PLC0415 (most commands need no model)
+
+        chosen_by = self.models.model_sha256 or load_card(self.models.model).content_sha256
+        model = {variable("model"): str(self.models.model), variable("model_sha256"): chosen_by}
         return {
             **model,
             variable("data"): str(self.data),

@@ -4,6 +4,7 @@ import logging
 import time
 from typing import Any
 
+from smearcount.cli.local.privacy import close_data_folder, refuse_writable_file
 from smearcount.cli.site import Site
 from smearcount.cli.views.console import print_message
 from smearcount.db.engine.database import Database
@@ -27,9 +28,15 @@ def open_site(**options: Any) -> Site:
         options: The command line's options by the names of their settings; None where one was not given.
 
     Raises:
-        CommandError: A setting has a value that it cannot have; the message says which and why.
+        CommandError: A setting has a value that it cannot have, or others may write the data folder, the users file or a
+            secret; the message says which and why.
     """
     site = Site(**options)
+    for line in close_data_folder(site.data):
+        print_message(line)
+    refuse_writable_file(site.web.users_file(site.data), "the users file")
+    for secret in site.secret_files():
+        refuse_writable_file(secret, "the secret")
     for warning in site.warnings():
         print_message(f"warning: {warning}")
     return site

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def web_services(site: Site) -> Iterator[Services]:
+def web_services(site: Site, launch_token: str) -> Iterator[Services]:
     """Yield the services for the web server of a site, and close their connection to the broker afterwards.
 
     What the queue and the checks need is loaded when they are first asked for: the pages of a slide need none of it.
@@ -53,6 +53,7 @@ def web_services(site: Site) -> Iterator[Services]:
             diagnose=checks,
             model=lambda: _model(site),
             mounts=site.mounts,
+            launch_token=launch_token,
         )
     finally:
         for batches in opened:

@@ -26,7 +26,7 @@ def migrate(database: Database) -> None:
     """
     if database.file is not None:
         try:
-            database.file.parent.mkdir(parents=True, exist_ok=True)
+            database.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise DatabaseError(f"cannot make the data folder {database.file.parent}: {error.strerror}") from error
     with database.reading() as connection:

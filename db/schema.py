@@ -196,13 +196,15 @@ class Model(Base):
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
     name: Mapped[str] = mapped_column(String)
     version: Mapped[str] = mapped_column(String)
+    #: Of the content of the card, which names the other files by theirs; in rows of version 0.9 and before, of the weights alone.
     sha256: Mapped[str] = mapped_column(String(64))
     preprocessing: Mapped[str] = mapped_column(String)
     #: A cell whose confidence is below this is unidentified.
     threshold: Mapped[float] = mapped_column(Float(53))
-    #: SHA-256 of the content of the card with which it was used; NULL if an earlier version made the row, or if cards of
-    #: different content were used.
+    #: SHA-256 of the content of the card with which it was used; NULL if an earlier version made the row.
     card_sha256: Mapped[str | None] = mapped_column(String(64))
+    #: SHA-256 of the weights file; NULL if an earlier version made the row, in which `sha256` is that.
+    weights_sha256: Mapped[str | None] = mapped_column(String(64))
 
 
 class Classification(Base):

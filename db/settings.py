@@ -4,11 +4,14 @@ import json
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from smearcount.inbox.mounts import Mounts
 from smearcount.inbox.paths import to_text
+
+#: Fewest characters of a secret; a shorter one could be guessed.
+_SHORTEST_SECRET = 20
 
 
 class DatabaseSettings(BaseSettings):
@@ -26,6 +29,21 @@ class DatabaseSettings(BaseSettings):
         description="Folder at which this machine's workers and web server see the inbox, such as /mnt/share. With "
         'several inboxes JSON, by their names: {"inbox": "/mnt/share"}. Empty: at its watcher\'s path.',
     )
+
+    backup_secret: SecretStr = Field(
+        default=SecretStr(""),
+        description="Secret of at least 20 characters; with it, `backup` writes a keyed digest beside each backup, and `restore` "
+        "takes no other. Keep a copy where the backups are not.",
+    )
+
+    @field_validator("backup_secret")
+    @classmethod
+    def _hard_to_guess(cls, secret: SecretStr) -> SecretStr:
+        if 0 < len(secret.get_secret_value()) < _SHORTEST_SECRET:
+            raise ValueError(
+                f"a secret has at least {_SHORTEST_SECRET} characters; make one with: openssl rand -hex 32"
+            )
+        return secret
 
     @field_validator("mounts", mode="before")
     @classmethod

@@ -61,7 +61,8 @@ class ModelDocument:
         str,
         Field(
             pattern="^[0-9a-f]{64}$",
-            description="SHA-256 of the model file in hexadecimal: what identifies the model for certain.",
+            description="SHA-256 of the model in hexadecimal, over its card, its weights and its likeness file: "
+            "what identifies it for certain.",
         ),
     ]
 

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ModelIdentity:
-    """A model file; two files with the same SHA-256 are the same model."""
+    """A model; two with the same SHA-256 make the same calls of the same image."""
 
     name: str
     version: str
-    #: SHA-256 of the weights file, hexadecimal.
+    #: SHA-256 (hexadecimal) of the model: over the content of its card, which names the weights and the OOD file by theirs.
+    #: In results of version 0.9 and before it is that of the weights alone.
     sha256: str
 
 
@@ -21,5 +22,7 @@ class ModelUsed(ModelIdentity):
     preprocessing: str
     #: Confidence (0-1) under which a cell is unidentified: the settings' value, or else the model card's.
     threshold: float
-    #: SHA-256 (hexadecimal) of the model card's content; None where it is not known.
+    #: SHA-256 (hexadecimal) of the model card's content, which is that of the model; None where it is not known.
     card_sha256: str | None = None
+    #: SHA-256 (hexadecimal) of the weights file; None where it is not known.
+    weights_sha256: str | None = None

@@ -41,7 +41,7 @@ suppress_warnings = ["misc.highlighting_failure"]
 _CONTENTS: dict[str, dict[str, tuple[str, ...]]] = {
     "README": {
         "Use": ("docs/reference", "docs/exports", "docs/delivery"),
-        "Operate": ("docs/deployment", "docs/runbook", "docs/faults"),
+        "Operate": ("docs/deployment", "docs/runbook", "docs/hardening", "docs/faults"),
         "Carry on": (
             "CONTRIBUTING",
             "docs/architecture",

@@ -10,10 +10,11 @@ import os
 import stat
 from typing import Self
 
+from smearcount.inbox.beneath import open_folder
 from smearcount.inbox.versions import FileVersion, time_between
 
-#: No cell image comes near this many bytes, not even an uncompressed one of the largest size.
-LARGEST_FILE = 8 * 1024 * 1024
+#: No cell image comes near this many bytes: analyzers write 20 kB, and an uncompressed one of the largest size has 1 MiB.
+LARGEST_FILE = 2 * 1024 * 1024
 
 #: How far the time of a file may differ from that of the version asked for, in nanoseconds; None: the time does not count.
 EXACT_TIME = 0
@@ -24,8 +25,6 @@ ANY_TIME = None
 #: Folders held open at a time: no batch has more images.
 _MOST_OPEN_FOLDERS = 64
 
-# O_PATH (Linux) needs no right to list a folder, only to pass through it.
-_FOLDER_FLAGS = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 # O_NONBLOCK: a pipe in the file's place must not block the reader.
 _FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -94,7 +93,7 @@ class OpenFolders:
             return known
         if len(self._descriptors) >= _MOST_OPEN_FOLDERS:
             os.close(self._descriptors.pop(next(iter(self._descriptors))))
-        opened = _open_folder(*_resolved(root, folder))
+        opened = open_folder(*_resolved(root, folder))
         self._descriptors[root, folder] = opened
         return opened
 
@@ -175,28 +174,11 @@ def _resolved(root: str, path: str) -> tuple[str, str]:
     return real_root, os.path.relpath(real, real_root)
 
 
-def _open_folder(root: str, path: str) -> int:
-    """Open a folder below `root`, both resolved, without following a link: one that is there now was put there just now."""
-    folder = os.open(root, _FOLDER_FLAGS)
-    for part in path.split("/"):
-        try:
-            within = os.open(part, _FOLDER_FLAGS | os.O_NOFOLLOW, dir_fd=folder)
-        except NotADirectoryError:
-            # The system says the same of a file and of a link that is not followed.
-            if stat.S_ISLNK(os.stat(part, dir_fd=folder, follow_symlinks=False).st_mode):
-                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP)) from None
-            raise
-        finally:
-            os.close(folder)
-        folder = within
-    return folder
-
-
 def _open_link(root: str, path: str) -> int:
     """Open the file that a link within the inbox leads to."""
     real_root, real_path = _resolved(root, path)
     folder, name = os.path.split(real_path)
-    descriptor = _open_folder(real_root, folder or ".")
+    descriptor = open_folder(real_root, folder or ".")
     try:
         return os.open(name, _FILE_FLAGS, dir_fd=descriptor)
     finally:

@@ -1,7 +1,8 @@
 """The model card: what a weights file is, what it was made from, what it can and cannot do.
 
-A card is JSON beside the weights. A result names the weights by the SHA-256 that the card states, so weights that do not
-match their card are never used.
+A card is JSON beside the weights. It decides calls as much as the weights do: it says which class each output counts as. So a
+model is named by one SHA-256 over the whole content of the card (`ModelCard.content_sha256`), which holds those of the weights
+and of the OOD file; files that do not match their card are never used.
 """
 
 import hashlib
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -23,10 +25,19 @@ from smearcount.differential.classes import CellClass
 from smearcount.differential.model import ModelUsed
 from smearcount.models.errors import ModelInvalid
 from smearcount.models.network_input import INPUT_SIDE, PREPROCESSING_VERSION
-from smearcount.models.settings import ModelSettings
+from smearcount.models.settings import SHIPPED_MODEL, SHIPPED_SHA256, ModelSettings
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
-FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+
+
+def _no_card(name: str) -> str:
+    # Files of that name beside a card are other cards, or say which model is in use.
+    if name.casefold().endswith(".json"):
+        raise ValueError("a model's files are no .json")
+    return name
+
+
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$"), AfterValidator(_no_card)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -163,18 +174,19 @@ class ModelCard(_Frozen):
         return ModelUsed(
             name=self.name,
             version=self.version,
-            sha256=self.sha256,
+            sha256=self.content_sha256,
             preprocessing=self.preprocessing,
             threshold=self.threshold if threshold is None else threshold,
             card_sha256=self.content_sha256,
+            weights_sha256=self.sha256,
         )
 
     @property
     def content_sha256(self) -> str:
-        """SHA-256 (hexadecimal) of what the card says: as JSON with sorted keys and without white space, in UTF-8.
+        """SHA-256 (hexadecimal) of what the card says, which names the model: as JSON with sorted keys, no white space, in UTF-8.
 
-        It does not depend on how the file is laid out, and names the rest that decides calls: temperature, outputs, and the
-        limit of the OOD score.
+        It does not depend on how the file is laid out, and covers all that decides calls: the weights and the OOD file by their
+        own SHA-256, the class of each output, temperature, threshold, and the limit of the OOD score.
         """
         # What the file leaves out is left out, so that a new field with a default gives an old card no other hash.
         content = self.model_dump(mode="json", exclude_unset=True)
@@ -242,7 +254,8 @@ def verified_files(settings: ModelSettings, card: ModelCard) -> tuple[bytes, byt
     Raises:
         ModelInvalid: a file is missing, damaged or exchanged, or made for other classes or another preprocessing.
     """
-    weights = verified_weights(settings.model, card, settings.model_sha256)
+    expected = settings.model_sha256 or (SHIPPED_SHA256 if settings.model == SHIPPED_MODEL else None)
+    weights = verified_weights(settings.model, card, expected)
     return weights, None if card.ood is None else verified_ood_file(settings.model, card.ood)
 
 
@@ -252,7 +265,7 @@ def verified_weights(card_path: Path, card: ModelCard | None = None, expected: s
     Args:
         card_path: the card; the weights lie in the same folder.
         card: the card's content, where it has been read already.
-        expected: SHA-256 (hexadecimal) that the weights must have, whatever the card says; None allows any.
+        expected: SHA-256 (hexadecimal) that the model must have; None allows any.
 
     Raises:
         ModelInvalid: card or weights are missing, damaged or exchanged, or made for other classes or another
@@ -260,11 +273,8 @@ def verified_weights(card_path: Path, card: ModelCard | None = None, expected: s
     """
     card = card or load_card(card_path)
     _check_fits_this_code(card_path, card)
-    if expected is not None and card.sha256 != expected:
-        raise ModelInvalid(
-            f"{card_path} is not the model chosen (its SHA-256 is {card.sha256[:12]}…, not {expected[:12]}…); choose it "
-            "with smearcount model use, or set SMEARCOUNT_MODEL_SHA256 to its SHA-256"
-        )
+    if expected is not None:
+        _check_chosen(card_path, card, expected)
     return _verified("weights", card_path.parent / card.file, card.sha256)
 
 
@@ -275,6 +285,22 @@ def verified_ood_file(card_path: Path, ood: OodFile) -> bytes:
         ModelInvalid: the file is missing or damaged, or it is another one.
     """
     return _verified("likeness file", card_path.parent / ood.file, ood.sha256)
+
+
+def _check_chosen(path: Path, card: ModelCard, expected: str) -> None:
+    found = card.content_sha256
+    if expected == found:
+        return
+    if expected == card.sha256:
+        raise ModelInvalid(
+            f"{path} was chosen by the SHA-256 of its weights alone ({expected[:12]}…), which says nothing of the card; look "
+            f"at it with smearcount model show, then choose it again with smearcount model use, or set "
+            f"SMEARCOUNT_MODEL_SHA256 to {found}"
+        )
+    raise ModelInvalid(
+        f"{path} is not the model chosen (its SHA-256 is {found[:12]}…, not {expected[:12]}…): card or weights were exchanged "
+        "or changed; restore them, choose it with smearcount model use, or set SMEARCOUNT_MODEL_SHA256 to its SHA-256"
+    )
 
 
 def _verified(what: str, path: Path, sha256: str) -> bytes:

@@ -20,6 +20,7 @@ import simplejpeg
 from PIL import Image
 from PIL.ExifTags import Base as Tag
 
+from smearcount.inbox.complexity import MOST_PARTS
 from smearcount.models.errors import ImageRefused
 
 #: Bytes that a file system keeps or loses together. So many zero bytes in a row are no codes of a JPEG: two bits for each block
@@ -43,8 +44,8 @@ _ZEROS = re.compile(rb"\0*")
 _RAW, _LZW, _JPEG, _PACKBITS = 1, 5, 7, 32773
 _DEFLATE = frozenset({8, 32946})
 _SHOWING_DAMAGE = frozenset({_RAW, _LZW, _JPEG, _PACKBITS, *_DEFLATE})
-#: Bounds of the strips or tiles of a TIFF, so that a false header takes neither time nor memory.
-_MOST_PARTS, _LONGEST_PART_SIDE = 4096, 1024
+#: In pixels: a bound of the strips or tiles of a TIFF, so that a false header takes neither time nor memory.
+_LONGEST_PART_SIDE = 1024
 
 
 def strict_jpeg(data: bytes, *, least_height: int = 1, least_width: int = 1) -> npt.NDArray[np.uint8]:
@@ -190,7 +191,7 @@ def _strips_or_tiles(tags: Mapping[int, object], data: bytes) -> Iterator[bytes]
         _numbers(tags, tag)
         for tag in ((Tag.TileOffsets, Tag.TileByteCounts) if is_tiled else (Tag.StripOffsets, Tag.StripByteCounts))
     )
-    if len(offsets) != len(sizes) or len(sizes) > _MOST_PARTS or sum(sizes) > len(data):
+    if len(offsets) != len(sizes) or len(sizes) > MOST_PARTS or sum(sizes) > len(data):
         raise damaged("the places of its pixels are wrong; copy the file again")
     for place, size in zip(offsets, sizes, strict=True):
         yield data[place : place + size]

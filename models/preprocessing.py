@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from smearcount.inbox.complexity import TooComplex, check_complexity
 from smearcount.inbox.reading import LARGEST_FILE
 from smearcount.models.errors import ImageRefused
 from smearcount.models.integrity import check_whole, damaged, strict_jpeg
@@ -86,6 +87,10 @@ def decode_half_size(data: bytes) -> Pixels:
         raise ImageRefused("empty", "the file is empty (0 bytes)")
     if len(data) > LARGEST_FILE:
         raise ImageRefused("too-large", f"the file has {len(data):,} bytes; a cell image has at most {LARGEST_FILE:,}")
+    try:
+        check_complexity(data)
+    except TooComplex as error:
+        raise ImageRefused("too-complex", f"{error}, which no cell image has; export it as a plain image") from None
     try:
         with Image.open(io.BytesIO(data), formats=ACCEPTED_FORMATS) as image:
             _check_size(image)

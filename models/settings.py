@@ -7,6 +7,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 #: The card of the model that comes with smearcount.
 SHIPPED_MODEL = Path(__file__).parent / "weights" / "smearcount-2.json"
+#: Its SHA-256, so that a card that was edited in its place is refused as well.
+SHIPPED_SHA256 = "f36bd929858cb872eb2fa64530458dfc1688d71a3a35289cc024042dcafdbc61"
 
 
 class ModelSettings(BaseSettings):
@@ -25,8 +27,8 @@ class ModelSettings(BaseSettings):
     model_sha256: str | None = Field(
         default=None,
         pattern=r"^[0-9a-f]{64}$",
-        description="SHA-256 that the model's weights must have, so that every worker surely runs the same; not set, "
-        "the one in the model card applies alone.",
+        description="SHA-256 that the model must have, so that every worker surely runs the same: over the card, the weights and "
+        "the likeness file, as `model show` prints it; not set, any undamaged model is taken.",
     )
     threshold: float | None = Field(
         default=None,

@@ -14,6 +14,7 @@ from smearcount.differential.settings import CountSettings
 from smearcount.differential.signing.policy import SigningRules
 from smearcount.inbox.mounts import Mounts
 from smearcount.web.auth.access import CSRF_HEADER, SAFE_METHODS, Access, Person
+from smearcount.web.media.decoding import Decoding
 from smearcount.web.media.thumbnails import Thumbnails
 from smearcount.web.monitoring.diagnostics_cache import DiagnosticsCache
 from smearcount.web.problems import Problem
@@ -58,6 +59,13 @@ async def thumbnails(request: Request) -> Thumbnails:
     """Return the cache of thumbnails."""
     found = request.app.state.thumbnails
     assert isinstance(found, Thumbnails)  # noqa: S101 (for the type checker: make_application sets it)
+    return found
+
+
+async def decoding(request: Request) -> Decoding:
+    """Return where images are decoded."""
+    found = request.app.state.decoding
+    assert isinstance(found, Decoding)  # noqa: S101 (for the type checker: make_application sets it)
     return found
 
 
@@ -121,6 +129,7 @@ TheCountSettings = Annotated[CountSettings, Depends(count_settings)]
 TheSigningRules = Annotated[SigningRules, Depends(signing_rules)]
 TheAccess = Annotated[Access, Depends(access)]
 TheDiagnostics = Annotated[DiagnosticsCache, Depends(diagnostics)]
+TheDecoding = Annotated[Decoding, Depends(decoding)]
 TheThumbnails = Annotated[Thumbnails, Depends(thumbnails)]
 OptionalPerson = Annotated[Person | None, Depends(optional_person)]
 ThePerson = Annotated[Person, Depends(person)]

@@ -19,6 +19,7 @@ KINDS: Final[dict[str, tuple[int, str, str]]] = {
     "bad-name": (400, "A person's name is needed", "Send the reviewer's name in the header X-Reviewer."),
     "login-needed": (401, "Nobody is logged in", "Log in at /api/v1/session, or send a bearer token."),
     "wrong-login": (401, "Name or password is wrong", "Try again; ask the operator for a new password."),
+    "not-launched": (401, "Not the user who has started this server", "Open the address that up or web has printed, whole."),
     "not-allowed": (403, "Not allowed", "Ask for the role reviewer."),
     "csrf": (403, "The request does not come from our page", "Send the session's token in the header X-CSRF-Token."),
     "foreign-origin": (403, "The request comes from another site", "Ask from a page of this server, or from a program."),

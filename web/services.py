@@ -71,6 +71,8 @@ class Services:
     diagnose: Callable[[], Sequence[Check]]
     #: Returns the model that classifies; None if no model can be loaded.
     model: Callable[[], ModelFacts | None]
+    #: What others than the user who has started the server need where nobody logs in; None: nothing, which is for tests alone.
+    launch_token: str | None = None
     #: Where this machine has the inboxes mounted.
     mounts: Mounts = field(default_factory=Mounts)
 

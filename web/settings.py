@@ -50,6 +50,16 @@ class WebSettings(BaseSettings):
         "names of this machine alone, beyond it any. A name given here counts as beyond loopback, since a proxy must be "
         "behind it.",
     )
+    web_proxies: tuple[str, ...] = Field(
+        default=(),
+        description='Addresses or networks of proxies that are believed what they say of the browser, as JSON: ["127.0.0.1"]. '
+        "Empty: none.",
+    )
+    web_launch_token: SecretStr = Field(
+        default=SecretStr(""),
+        description="Token that others than the server's own user need where nobody logs in; at least 20 characters. Empty: a "
+        "new one at each start, in the address that `up` and `web` print.",
+    )
     web_reviewers: tuple[str, ...] = Field(
         default=(),
         description='Names that the page offers to a reviewer where nobody logs in, as JSON: ["A. Lab", "B. Lab"].',
@@ -65,7 +75,7 @@ class WebSettings(BaseSettings):
         json_schema_extra={"deprecated": True},
     )
 
-    @field_validator("web_token", "web_viewer_token")
+    @field_validator("web_token", "web_viewer_token", "web_launch_token")
     @classmethod
     def _hard_to_guess(cls, token: SecretStr) -> SecretStr:
         value = token.get_secret_value()
@@ -80,6 +90,18 @@ class WebSettings(BaseSettings):
             if not _HOST_NAME.fullmatch(name):
                 raise ValueError(f"{name!r} is no host name; give the name alone, without scheme and path")
         return tuple(name.lower() for name in names)
+
+    @field_validator("web_proxies")
+    @classmethod
+    def _addresses_alone(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:
+        for proxy in proxies:
+            try:
+                ipaddress.ip_network(proxy, strict=False)
+            except ValueError:
+                raise ValueError(
+                    f"{proxy!r} is no address or network; write it like 127.0.0.1 or 10.0.0.0/24"
+                ) from None
+        return proxies
 
     def users_file(self, data: Path) -> Path:
         """Return the path of the users file: the configured one, or else the one in the data folder."""

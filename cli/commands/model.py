@@ -18,7 +18,7 @@ from smearcount.cli.views.rows import print_rows
 from smearcount.differential.classes import CellClass
 from smearcount.files.atomic import replace_file
 from smearcount.models.card import TrainingData, load_card
-from smearcount.models.catalogue.registry import Registered, choose, find, register, registered
+from smearcount.models.catalogue.registry import Registered, at, choose, find, register, registered
 from smearcount.models.errors import ModelsError, RuntimeMissing
 from smearcount.worker.settings import usable_cores
 
@@ -90,7 +90,9 @@ def use(reference: str, data: Path | None) -> None:
     site = open_site(data=data)
     one = find(reference, site.models_folder)
     choose(one, site.models_folder)
-    print_message(f"{one.reference} (SHA-256 {one.card.sha256[:12]}) classifies from the next start of up or worker on")
+    print_message(
+        f"{one.reference} (SHA-256 {one.card.content_sha256[:12]}) classifies from the next start of up or worker on"
+    )
     if site.models.model.absolute() != one.path.absolute():
         print_message("but SMEARCOUNT_MODEL is set and goes first")
 
@@ -129,7 +131,9 @@ def evaluate_model(folder: Path, reference: str | None, report: Path | None, out
         print_raw(report_json(evaluation))
     else:
         print_result(evaluation_table(evaluation))
-    target = report or site.data / "evaluations" / f"{one.reference}-{one.card.sha256[:12]}" / folder.resolve().name
+    target = (
+        report or site.data / "evaluations" / f"{one.reference}-{one.card.content_sha256[:12]}" / folder.resolve().name
+    )
     write_report(evaluation, calls, target, draw=draw)
     print_message(f"{'figures and ' if draw else ''}evaluation.json: {target}")
 
@@ -287,7 +291,7 @@ def import_model(
     """
     site = open_site(data=data)
     if file.suffix == ".json":
-        one = register(Registered(file.stem, file.absolute(), load_card(file)), site.models_folder)
+        one = register(at(file), site.models_folder)
         print_message(f"registered as {one.reference}; choose it with: smearcount model use {one.reference}")
         return
     if name is None or version is None or validation is None:

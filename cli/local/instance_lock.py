@@ -20,7 +20,7 @@ def lock_data_folder(data: Path, inbox: Path) -> Iterator[None]:
         CommandError: The folder cannot be made or written to, or another `up` has locked it.
     """
     try:
-        data.mkdir(parents=True, exist_ok=True)
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = (data / "up.lock").open("a+")
     except OSError as error:
         raise CommandError(

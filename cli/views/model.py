@@ -40,7 +40,7 @@ class ModelLine:
             precision=card.precision,
             accuracy=card.validation.accuracy,
             macro_recall=card.validation.macro_recall,
-            sha256=card.sha256,
+            sha256=card.content_sha256,
             card=model.path,
         )
 
@@ -62,8 +62,8 @@ def card_table(card: ModelCard) -> RenderableType:
         unlike = f"unidentified over {card.ood.limit:g}; {card.ood.over_limit:.1%} of the validation images"
     lines = {
         "Model": f"{card.name} {card.version}",
-        "SHA-256": card.sha256,
-        "File": f"{card.file}, {card.bytes / 1e6:.2f} MB, {card.parameters:,} parameters",
+        "SHA-256": card.content_sha256,
+        "File": f"{card.file} (SHA-256 {card.sha256[:12]}), {card.bytes / 1e6:.2f} MB, {card.parameters:,} parameters",
         "Runtime": f"{card.runtime}, {card.precision}, {card.preprocessing}, {card.input_side} px",
         "Accuracy": f"{figures.accuracy:.2%} of {figures.images:,} validation images",
         "Balanced accuracy": f"{figures.macro_recall:.2%}",

@@ -13,7 +13,7 @@ from pathlib import Path
 from sqlalchemy import func, inspect, select
 
 from smearcount.db.audit.guards import restore_guards
-from smearcount.db.backup import postgresql_archive, sqlite_copy
+from smearcount.db.backup import digests, postgresql_archive, sqlite_copy
 from smearcount.db.engine.database import Database
 from smearcount.db.errors import DatabaseError
 from smearcount.db.migration import migrate, refuse_newer, revision_in
@@ -38,7 +38,7 @@ class Backup:
     bytes: int
 
 
-def back_up(database: Database, file: Path, *, replace: bool, progress: Progress) -> Backup:
+def back_up(database: Database, file: Path, *, replace: bool, progress: Progress, secret: str = "") -> Backup:
     """Write one state of the whole database into a file; other processes may read and write the database meanwhile.
 
     The file appears once it is whole. Only its owner can read it, because it holds names that may identify patients.
@@ -48,6 +48,7 @@ def back_up(database: Database, file: Path, *, replace: bool, progress: Progress
         file: the file to write; its folder exists.
         replace: whether an existing file may be replaced.
         progress: called while the file is written.
+        secret: with it, a keyed digest is written beside the file; see `digests`.
 
     Raises:
         DatabaseUnavailable: the database does not answer.
@@ -65,23 +66,37 @@ def back_up(database: Database, file: Path, *, replace: bool, progress: Progress
             sqlite_copy.copy_out(database, part, progress)
         else:
             postgresql_archive.dump(database, part, progress)
+    digests.write_digest(file, secret)
     return Backup(revision, file.stat().st_size)
 
 
-def restore(database: Database, file: Path, *, replace: bool, progress: Progress) -> Backup:
+def restore(
+    database: Database,
+    file: Path,
+    *,
+    replace: bool,
+    progress: Progress,
+    secret: str = "",
+    may_lack_digest: bool = False,
+) -> Backup:
     """Replace what the database holds by a backup, all of it or nothing, and then upgrade it to this version's schema.
+
+    Only rows are taken from the file, table by table: the tables, views and triggers are made as this version makes them.
 
     Args:
         database: a database that no process of smearcount uses; it may not exist yet.
         file: a backup of the same kind of database, of this version or an earlier one.
         replace: whether slides that the database holds may be lost.
         progress: called while the backup is restored.
+        secret: with it, the backup must carry the digest that was made with it.
+        may_lack_digest: whether a backup without a digest is taken as well.
 
     Raises:
         DatabaseUnavailable: the database does not answer.
-        DatabaseError: the file is no such backup, is damaged or of a newer version, the database holds slides or is in
-            use, or PostgreSQL's programs are missing or fail. The database is as it was.
+        DatabaseError: the file is no such backup, is damaged, not the site's or of a newer version, the database holds
+            slides or is in use, or PostgreSQL's programs are missing or fail. The database is as it was.
     """
+    digests.check_digest(file, secret, may_lack=may_lack_digest)
     backup = _examined(file, is_sqlite=database.file is not None)
     slides = _slides_in(database)
     if slides and not replace:
@@ -91,9 +106,9 @@ def restore(database: Database, file: Path, *, replace: bool, progress: Progress
         )
     if database.file is not None:
         database.close()  # this connection would count as one that uses the database
-        sqlite_copy.copy_in(file, database.file, progress)
+        sqlite_copy.copy_in(file, database.file, backup.revision, progress)
     else:
-        postgresql_archive.restore(database, file, progress)
+        postgresql_archive.restore(database, file, backup.revision, progress)
     migrate(database)
     restore_guards(database)
     with database.writing(durable=True) as connection:

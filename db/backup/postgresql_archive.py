@@ -1,6 +1,9 @@
 """Dumping a PostgreSQL database into an archive of pg_dump, and restoring it, with PostgreSQL's own client programs.
 
 Only smearcount's tables and views are dumped and replaced: a laboratory may keep other tables in the same database.
+
+An archive holds statements, and whoever made it could have written any into it. So only its rows are read: we make the tables
+ourselves, and of what pg_restore writes as a script we take the lines of the rows and run nothing.
 """
 
 import re
@@ -13,7 +16,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from sqlalchemy import func, inspect, select, text
+import psycopg
+from psycopg import sql
+from sqlalchemy import Connection, exc, func, inspect, select, text
 from sqlalchemy.engine import URL
 
 from smearcount.db.audit import guards
@@ -34,7 +39,13 @@ _DROP = "SET client_min_messages = warning;\n" + "".join(
 #: Number of a program's last lines that are kept, to find the reason in them if it fails.
 _LINES_KEPT = 50
 
-_COPY_BEGINS, _COPY_ENDS = b"COPY ", b"\\.\n"
+_COPY_ENDS = b"\\.\n"
+_COPY = re.compile(rb'COPY (?:\w+\.)?(\w+) \(("?\w+"?(?:, "?\w+"?)*)\) FROM stdin;\n')
+_REFERENCES = text(
+    "SELECT relname, conname, pg_get_constraintdef(pg_constraint.oid) FROM pg_constraint JOIN pg_class ON pg_class.oid = conrelid"
+    " WHERE contype = 'f' AND relname = ANY(:tables) AND pg_table_is_visible(conrelid) ORDER BY relname, conname"
+)
+_ENCODING = re.compile(rb"SET client_encoding = '([\w-]+)';\n")
 
 
 def dump(database: Database, part: Path, progress: Callable[[int], None]) -> None:
@@ -70,53 +81,125 @@ def dump(database: Database, part: Path, progress: Callable[[int], None]) -> Non
             raise DatabaseError(f"pg_dump failed: {_error_in(b''.join(said))}")
 
 
-def restore(database: Database, file: Path, progress: Callable[[int], None]) -> None:
-    """Replace smearcount's tables and views by those in an archive, all of them or nothing.
+def restore(database: Database, file: Path, revision: str, progress: Callable[[int], None]) -> None:
+    """Replace smearcount's tables and views by our own with the rows of an archive, all of them or nothing.
+
+    Args:
+        database: the one to replace.
+        file: the archive.
+        revision: the migration that it is at.
+        progress: called with the part that is done, in percent.
 
     Raises:
         DatabaseUnavailable: the database does not answer.
-        DatabaseError: a process uses the database, the programs are missing, or the archive cannot be read or restored.
+        DatabaseError: a process uses the database, pg_restore is missing, or the archive cannot be read or restored.
     """
-    reader, writer = _program("pg_restore", database), _program("psql", database)
+    reader = _program("pg_restore", database)
     _require_unused(database)
-    listed = _run(reader, "--list", str(file))
-    tables = max(listed.count(b" TABLE DATA "), 1)
-    prepared = _DROP
-    # An archive of the whole database holds the function of the triggers, one of our tables alone does not.
-    if f" {guards.FUNCTION}() ".encode() not in listed:
-        prepared += f"{guards.MAKE_FUNCTION};\n"
-    options = ["--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1", "--single-transaction", "--file=-"]
-    with (
-        _address(database) as address,
-        tempfile.TemporaryFile() as errors,
-        _running(
-            ["env", "LC_ALL=C", reader, "--no-owner", "--no-privileges", "--file=-", str(file)],
-            stdout=subprocess.PIPE,
-            stderr=errors,
-        ) as archive,
-        _running(
-            ["env", "LC_ALL=C", writer, *options, f"--dbname={address}"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=errors,
-        ) as session,
-    ):
-        assert session.stdin is not None  # noqa: S101 (for the type checker)
+    from smearcount.db import upgrade  # noqa: PLC0415 (loads Alembic, which most commands do not need)
+
+    with tempfile.TemporaryFile() as errors, database.writing(durable=True) as connection:
         try:
-            session.stdin.write(prepared.encode())
-            for done, line in _tables_begun(_lines(archive.stdout)):
-                session.stdin.write(line)
-                progress(100 * done // tables)
-            # Only now it is certain that the archive was whole. If the session is killed before its end, it undoes everything.
-            is_whole = archive.wait() == 0
-            if is_whole:
-                session.stdin.close()
-            is_restored = is_whole and session.wait() == 0
-        except BrokenPipeError:
-            session.wait()
-            is_restored = False
-        if not is_restored:
-            raise DatabaseError(f"{file} cannot be restored: {_first_error(errors)}")
+            connection.exec_driver_sql(_DROP)
+            upgrade.upgrade(connection, revision)
+            tables = _our_columns(connection)
+            options = ["--data-only", *(f"--table={table}" for table in tables), "--file=-", str(file)]
+            with _running(["env", "LC_ALL=C", reader, *options], stdout=subprocess.PIPE, stderr=errors) as archive:
+                _fill(connection, tables, _lines(archive.stdout), progress)
+                # Only now it is certain that the archive was whole. Leaving with an exception undoes everything.
+                if archive.wait() != 0:
+                    raise DatabaseError(f"{file} cannot be restored: {_first_error(errors)}")
+        except _NotOurs as error:
+            raise DatabaseError(f"{file} cannot be restored: {_first_error(errors) or error}") from None
+        except (exc.DBAPIError, psycopg.Error) as error:
+            raise DatabaseError(f"{file} cannot be restored: {_said(error)}") from error
+
+
+class _NotOurs(Exception):
+    """The archive's rows are not those of our tables."""
+
+
+def _our_columns(connection: Connection) -> dict[str, set[str]]:
+    """Return the columns of our tables as they are now, by the tables' names; a table comes after those that it refers to."""
+    found = inspect(connection)
+    existing = set(found.get_table_names())
+    names = [table.name for table in Base.metadata.sorted_tables if table.name in existing]
+    return {name: {column["name"] for column in found.get_columns(name)} for name in ("alembic_version", *names)}
+
+
+def _fill(
+    connection: Connection, tables: dict[str, set[str]], script: Iterator[bytes], progress: Callable[[int], None]
+) -> None:
+    """Fill our tables with the rows in a script of pg_restore; everything else in it is passed over."""
+    # Our own triggers refuse rows that take the place of others, and the row with which a new chain begins is replaced.
+    references = connection.execute(_REFERENCES, {"tables": list(tables)}).all()
+    for table, name, _ in references:  # the archive has the tables in another order
+        connection.exec_driver_sql(f'ALTER TABLE {table} DROP CONSTRAINT "{name}"')
+    for table in tables:
+        connection.exec_driver_sql(f"ALTER TABLE {table} DISABLE TRIGGER USER")
+        connection.exec_driver_sql(f"DELETE FROM {table}")  # noqa: S608 (our names)
+    missing = _copy_rows(connection, tables, script, progress)
+    if missing:
+        raise _NotOurs(f"it holds no rows of {next(iter(missing))}")
+    for table, name, definition in references:
+        connection.exec_driver_sql(f'ALTER TABLE {table} ADD CONSTRAINT "{name}" {definition}')
+    for table, names in tables.items():
+        connection.exec_driver_sql(f"ALTER TABLE {table} ENABLE TRIGGER USER")
+        if "id" in names:
+            _set_sequence(connection, table)
+    progress(100)
+
+
+def _copy_rows(
+    connection: Connection, tables: dict[str, set[str]], script: Iterator[bytes], progress: Callable[[int], None]
+) -> dict[str, set[str]]:
+    """Copy the rows in a script of pg_restore into our tables; return the tables that are not in it."""
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)  # noqa: S101 (for the type checker)
+    missing = dict(tables)
+    with driver.cursor() as cursor:
+        for line in script:
+            if said := _ENCODING.fullmatch(line):
+                cursor.execute("SELECT set_config('client_encoding', %s, true)", (said[1].decode(),))
+            elif line.startswith(b"COPY "):
+                table, columns = _beginning(line, missing)
+                progress(100 * (len(tables) - len(missing)) // len(tables))
+                del missing[table]
+                statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
+                    sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
+                )
+                with cursor.copy(statement) as copy:
+                    for row in iter(lambda: next(script, _COPY_ENDS), _COPY_ENDS):
+                        copy.write(row)
+        cursor.execute("SELECT set_config('client_encoding', 'UTF8', true)")
+    return missing
+
+
+def _beginning(line: bytes, missing: dict[str, set[str]]) -> tuple[str, list[str]]:
+    """Return the table and the columns of rows that begin."""
+    found = _COPY.fullmatch(line)
+    if found is None:
+        raise _NotOurs("it holds rows that are not pg_dump's")
+    table, columns = found[1].decode(), [name.strip('"') for name in found[2].decode().split(", ")]
+    if table not in missing or set(columns) != missing[table] or len(columns) != len(missing[table]):
+        raise _NotOurs(f"its rows of {table} are not those of smearcount's table")
+    return table, columns
+
+
+def _set_sequence(connection: Connection, table: str) -> None:
+    """Let new rows get numbers that no row has; nothing to do for a table whose ids are not counted up."""
+    connection.exec_driver_sql(
+        f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), GREATEST(MAX(id), 1), MAX(id) IS NOT NULL) FROM {table}"  # noqa: S608
+    )
+
+
+def _said(error: exc.DBAPIError | psycopg.Error) -> str:
+    """Return what PostgreSQL says, with the first line of its details."""
+    cause = error.orig if isinstance(error, exc.DBAPIError) else error
+    if not isinstance(cause, psycopg.Error) or cause.diag.message_primary is None:
+        return (str(cause).splitlines() or [type(cause).__name__])[0]
+    details = (cause.diag.message_detail or "").splitlines()[:1]
+    return "; ".join([cause.diag.message_primary, *details])
 
 
 def revision_in_file(file: Path) -> str | None:
@@ -233,20 +316,10 @@ def _lines(pipe: IO[bytes] | None) -> Iterator[bytes]:
     yield from pipe
 
 
-def _tables_begun(script: Iterator[bytes]) -> Iterator[tuple[int, bytes]]:
-    """Yield the lines of a script of pg_restore, each with the number of tables whose rows are complete before it."""
-    done, is_copying = 0, False
-    for line in script:
-        yield done, line
-        if is_copying and line == _COPY_ENDS:
-            done, is_copying = done + 1, False
-        elif not is_copying:
-            is_copying = line.startswith(_COPY_BEGINS)
-
-
 def _first_error(errors: IO[bytes]) -> str:
     errors.seek(0)
-    return _error_in(errors.read())
+    said = errors.read()
+    return _error_in(said) if said else ""
 
 
 def _error_in(said: bytes) -> str:

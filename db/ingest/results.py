@@ -49,12 +49,11 @@ _PUT_BACK = (
         reason=bindparam("why"),
     )
 )
-_MODEL_ID = select(Model.id, Model.card_sha256).where(
+_MODEL_ID = select(Model.id).where(
     Model.sha256 == bindparam("sha256"),
     Model.preprocessing == bindparam("preprocessing"),
     Model.threshold == bindparam("threshold"),
 )
-_FORGET_CARD = update(Model).where(Model.id == bindparam("of_id")).values(card_sha256=None)
 _SPEND = insert(Work)
 
 
@@ -206,15 +205,11 @@ def _counted_bytes(
 
 def _model_id(connection: Connection, model: ModelUsed) -> int:
     row = asdict(model)
-    known = connection.execute(_MODEL_ID, row).one_or_none()
+    known = connection.execute(_MODEL_ID, row).scalar_one_or_none()
     if known is None:
         insert_missing_rows(connection, Model, [row])
-        known = connection.execute(_MODEL_ID, row).one()
-    if known.card_sha256 not in {None, model.card_sha256}:
-        # Weights, preprocessing and threshold are the same, the rest of the card is not. Which of the two cards a call was
-        # made with cannot be told, so neither is named.
-        connection.execute(_FORGET_CARD, {"of_id": known.id})
-    return int(known.id)
+        known = connection.execute(_MODEL_ID, row).scalar_one()
+    return int(known)
 
 
 def _quarantine(connection: Connection, refused: Refused, now: datetime) -> None:

@@ -132,11 +132,20 @@ def _models(connection: Connection, ids: Sequence[int]) -> tuple[ModelUsed, ...]
     """Return the models with these ids, in their order."""
     rows = connection.execute(
         select(
-            Model.id, Model.name, Model.version, Model.sha256, Model.preprocessing, Model.threshold, Model.card_sha256
+            Model.id,
+            Model.name,
+            Model.version,
+            Model.sha256,
+            Model.preprocessing,
+            Model.threshold,
+            Model.card_sha256,
+            Model.weights_sha256,
         ).where(Model.id.in_(ids))
     )
     found = {
-        row.id: ModelUsed(row.name, row.version, row.sha256, row.preprocessing, row.threshold, row.card_sha256)
+        row.id: ModelUsed(
+            row.name, row.version, row.sha256, row.preprocessing, row.threshold, row.card_sha256, row.weights_sha256
+        )
         for row in rows
     }
     return tuple(found[model_id] for model_id in ids)

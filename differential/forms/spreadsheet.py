@@ -8,6 +8,7 @@ import csv
 import dataclasses
 import io
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import Enum
@@ -98,7 +99,9 @@ EXAMINATION_COLUMNS = (
 _BETWEEN_REMARKS = " // "
 
 #: A spreadsheet takes a cell that begins with one of these for a formula (OWASP, "CSV Injection"); with full-width forms.
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+#: Where the decimal sign is a comma, it lets a cell begin after a semicolon as well, and some do after a tab or within quotes
+#: after a line break. So an apostrophe goes in front of each, wherever a cell may begin.
+_FORMULA = re.compile(r"""(\A(?=[\t\r\n])|(?:\A|[;\t\r\n])(?:(?![;\t\r\n])[\s"])*(?=[-=+@＝＋－＠]))""")
 
 #: These classes are in every count, but not in the differential: they have a count and no percentage.
 _OUTSIDE_THE_DIFFERENTIAL = (CellClass.ERYTHROBLAST, CellClass.PLATELET)
@@ -146,6 +149,11 @@ def csv_text(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
     lines = [_csv_line(columns)] if columns else []
     lines += [_csv_line([_csv_cell(value) for value in row]) for row in rows]
     return "".join(lines)
+
+
+def for_excel(text: str) -> str:
+    """Return CSV with the mark at its beginning (BOM) by which Excel knows UTF-8; other programs take it for a part of a name."""
+    return f"\ufeff{text}"
 
 
 def plain(value: object) -> Any:
@@ -253,4 +261,4 @@ def _csv_cell(value: object) -> object:
     cell = " ".join(map(cell_text, simple)) if isinstance(simple, list) else cell_text(simple)
     # A file name that is not UTF-8 contains lone surrogates, which cannot be encoded.
     cell = cell.encode("utf-8", errors="backslashreplace").decode("utf-8")
-    return "'" + cell if cell.startswith(_FORMULA_STARTS) else cell
+    return _FORMULA.sub(r"\1'", cell)

@@ -4,7 +4,6 @@ The shipped ones lie in the package. A site's own lie in a folder of its data, b
 (`models.catalogue.choice`).
 """
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,7 +44,7 @@ def find(reference: str, folder: Path) -> Registered:
     """
     path = Path(reference)
     if path.suffix == ".json":
-        return Registered(path.stem, path.absolute(), load_card(path))
+        return at(path)
     known = registered(folder)
     found = [model for model in known if model.reference == reference]
     if len(found) > 1:
@@ -55,6 +54,21 @@ def find(reference: str, folder: Path) -> Registered:
     return found[0]
 
 
+def at(path: Path) -> Registered:
+    """Return the model whose card lies at `path`.
+
+    Raises:
+        ModelsError: the card has the name of the file that says which model is in use.
+        ModelInvalid: it is damaged.
+    """
+    # Some file systems do not tell capitals from small letters.
+    if path.name.casefold() == IN_USE:
+        raise ModelsError(
+            f"{path} cannot be a model card: {IN_USE} says which model is in use; give the card another name"
+        )
+    return Registered(path.stem, path.absolute(), load_card(path))
+
+
 def choose(model: Registered, folder: Path) -> None:
     """Make a model the one in use.
 
@@ -62,7 +76,7 @@ def choose(model: Registered, folder: Path) -> None:
         ModelInvalid: its files are missing or damaged, or belong to another version of smearcount.
     """
     verify(model)
-    keep_choice(Choice(card=model.path.absolute(), sha256=model.card.sha256), folder)
+    keep_choice(Choice(card=model.path.absolute(), sha256=model.card.content_sha256), folder)
 
 
 def verify(model: Registered) -> None:
@@ -81,17 +95,27 @@ def register(model: Registered, folder: Path) -> Registered:
 
     Raises:
         ModelInvalid: its files are missing or damaged.
-        ModelsError: another model of this name is registered.
+        ModelsError: another model of this name is registered, or one with another file of the same name.
     """
-    verify(model)
-    target = folder / model.path.name
+    weights = verified_weights(model.path, model.card)
+    files = {model.card.file: weights}
+    if model.card.ood is not None:
+        files[model.card.ood.file] = verified_ood_file(model.path, model.card.ood)
+    target = folder / at(model.path).path.name
     content = model.path.read_bytes()
-    if target.exists() and hashlib.sha256(target.read_bytes()).digest() != hashlib.sha256(content).digest():
+    if _is_other(target, content):
         raise ModelsError(f"another model is registered as {model.reference}; give the new one another name or version")
+    for name, new in files.items():
+        if _is_other(folder / name, new):
+            raise ModelsError(f"another model's file is called {name}; give the new model's another name")
     folder.mkdir(parents=True, exist_ok=True)
-    names = [model.card.file] + ([model.card.ood.file] if model.card.ood else [])
-    for name in names:
-        replace_file(folder / name, (model.path.parent / name).read_bytes(), durable=True)
+    for name, new in files.items():
+        replace_file(folder / name, new, durable=True)
     # Last: a card whose files are missing would be a damaged model.
     replace_file(target, content, durable=True)
     return Registered(model.reference, target, model.card)
+
+
+def _is_other(path: Path, content: bytes) -> bool:
+    """Say whether a file with other content is at `path`."""
+    return path.exists() and path.read_bytes() != content

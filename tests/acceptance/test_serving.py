@@ -22,7 +22,7 @@ def address_of(up: subprocess.Popen[str]) -> str:
     """Return the address that `up` prints."""
     assert up.stdout is not None
     for line in up.stdout:
-        if found := re.search(r"slides are shown and reviewed at (http://\S+)", line):
+        if found := re.search(r"slides are shown and reviewed at (http://[^\s?]+)", line):
             return found[1]
     return pytest.fail("up did not say where it serves the pages")
 

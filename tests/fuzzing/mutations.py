@@ -5,6 +5,8 @@ import struct
 import zlib
 from collections.abc import Callable, Sequence
 
+from fuzzing.bombs import all_bombs
+
 #: Numbers at which decoders go wrong: none, one, the largest, and those about the sign bits.
 _TELLING = (0, 1, 2, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 
@@ -14,12 +16,17 @@ _HEADER_BYTES = 700
 #: Number of changes to one file: mostly few, since the decoder refuses most files with many.
 _HOW_OFTEN = (1, 1, 1, 2, 2, 3, 5, 8)
 
-#: No file grows beyond this: the reader refuses larger files unread, and other tests show that.
+#: A bomb is a thousand times as large as an original, and takes as long to spoil.
+_SHARE_BOMBS = 0.01
+
+#: No file of the others grows beyond this: the reader refuses larger files unread, and other tests show that.
 _LARGEST = 256 * 1024
 
 
 def mutated(rng: random.Random, files: Sequence[bytes]) -> bytes:
-    """Return one of the files with one change or several."""
+    """Return one of the files with one change or several, or, now and then, one of the bombs with a few."""
+    if rng.random() < _SHARE_BOMBS:
+        return _spoiled_bomb(rng)
     data = bytearray(rng.choice(files))
     for _ in range(rng.choice(_HOW_OFTEN)):
         rng.choice(_WAYS)(rng, data)
@@ -29,6 +36,16 @@ def mutated(rng: random.Random, files: Sequence[bytes]) -> bytes:
     if data.startswith(b"\x89PNG") and rng.random() < 0.8:
         _mend_png(data)
     return bytes(data[:_LARGEST])
+
+
+def _spoiled_bomb(rng: random.Random) -> bytes:
+    """Return a bomb with a few bytes changed, so that the decoder may take it for another one, or for none."""
+    data = bytearray(rng.choice([*all_bombs().values()]))
+    for _ in range(rng.choice((0, 1, 1, 2, 3))):
+        rng.choice((_flip_bit, _set_byte, _set_number))(rng, data)
+    if data.startswith(b"\x89PNG") and rng.random() < 0.5:
+        _mend_png(data)
+    return bytes(data)
 
 
 def _place(rng: random.Random, data: bytearray) -> int:

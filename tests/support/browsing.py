@@ -250,5 +250,5 @@ def serve(smearcount: Smearcount) -> str:
     for line in process.stdout:
         said.append(line)
         if "http://" in line:
-            return next(word for word in line.split() if word.startswith("http://"))
+            return next(word.partition("?")[0] for word in line.split() if word.startswith("http://"))
     pytest.fail(f"the web server said no address, but: {''.join(said)}")

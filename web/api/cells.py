@@ -8,7 +8,7 @@ from starlette.status import HTTP_304_NOT_MODIFIED
 from smearcount.db.queries.cells import cell
 from smearcount.db.queries.images import image_file
 from smearcount.db.review.history import history
-from smearcount.web.dependencies import TheDatabase, TheMounts, TheThumbnails, person
+from smearcount.web.dependencies import TheDatabase, TheDecoding, TheMounts, TheThumbnails, person
 from smearcount.web.media.pictures import Picture, read_picture
 from smearcount.web.media.thumbnails import Side, ThumbnailKey
 from smearcount.web.problems import described
@@ -56,9 +56,12 @@ def get_history(cell_id: CellId, database: TheDatabase) -> History:
     response_class=Response,
     responses=_pictures("image/jpeg", "image/png", "image/bmp"),
 )
-def get_image(request: Request, cell_id: CellId, database: TheDatabase, mounts: TheMounts) -> Response:
+async def get_image(
+    request: Request, cell_id: CellId, database: TheDatabase, mounts: TheMounts, decoding: TheDecoding
+) -> Response:
     """Return the very file that was counted, as long as it is in the inbox unchanged; a TIFF as PNG."""
-    return _shown(request, read_picture(image_file(database, cell_id, mounts)), f"cell-{cell_id}")
+    picture = await decoding.once(cell_id, lambda: read_picture(image_file(database, cell_id, mounts)))
+    return _shown(request, picture, f"cell-{cell_id}")
 
 
 @router.get(
@@ -67,17 +70,20 @@ def get_image(request: Request, cell_id: CellId, database: TheDatabase, mounts: 
     response_class=Response,
     responses=_pictures("image/jpeg"),
 )
-def get_thumbnail(
+async def get_thumbnail(
     request: Request,
     cell_id: CellId,
     database: TheDatabase,
     mounts: TheMounts,
     thumbnails: TheThumbnails,
+    decoding: TheDecoding,
     side: Annotated[Side, Query(description="Width and height in pixels.")] = Side.USUAL,
 ) -> Response:
     """Return the middle of the image, where the cell is, as a small JPEG."""
     key = ThumbnailKey(cell_id, side)
-    picture = thumbnails.known(key) or thumbnails.make(key, image_file(database, cell_id, mounts))
+    picture = thumbnails.known(key)
+    if picture is None:
+        picture = await decoding.once(key, lambda: thumbnails.make(key, image_file(database, cell_id, mounts)))
     return _shown(request, picture, f"cell-{cell_id}-{side}")
 
 

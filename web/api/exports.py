@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from smearcount.differential.forms import fhir, hl7
 from smearcount.differential.forms.examination import Export, SlideExamination
-from smearcount.differential.forms.spreadsheet import examinations_csv
+from smearcount.differential.forms.spreadsheet import examinations_csv, for_excel
 from smearcount.web.api.slides import SlideId
 from smearcount.web.dependencies import TheServices, person
 from smearcount.web.problems import described
@@ -28,6 +28,7 @@ class Form(StrEnum):
     """In which form results are sent."""
 
     CSV = "csv"
+    CSV_EXCEL = "csv-excel"
     JSON = "json"
     FHIR = "fhir"
     HL7 = "hl7"
@@ -36,13 +37,15 @@ class Form(StrEnum):
 #: Media type of one slide, media type of several, and the end of the file's name.
 _TYPES: Final[dict[Form, tuple[str, str, str]]] = {
     Form.CSV: ("text/csv; charset=utf-8", "text/csv; charset=utf-8", "csv"),
+    Form.CSV_EXCEL: ("text/csv; charset=utf-8", "text/csv; charset=utf-8", "csv"),
     Form.JSON: ("application/json", "application/json", "json"),
     Form.FHIR: ("application/fhir+json", "application/fhir+ndjson", "fhir.json"),
     Form.HL7: ("x-application/hl7-v2+er7; charset=utf-8", "x-application/hl7-v2+er7; charset=utf-8", "hl7"),
 }
 
 _FORM_DESCRIPTION: Final = (
-    "All forms tell what people wrote and excluded. `csv`: a row per class, automatic and reviewed. `json`: as "
+    "All forms tell what people wrote and excluded. `csv`: a row per class, automatic and reviewed; `csv-excel`: the same "
+    "with the mark by which Excel knows UTF-8. `json`: as "
     "examination.schema.json describes it. `fhir`: a FHIR R4 "
     "Bundle with a DiagnosticReport, `partial` until the slide is signed, then `final` (LOINC, UCUM, intervals, model "
     "and device in it). `hl7`: an HL7 v2.5.1 ORU^R01 message, in UTF-8."
@@ -110,6 +113,8 @@ def _one(slide: SlideExamination, export: Export, form: Form) -> str:
     match form:
         case Form.CSV:
             return examinations_csv(slide)
+        case Form.CSV_EXCEL:
+            return for_excel(examinations_csv(slide))
         case Form.JSON:
             return _json(slide.as_json(export))
         case Form.FHIR:
@@ -122,6 +127,8 @@ def _many(slides: Sequence[SlideExamination], export: Export, form: Form) -> str
     match form:
         case Form.CSV:
             return examinations_csv(*slides)
+        case Form.CSV_EXCEL:
+            return for_excel(examinations_csv(*slides))
         case Form.JSON:
             return _json([slide.as_json(export) for slide in slides])
         case Form.FHIR:

@@ -11,7 +11,7 @@ from smearcount.web.dependencies import TheDatabase, TheReviewer, person
 from smearcount.web.problems import described
 from smearcount.web.schemas.cells import QUARANTINED_COLUMNS, QuarantinedAnswer, QuarantinedList, quarantined_rows
 from smearcount.web.schemas.reviews import Retried, RetryQuestion
-from smearcount.web.schemas.tables import ALSO_CSV, Format, PageQuery, csv_answer, link_next
+from smearcount.web.schemas.tables import ALSO_CSV, PageQuery, csv_answer, link_next
 
 router = APIRouter(tags=["quarantine"])
 
@@ -31,8 +31,10 @@ def list_quarantined(
 ) -> QuarantinedList | Response:
     """List the quarantined files of all slides, and those of which no slide could be told, newest first."""
     page = quarantined(database, after=query.after, limit=query.limit)
-    if query.format is Format.CSV:
-        answer = csv_answer(csv_text(QUARANTINED_COLUMNS, quarantined_rows(page.files)), name="quarantined")
+    if query.format.is_csv:
+        answer = csv_answer(
+            csv_text(QUARANTINED_COLUMNS, quarantined_rows(page.files)), name="quarantined", form=query.format
+        )
         link_next(request, answer, page.next)
         return answer
     link_next(request, response, page.next)

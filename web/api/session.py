@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request, Response, status
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from smearcount.web.auth.access import SESSION_COOKIE, Person
+from smearcount.web.auth.access import Person, session_cookie
 from smearcount.web.auth.users import LONGEST_NAME, LONGEST_PASSWORD, Role
 from smearcount.web.dependencies import OptionalPerson, TheAccess, ThePerson, TheServices
 from smearcount.web.problems import Problem, described
@@ -47,7 +47,7 @@ def who(person: OptionalPerson, access: TheAccess, services: TheServices) -> Who
     status_code=status.HTTP_201_CREATED,
     responses=described("wrong-login", "bad-name", "too-many-logins", "not-allowed"),
 )
-def log_in(login: Login, request: Request, response: Response, access: TheAccess) -> WhoIsAsking:
+async def log_in(login: Login, request: Request, response: Response, access: TheAccess) -> WhoIsAsking:
     """Open a session, kept in a cookie that no script can read; changes then need the `csrf_token` in a header.
 
     Programs do not log in: they send `Authorization: Bearer` with a token each time.
@@ -59,9 +59,14 @@ def log_in(login: Login, request: Request, response: Response, access: TheAccess
         session_id, session = access.log_in_with_token(login.name, login.token.get_secret_value(), client=client)
     else:
         password = login.password.get_secret_value() if login.password is not None else ""
-        session_id, session = access.log_in(login.name, password, client=client)
+        session_id, session = await access.log_in_beside(login.name, password, client=client)
     response.set_cookie(
-        SESSION_COOKIE, session_id, httponly=True, samesite="strict", path="/", secure=request.url.scheme == "https"
+        session_cookie(request),
+        session_id,
+        httponly=True,
+        samesite="strict",
+        path="/",
+        secure=request.url.scheme == "https",
     )
     return _who(Person(session.name, session.role, session.csrf_token), is_open=False)
 
@@ -73,7 +78,8 @@ def log_out(_: ThePerson, request: Request, access: TheAccess) -> Response:
     """End the session and take the cookie back."""
     access.log_out(request)
     response = Response(status_code=status.HTTP_204_NO_CONTENT)
-    response.delete_cookie(SESSION_COOKIE, path="/", httponly=True, samesite="strict")
+    is_secure = request.url.scheme == "https"
+    response.delete_cookie(session_cookie(request), path="/", httponly=True, samesite="strict", secure=is_secure)
     return response
 
 

@@ -31,7 +31,7 @@ from smearcount.web.schemas.slides import (
     SlideList,
     slide_rows,
 )
-from smearcount.web.schemas.tables import ALSO_CSV, Format, FormatQuery, PageQuery, csv_answer, link_next
+from smearcount.web.schemas.tables import ALSO_CSV, FormatQuery, PageQuery, csv_answer, link_next
 
 router = APIRouter(prefix="/slides", tags=["slides"], dependencies=[Depends(person)])
 
@@ -140,8 +140,10 @@ def list_slides(
 ) -> SlideList | Response:
     """List slides with their reviewed numbers, newest first unless asked otherwise; follow `next` for more."""
     cursor, page = _page(database, settings, query)
-    if query.format is Format.CSV:
-        answer = csv_answer(rows_csv(slide_rows(page.slides, settings), SLIDE_COLUMNS), name="slides")
+    if query.format.is_csv:
+        answer = csv_answer(
+            rows_csv(slide_rows(page.slides, settings), SLIDE_COLUMNS), name="slides", form=query.format
+        )
         link_next(request, answer, page.next)
         if cursor is not None:
             answer.headers["X-Cursor"] = str(cursor)
@@ -183,9 +185,9 @@ def get_differential(
 
     As CSV, a row per class: the automatic count, and once more the reviewed one where a person has called a cell.
     """
-    if query.format is Format.CSV:
+    if query.format.is_csv:
         table = examinations_csv(*examinations(services.database, [slide_id], services.counts))
-        return csv_answer(table, name=f"slide-{slide_id}-differential")
+        return csv_answer(table, name=f"slide-{slide_id}-differential", form=query.format)
     return DifferentialAnswer.of(slide(services.database, slide_id), services.counts)
 
 
@@ -216,8 +218,10 @@ def list_cells(
         after=query.after,
         limit=query.limit,
     )
-    if query.format is Format.CSV:
-        answer = csv_answer(csv_text(CELL_COLUMNS, cell_rows(page.cells)), name=f"slide-{slide_id}-cells")
+    if query.format.is_csv:
+        answer = csv_answer(
+            csv_text(CELL_COLUMNS, cell_rows(page.cells)), name=f"slide-{slide_id}-cells", form=query.format
+        )
         link_next(request, answer, page.next)
         return answer
     link_next(request, response, page.next)

@@ -11,7 +11,7 @@ from smearcount.differential.forms.spreadsheet import rows_csv
 from smearcount.web.dependencies import TheServices, person
 from smearcount.web.schemas.days import Day, end_of, start_of
 from smearcount.web.schemas.system import DAY_COLUMNS, ColourAnswer, DayAnswer, Trends, day_rows
-from smearcount.web.schemas.tables import ALSO_CSV, Format, FormatQuery, csv_answer
+from smearcount.web.schemas.tables import ALSO_CSV, FormatQuery, csv_answer
 
 router = APIRouter(tags=["system"], dependencies=[Depends(person)])
 
@@ -29,8 +29,8 @@ def get_trends(services: TheServices, query: Annotated[TrendsQuery, Query()]) ->
     last = query.until or datetime.now(UTC).date()
     first = date.fromordinal(max(last.toordinal() - query.days + 1, 1))
     lines = per_day(services.database, start_of(first), end_of(last))
-    if query.format is Format.CSV:
-        return csv_answer(rows_csv(day_rows(lines), DAY_COLUMNS), name="trends")
+    if query.format.is_csv:
+        return csv_answer(rows_csv(day_rows(lines), DAY_COLUMNS), name="trends", form=query.format)
     model = services.model()
     colour = model.training_colour if model is not None else None
     return Trends(

@@ -5,12 +5,14 @@ Otherwise a person logs in with name and password and gets a session in a cookie
 Sessions are kept in this process alone. A restart therefore logs everybody out, which is safe and needs no stored key.
 """
 
+import asyncio
 import hashlib
 import hmac
 import secrets
 import threading
 import time
 from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -25,11 +27,16 @@ from smearcount.web.problems import Problem
 from smearcount.web.settings import WebSettings
 
 SESSION_COOKIE: Final = "smearcount_session"
+#: The same over HTTPS: browsers take a cookie of this name from HTTPS alone and for this very host alone.
+SECURE_SESSION_COOKIE: Final = "__Host-smearcount_session"
 REVIEWER_HEADER: Final = "X-Reviewer"
 CSRF_HEADER: Final = "X-CSRF-Token"
 
 #: Methods that change nothing: another site's page gains nothing by sending one.
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+
+#: Passwords that are hashed at a time, and logins that may wait for that.
+_HASHED_AT_A_TIME, _MOST_WAITING = 2, 32
 
 #: Most sessions that are kept, the newest ones; a laboratory has tens of people.
 _MOST_SESSIONS = 1_000
@@ -86,11 +93,8 @@ class Access:
             for token, role in ((settings.web_viewer_token, Role.VIEWER), (settings.web_token, Role.REVIEWER))
             if token.get_secret_value()
         }
-        self.has_users = bool(self.users.all())
-        #: Whether everybody may use the server without a login. Fixed at the start: a users file that is lost later must
-        #: not open a server that was closed.
-        self.is_open = not self._tokens and not self.has_users
-        if self.is_open and settings.is_reachable_from_outside:
+        self._is_open = not self._tokens and not self.users.all()
+        if self._is_open and settings.is_reachable_from_outside:
             raise AccessOpen(
                 f"{settings.web_host} is reachable from the network, so people must log in: add one with "
                 "smearcount web-user NAME --role reviewer, or set SMEARCOUNT_WEB_TOKEN; or listen on 127.0.0.1"
@@ -98,6 +102,27 @@ class Access:
         self._sessions: OrderedDict[str, Session] = OrderedDict()
         self._lock = threading.Lock()
         self._throttle = LoginThrottle()
+        # Not the threads that answer requests: hashing takes a tenth of a second, and many at once would keep all others waiting.
+        self._hashing = ThreadPoolExecutor(_HASHED_AT_A_TIME, thread_name_prefix="logins")
+        self._waiting = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether everybody may use the server without a login.
+
+        The first user closes it for good: a users file that is lost later must not open a server that was closed.
+
+        Raises:
+            UsersInvalid: the users file cannot be read, so nobody knows.
+        """
+        if self._is_open and self.users.all():
+            self._is_open = False
+        return self._is_open
+
+    @property
+    def has_users(self) -> bool:
+        """Whether people log in by name and password."""
+        return bool(self.users.all())
 
     def person(self, connection: HTTPConnection) -> Person | None:
         """Return the person who asks; None if they have to log in first.
@@ -110,7 +135,7 @@ class Access:
         role = self._role_of_token(connection)
         if role is not None:
             return Person(_named(connection), role)
-        session = self._session(connection.cookies.get(SESSION_COOKIE, ""))
+        session = self._session(connection.cookies.get(session_cookie(connection), ""))
         if session is None:
             return None
         return Person(session.name, session.role, session.csrf_token)
@@ -121,10 +146,28 @@ class Access:
         Raises:
             Problem: name or password are wrong, or were wrong too often.
         """
-        self._throttle.allow(name, client)
+        self._throttle.attempt(name, client)
+        return self._verified(name, password, client)
+
+    async def log_in_beside(self, name: str, password: str, *, client: str) -> tuple[str, Session]:
+        """Do the same as `log_in`, and let the event loop go on meanwhile.
+
+        Raises:
+            Problem: name or password are wrong, or were wrong too often, or too many log in at this moment.
+        """
+        self._throttle.attempt(name, client)
+        if self._waiting >= _MOST_WAITING:
+            raise Problem("too-many-logins", "too many log in at this moment; try again", headers={"Retry-After": "5"})
+        self._waiting += 1
+        try:
+            running = asyncio.get_running_loop()
+            return await running.run_in_executor(self._hashing, self._verified, name, password, client)
+        finally:
+            self._waiting -= 1
+
+    def _verified(self, name: str, password: str, client: str) -> tuple[str, Session]:
         user = self.users.verified(name, password)
         if user is None:
-            self._throttle.failed(name, client)
             raise Problem("wrong-login", "no user has this name and password")
         self._throttle.succeeded(name, client)
         return self._open(Session(name, user.role, user.password))
@@ -135,17 +178,17 @@ class Access:
         Raises:
             Problem: the token is wrong, or was wrong too often, or the name is not a possible one.
         """
-        self._throttle.allow("", client)
+        self._throttle.attempt("", client)
         role = self._role(token)
         if role is None:
-            self._throttle.failed("", client)
             raise Problem("wrong-login", "no such token is set")
+        self._throttle.succeeded("", client)
         return self._open(Session(_checked(name), role, None))
 
     def log_out(self, connection: HTTPConnection) -> None:
         """End the session of the person who asks, if they have one."""
         with self._lock:
-            self._sessions.pop(_key(connection.cookies.get(SESSION_COOKIE, "")), None)
+            self._sessions.pop(_key(connection.cookies.get(session_cookie(connection), "")), None)
 
     def _open(self, session: Session) -> tuple[str, Session]:
         session_id = secrets.token_urlsafe(32)
@@ -184,6 +227,11 @@ class Access:
             if hmac.compare_digest(given, known.encode()):
                 found = role
         return found
+
+
+def session_cookie(connection: HTTPConnection) -> str:
+    """Return the name of the session's cookie; over HTTPS no other is read, since whoever serves another port could set it."""
+    return SECURE_SESSION_COOKIE if connection.url.scheme == "https" else SESSION_COOKIE
 
 
 def _still_theirs(session: Session, user: User | None) -> bool:

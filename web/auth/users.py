@@ -122,7 +122,7 @@ class Users:
     def _write(self, users: Mapping[str, User]) -> None:
         text = json.dumps({name: user.model_dump(mode="json") for name, user in sorted(users.items())}, indent=2)
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             replace_file(self.path, f"{text}\n".encode(), private=True, durable=True)
         except OSError as error:
             raise UsersInvalid(f"the users file {self.path} cannot be written: {error.strerror}") from None

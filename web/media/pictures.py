@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from PIL import Image
 
 from smearcount.db.queries.images import ImageFile
+from smearcount.inbox.complexity import TooComplex, check_complexity
 from smearcount.inbox.paths import from_text
 from smearcount.inbox.reading import (
     ANY_TIME,
@@ -27,8 +28,9 @@ from smearcount.inbox.reading import (
 from smearcount.inbox.versions import FileVersion
 from smearcount.web.problems import Problem
 
-#: In pixels. A cell image has sides of 360; an image made to exhaust the memory has longer ones.
-_LONGEST_SIDE = 4096
+#: Side and number of pixels of an image of which a small picture is made: a whole field of view is shown as well, a hundred of
+#: them are not.
+_LONGEST_SIDE, _MOST_PIXELS = 4096, 8_000_000
 
 #: The first bytes of files that a browser can show, and of those that it cannot.
 _BEGINNINGS = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png", b"BM": "image/bmp"}
@@ -75,16 +77,19 @@ def decoded(content: bytes, *, at_least: tuple[int, int] | None = None) -> Itera
         at_least: a JPEG may be decoded smaller than it is, but not smaller than this width and height in pixels.
 
     Raises:
-        Problem: the image is damaged, of an unknown kind, or too large to be a cell.
+        Problem: the image is damaged, of an unknown kind, or too large or too complex to be a cell.
     """
     try:
+        check_complexity(content)
         with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
-            if max(image.size) > _LONGEST_SIDE:
+            if max(image.size) > _LONGEST_SIDE or image.width * image.height > _MOST_PIXELS:
                 raise Problem("no-image", "the image is too large to be a cell")
             if at_least is not None:
                 image.draft("RGB", at_least)
             image.load()
             yield image
+    except TooComplex as error:
+        raise Problem("no-image", f"{error}, which no cell image has") from None
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
         raise Problem("no-image", "the image is damaged") from error
 

@@ -150,7 +150,7 @@ class ModelAnswer(Answer):
 
     name: str = Field(examples=["smearcount"])
     version: str = Field(examples=["2.0.0"])
-    sha256: str = Field(description="Of its weights, in hex.")
+    sha256: str = Field(description="Of the model in hex: over its card, its weights and its likeness file.")
 
     @classmethod
     def of(cls, model: ModelIdentity) -> Self:
@@ -239,10 +239,11 @@ class ModelUsedAnswer(Answer):
 
     name: str
     version: str
-    sha256: str = Field(description="Of its weights, in hex.")
+    sha256: str = Field(description="Of the model in hex: over its card, its weights and its likeness file.")
     preprocessing: str = Field(description="Version of the preprocessing.")
     threshold: float = Field(description="Confidence under which a cell is unidentified.")
     card_sha256: str | None = Field(description="Of the content of its model card, in hex; null where it is not known.")
+    weights_sha256: str | None = Field(description="Of its weights, in hex; null where it is not known apart.")
 
     @classmethod
     def of(cls, model: ModelUsed) -> Self:
@@ -254,6 +255,7 @@ class ModelUsedAnswer(Answer):
             preprocessing=model.preprocessing,
             threshold=model.threshold,
             card_sha256=model.card_sha256,
+            weights_sha256=model.weights_sha256,
         )
 
 

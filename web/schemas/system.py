@@ -91,7 +91,7 @@ class ModelInUse(Answer):
 
     name: str
     version: str
-    sha256: str = Field(description="Of its weights, in hex.")
+    sha256: str = Field(description="Of the model in hex: over its card, its weights and its likeness file.")
     threshold: float = Field(description="Confidence under which a cell is unidentified.")
     training_colour: ColourAnswer | None = Field(description="Of the images it was trained on; null if not known.")
 

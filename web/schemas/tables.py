@@ -6,6 +6,7 @@ from typing import Any, Final
 from fastapi import Request, Response
 from pydantic import Field
 
+from smearcount.differential.forms.spreadsheet import for_excel
 from smearcount.web.schemas.base import Question
 
 CSV_TYPE: Final = "text/csv"
@@ -16,6 +17,12 @@ class Format(StrEnum):
 
     JSON = "json"
     CSV = "csv"
+    CSV_EXCEL = "csv-excel"
+
+    @property
+    def is_csv(self) -> bool:
+        """Whether the list is written as CSV, for whomever."""
+        return self is not Format.JSON
 
 
 class FormatQuery(Question):
@@ -23,7 +30,8 @@ class FormatQuery(Question):
 
     format: Format = Field(
         default=Format.JSON,
-        description="`csv` for a spreadsheet: cells that it would run as a formula begin with `'`.",
+        description="`csv` for a program or a spreadsheet: what it would run as a formula begins with `'`. `csv-excel` "
+        "begins with the mark by which Excel knows UTF-8.",
     )
 
 
@@ -46,10 +54,10 @@ ALSO_CSV: Final[dict[int | str, dict[str, Any]]] = {
 }
 
 
-def csv_answer(text: str, *, name: str) -> Response:
+def csv_answer(text: str, *, name: str, form: Format) -> Response:
     """Return a table as a CSV file; `name` must not come from a slide or file."""
     return Response(
-        text,
+        for_excel(text) if form is Format.CSV_EXCEL else text,
         media_type=f"{CSV_TYPE}; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="{name}.csv"'},
     )

@@ -22,12 +22,14 @@ from smearcount.web.api import (
 from smearcount.web.api.openapi import openapi_document
 from smearcount.web.auth.access import Access
 from smearcount.web.live.live_updates import LiveUpdates
+from smearcount.web.media.decoding import Decoding
 from smearcount.web.media.thumbnails import Thumbnails
 from smearcount.web.monitoring.diagnostics_cache import DiagnosticsCache
 from smearcount.web.monitoring.metrics import make_registry
 from smearcount.web.pages.routes import install as install_pages
 from smearcount.web.problems import described as described_problems
 from smearcount.web.server import error_handlers
+from smearcount.web.server.launching import LaunchToken
 from smearcount.web.server.security import BodyLimit, KnownCallers, SecurityHeaders
 from smearcount.web.services import Services
 
@@ -62,9 +64,10 @@ def make_application(services: Services) -> FastAPI:
             Middleware(
                 KnownCallers,
                 hosts=settings.web_hosts,
-                is_open=access.is_open,
+                is_open=lambda: access.is_open,
                 is_on_loopback=not settings.is_reachable_from_outside,
             ),
+            Middleware(LaunchToken, token=services.launch_token, is_open=lambda: access.is_open),
             Middleware(BodyLimit),
         ],
     )
@@ -73,6 +76,7 @@ def make_application(services: Services) -> FastAPI:
     application.state.live_updates = live_updates
     application.state.registry = make_registry(services, live_updates)
     application.state.thumbnails = Thumbnails()
+    application.state.decoding = Decoding()
     application.state.diagnostics = DiagnosticsCache(services.diagnose)
     error_handlers.install(application)
     application.include_router(health.router)
@@ -83,10 +87,14 @@ def make_application(services: Services) -> FastAPI:
     application.include_router(api)
     install_pages(application)
 
+    documents: dict[bool, dict[str, Any]] = {}
+
     def cached_openapi() -> dict[str, Any]:
-        if application.openapi_schema is None:
-            application.openapi_schema = openapi_document(application, is_open=access.is_open)
-        return application.openapi_schema
+        # The first user closes an open server while it runs.
+        is_open = access.is_open
+        if is_open not in documents:
+            documents[is_open] = openapi_document(application, is_open=is_open)
+        return documents[is_open]
 
     application.openapi = cached_openapi  # type: ignore[method-assign]
     return application

@@ -3,14 +3,18 @@
 import logging
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
 
 from smearcount.web.live.live_updates import LiveUpdates
+from smearcount.web.server.connections import Connections, protocol_of, use_all_descriptors
 from smearcount.web.server.sockets import address_of, listen
+
+#: Connections that are accepted in one round of the event loop.
+_ACCEPTED_AT_ONCE = 64
 
 #: Seconds that requests under way have to finish when the server ends.
 _END_SECONDS = 10
@@ -28,14 +32,14 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def serve(application: FastAPI, *, host: str, port: int, is_open: bool, say: Callable[[str], None]) -> None:
+def serve(application: FastAPI, *, host: str, port: int, proxies: Sequence[str], say: Callable[[str], None]) -> None:
     """Serve until SIGINT or SIGTERM.
 
     Args:
         application: made by `make_application`.
         host: name or address to listen on.
         port: port to listen on; 0 takes any free one.
-        is_open: nobody logs in, so headers of a proxy are ignored.
+        proxies: addresses and networks of the proxies that are believed what they say of the browser.
         say: is called with the URL as soon as the server can be reached there.
 
     Raises:
@@ -45,15 +49,17 @@ def serve(application: FastAPI, *, host: str, port: int, is_open: bool, say: Cal
     config = uvicorn.Config(
         application,
         loop="asyncio",
-        http="h11",
+        http=protocol_of(Connections(use_all_descriptors())),
+        # So many are accepted at once, before they can be counted.
+        backlog=_ACCEPTED_AT_ONCE,
         ws="none",
         lifespan="off",
         log_config=None,
         # A line per request would contain what was searched for.
         access_log=False,
         server_header=False,
-        proxy_headers=not is_open,
-        forwarded_allow_ips="127.0.0.1,::1",
+        proxy_headers=bool(proxies),
+        forwarded_allow_ips=list(proxies),
         timeout_graceful_shutdown=_END_SECONDS,
     )
     logging.getLogger("uvicorn").setLevel(logging.WARNING)

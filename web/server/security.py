@@ -1,6 +1,7 @@
 """Middleware that protects browser and server on every route: headers, host name, origin, and size of the body."""
 
 import re
+from collections.abc import Callable
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -77,13 +78,15 @@ class KnownCallers:
     extend the trust to everybody on the network, so forwarded requests are refused as well.
     """
 
-    def __init__(self, app: ASGIApp, *, hosts: tuple[str, ...], is_open: bool, is_on_loopback: bool) -> None:
+    def __init__(
+        self, app: ASGIApp, *, hosts: tuple[str, ...], is_open: Callable[[], bool], is_on_loopback: bool
+    ) -> None:
         """Wrap an application.
 
         Args:
             app: the application.
             hosts: further names of the server.
-            is_open: nobody has to log in.
+            is_open: says whether nobody has to log in just now.
             is_on_loopback: the server is reachable from this machine alone.
         """
         self._app = app
@@ -107,7 +110,7 @@ class KnownCallers:
         name = host_name(headers.get("host", ""))
         if self._names is not None and name not in self._names and not is_loopback(name):
             return Problem("bad-host", "this server is not known by the name it was asked for")
-        if self._is_open and any(header in headers for header in _FORWARDED):
+        if any(header in headers for header in _FORWARDED) and self._is_open():
             return Problem("behind-proxy", "without logins this server answers to no proxy")
         return Problem("foreign-origin", "another site's page sent this") if _is_foreign(method, headers) else None
 

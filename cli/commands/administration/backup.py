@@ -21,10 +21,11 @@ def backup(file: Path, replace: bool, data: Path | None, database_url: str | Non
 
     FILE holds one state of the database, and appears when it is whole: a SQLite file, or, of PostgreSQL, an archive of
     pg_dump, which must be installed. Only its owner may read it, since it holds the names of slides. Users of the pages and
-    a site's own models lie in the data folder and are not in it. Ctrl-C leaves nothing behind.
+    a site's own models lie in the data folder and are not in it. With SMEARCOUNT_BACKUP_SECRET, FILE.hmac is written
+    beside it, by which restore recognises it. Ctrl-C leaves nothing behind.
     """
     interrupt_on_sigterm()
     site = open_site(data=data, database_url=database_url)
     with site.database as database, progress_bar("backing up, percent", 100) as progress:
-        made = back_up(database, file, replace=replace, progress=progress)
+        made = back_up(database, file, replace=replace, progress=progress, secret=site.backup_secret)
     print_message(f"{file} holds {database.shown} at schema {made.revision} ({made.bytes / 1e6:.1f} MB)")

@@ -28,7 +28,8 @@ def web_user(name: str, role: str, remove: bool, web_users: Path | None, data: P
     """Let NAME log in to the web server, or give them another role and password.
 
     The password is asked for, or read as one line from standard input if that is no terminal; it is kept as an Argon2id
-    hash alone. A running server takes the change at once, except for the very first user: start it again for that.
+    hash alone. A running server takes the change at once; the very first user closes one that was open to everybody on this
+    machine.
     """
     site = open_site(data=data, web_users=web_users)
     users = Users(site.web.users_file(site.data))
@@ -37,8 +38,11 @@ def web_user(name: str, role: str, remove: bool, web_users: Path | None, data: P
         print_message(f"removed {name} from {users.path}")
         return
     check_name(name)
+    is_first = not users.all()
     users.set(name, Role(role), _password())
     print_message(f"{name} may log in as {role}; users in {users.path}")
+    if is_first:
+        print_message("from now on everybody has to log in, at a server that runs already, too")
 
 
 def _password() -> str:

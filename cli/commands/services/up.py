@@ -13,17 +13,22 @@ from smearcount.cli import options
 from smearcount.cli.errors import CommandError, ExitCode, ExitWith
 from smearcount.cli.local.instance_lock import lock_data_folder
 from smearcount.cli.local.supervision import Broker, Child, Supervisor
+from smearcount.cli.logs import cut_logs
 from smearcount.cli.site import Site
 from smearcount.cli.startup import open_site
+from smearcount.cli.variables import variable
 from smearcount.cli.views.console import print_message
 from smearcount.cli.views.progress import ProgressView
 from smearcount.db.migration import migrate
 from smearcount.differential.tally import CallsAsked
 from smearcount.models.card import check_model
 from smearcount.watcher.layout import Layout
+from smearcount.web.auth.launch import new_token, with_token
 from smearcount.web.server.sockets import address, free_port
 
 _ROUND_SECONDS = 0.25
+#: Between two looks at how large the logs are.
+_CUT_SECONDS = 5.0
 
 
 @click.command()
@@ -84,21 +89,27 @@ def up(
         if not inbox.is_dir():
             raise CommandError(f"the inbox {inbox} does not exist; make the folder, or name another one")
         served_at = None if once or not site.web.web else _find_address(site)
-        supervisor = _supervisor(site, inbox, served_at, delivers=not once)
+        launch_token = site.web.web_launch_token.get_secret_value() or new_token()
+        supervisor = _supervisor(site, inbox, served_at, launch_token, delivers=not once)
         view = ProgressView(database, site, inbox, once=once, calls=CallsAsked(calls))
         print_message(
             f"watching {inbox}; data in {site.data}; Ctrl-C ends" if not once else f"counting what is in {inbox}"
         )
         if served_at is not None:
-            print_message(f"slides are shown and reviewed at {served_at.url}")
+            url = with_token(served_at.url, launch_token) if site.is_web_open else served_at.url
+            print_message(f"slides are shown and reviewed at {url}")
         started_at = datetime.now(UTC)
         interrupted = False
         try:
             supervisor.start()
             with view:
+                cut_at = 0.0
                 while not (once and view.is_everything_counted_since(started_at)):
                     for message in supervisor.keep_alive():
                         view.print_message(message)
+                    if time.monotonic() >= cut_at:
+                        cut_logs(site.data / "logs")
+                        cut_at = time.monotonic() + _CUT_SECONDS
                     view.update()
                     time.sleep(_ROUND_SECONDS)
         except KeyboardInterrupt:
@@ -128,12 +139,19 @@ def _find_address(site: Site) -> _Address:
     return _Address(port, address(settings.web_host, port))
 
 
-def _supervisor(site: Site, inbox: Path, served_at: _Address | None, *, delivers: bool) -> Supervisor:
+def _supervisor(
+    site: Site, inbox: Path, served_at: _Address | None, launch_token: str, *, delivers: bool
+) -> Supervisor:
     logs = site.data / "logs"
     environment = site.environment()
     broker = [Broker(site.broker_folder, logs / "broker.log")] if site.has_own_broker else []
     web = [] if served_at is None else [
-        Child("web server", ["web", "--port", str(served_at.port)], environment, logs / "web.log")
+        Child(
+            "web server",
+            ["web", "--port", str(served_at.port)],
+            {**environment, variable("web_launch_token"): launch_token},
+            logs / "web.log",
+        )
     ]  # fmt: skip
     worker = Child("worker", ["worker"], environment, logs / "worker.log")
     watcher = Child("watcher", ["watch", str(inbox)], environment, logs / "watcher.log")

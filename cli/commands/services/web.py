@@ -10,6 +10,7 @@ from smearcount.cli.logs import log_to_stderr
 from smearcount.cli.startup import migrate_when_ready, open_site, warn_of_mounts
 from smearcount.cli.views.console import print_message
 from smearcount.cli.web_services import web_services
+from smearcount.web.auth.launch import new_token, with_token
 from smearcount.web.server.application import make_application
 from smearcount.web.server.process import serve
 from smearcount.web.settings import is_loopback
@@ -37,7 +38,8 @@ def web(
 ) -> None:
     """Serve the pages and the HTTP API, so that people see, question and correct slides in a browser.
 
-    Without users it listens on this machine alone, and who corrects a slide says their name. To be reached from the
+    Without users it listens on this machine alone, answers the user who has started it and browsers that open the printed
+    address with its token, and who corrects a slide says their name. To be reached from the
     network it needs users (see web-user) or a token (SMEARCOUNT_WEB_TOKEN, which no option takes: others could read it in
     the list of processes). It speaks HTTP: put a proxy with HTTPS in front. Ctrl-C or SIGTERM ends it.
     """
@@ -50,7 +52,14 @@ def web(
         web_users=web_users,
     )
     log_to_stderr(site.log)
-    with site.database as database, web_services(site) as services:
+    given = site.web.web_launch_token.get_secret_value()
+    launch_token = given or new_token()
+
+    def printed(address: str) -> str:
+        # `up` has given the token, and has printed it already.
+        return with_token(address, launch_token) if application.state.access.is_open and not given else address
+
+    with site.database as database, web_services(site, launch_token) as services:
         application = make_application(services)  # Before the wait for the database: it refuses impossible settings.
         migrate_when_ready(database)
         warn_of_mounts(database, site.mounts)
@@ -60,8 +69,9 @@ def web(
             application,
             host=site.web.web_host,
             port=site.web.web_port,
-            is_open=application.state.access.is_open,
-            say=lambda address: print_message(f"serving {address} ; Ctrl-C ends"),
+            # Without logins nobody is behind a proxy.
+            proxies=() if application.state.access.is_open else site.web.web_proxies,
+            say=lambda address: print_message(f"serving {printed(address)} ; Ctrl-C ends"),
         )
     print_message("ended")
     raise ExitWith(ExitCode.INTERRUPTED)

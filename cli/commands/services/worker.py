@@ -25,12 +25,14 @@ def worker(workers: int | None, data: Path | None, database_url: str | None, bro
     """
     site = open_site(data=data, database_url=database_url, broker_url=broker_url, workers=workers)
     log_to_stderr(site.log)
-    check_model(site.models)  # Refuse a wrong model here once, and not in each child process.
+    card = check_model(site.models)  # Refuse a wrong model here once, and not in each child process.
+    # A child that is started later must not take another model than the first ones.
+    models = site.models.model_copy(update={"model_sha256": card.content_sha256})
     with site.database as database:
         migrate_when_ready(database)
         warn_of_mounts(database, site.mounts)
     code = run_worker(
-        site.worker, site.models, broker_url=site.broker_url, database_url=site.database_url, mounts=site.mounts
+        site.worker, models, broker_url=site.broker_url, database_url=site.database_url, mounts=site.mounts
     )
     if code:
         raise CommandError(f"the worker ended with code {code}; its log says why")

@@ -40,7 +40,7 @@ class Web:
         self.process = smearcount.start("web", "--port", 0, *arguments)
         assert self.process.stdout is not None
         line = next(line for line in self.process.stdout if line.startswith(("serving", "error")))
-        self.address = line.split()[1]
+        self.address = line.split()[1].partition("?")[0]
         self.client = httpx2.Client(base_url=self.address, timeout=PATIENCE)
 
     def end(self, number: signal.Signals = signal.SIGINT) -> str:

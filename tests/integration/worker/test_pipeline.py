@@ -93,7 +93,7 @@ BAD = {
     "grey": (_png("L", (360, 363), 128), "no-colour"),
     "clear": (_png("RGBA", (360, 363), (1, 2, 3, 0)), "transparent"),
     "html": (b"<html>" * 50, "not-an-image"),
-    "oversized": (bytes(8 * 1024 * 1024 + 1), "too-large"),
+    "oversized": (bytes(2 * 1024 * 1024 + 1), "too-large"),
 }
 
 

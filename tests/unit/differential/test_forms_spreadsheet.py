@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -78,7 +79,8 @@ def test_no_cell_is_a_formula(examination: SlideExamination) -> None:
 def test_a_name_can_be_had_back_from_the_csv(name: str) -> None:
     cell = parsed(examined(automatic=tally(slide=name)))[0]["slide"]
 
-    assert cell in {name, "'" + name}
+    # An apostrophe stands wherever a cell may begin with a formula, also after a tab or line break within the name.
+    assert name in {cell, cell.removeprefix("'"), re.sub(r"(\A|[;\t\r\n][\s\"]*)'", r"\1", cell)}
 
 
 def test_a_reviewed_slide_stands_there_twice_the_result_last() -> None:

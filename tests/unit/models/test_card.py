@@ -151,7 +151,7 @@ def test_a_model_exchanged_whole_is_refused_by_the_hash_that_was_chosen(
     content: dict[str, Any], tmp_path: Path
 ) -> None:
     card = written(tmp_path, content)
-    chosen = load_card(SHIPPED_MODEL).sha256
+    chosen = load_card(SHIPPED_MODEL).content_sha256
     load_classifier(ModelSettings(model=card, model_sha256=chosen), threads=1)
     other = b"another network"
     card = written(tmp_path, {**content, "sha256": hashlib.sha256(other).hexdigest()}, other)

@@ -99,7 +99,13 @@ def test_pixels_of_another_form_are_refused(pixels: npt.NDArray[np.uint8]) -> No
 def test_the_shipped_model_is_the_default() -> None:
     card = load_card(SHIPPED_MODEL)
     assert load_classifier(ModelSettings(), threads=1).identity == ModelUsed(
-        card.name, card.version, card.sha256, card.preprocessing, card.threshold, card.content_sha256
+        card.name,
+        card.version,
+        card.content_sha256,
+        card.preprocessing,
+        card.threshold,
+        card.content_sha256,
+        card.sha256,
     )
 
 

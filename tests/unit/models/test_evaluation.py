@@ -335,7 +335,15 @@ def test_json(evaluation: Evaluation, tree: Path) -> None:
         "errors_among_unidentified", "errors_unidentified", "accuracy_of_identified", "model", "intervals", "thresholds",
         "unlike", "strangers", "shifts", "refused", "decode_per_second", "network_per_second",
     ]  # fmt: skip
-    assert list(found["model"]) == ["name", "version", "sha256", "preprocessing", "threshold", "card_sha256"]
+    assert list(found["model"]) == [
+        "name",
+        "version",
+        "sha256",
+        "preprocessing",
+        "threshold",
+        "card_sha256",
+        "weights_sha256",
+    ]
     assert found["images"] == 6
     assert found["classes"]["basophil"]["f1"] == pytest.approx(0.8)
     assert found["intervals"]["classes"]["basophil"]["f1"]["low"] == pytest.approx(0.172, abs=1e-3)

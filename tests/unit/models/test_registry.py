@@ -39,7 +39,7 @@ def test_a_registered_model_is_found_and_can_be_chosen(own: Registered, tmp_path
     choose(kept, folder)
     choice = chosen(folder)
     assert choice is not None
-    assert (choice.card, choice.sha256) == (kept.path, own.card.sha256)
+    assert (choice.card, choice.sha256) == (kept.path, own.card.content_sha256)
     assert [model.reference for model in registered(folder)].count("ours-7") == 1
 
 

@@ -160,28 +160,30 @@ def test_wrong_logins_are_limited(data: Path) -> None:
     access.log_in("Anna", PASSWORD, client="b")
 
 
-def test_failures_are_forgotten_in_time_and_after_a_success() -> None:
+def test_attempts_come_back_in_time_and_after_a_success() -> None:
     now = [0.0]
     throttle = LoginThrottle(lambda: now[0])
     for _ in range(PER_NAME):
-        throttle.allow("Anna", "a")
-        throttle.failed("Anna", "a")
+        throttle.attempt("Anna", "a")
+    with pytest.raises(Problem) as refused:
+        throttle.attempt("Anna", "a")
+    assert float(refused.value.headers["Retry-After"]) <= WINDOW_SECONDS / PER_NAME + 1
+    # Nobody is locked out: one attempt after the other comes back, and not all at once.
+    now[0] = WINDOW_SECONDS / PER_NAME
+    throttle.attempt("Anna", "a")
     with pytest.raises(Problem):
-        throttle.allow("Anna", "a")
-    now[0] = WINDOW_SECONDS
-    throttle.allow("Anna", "a")
-    throttle.failed("Anna", "a")
+        throttle.attempt("Anna", "a")
+    now[0] *= 2
+    throttle.attempt("Anna", "a")
     throttle.succeeded("Anna", "a")
-    for _ in range(PER_NAME - 1):
-        throttle.failed("Anna", "a")
-    throttle.allow("Anna", "a")
+    for _ in range(PER_NAME):
+        throttle.attempt("Anna", "a")
 
 
 def test_many_names_from_one_address_are_limited_too() -> None:
     throttle = LoginThrottle(lambda: 0.0)
     for number in range(PER_ADDRESS):
-        throttle.allow(f"user{number}", "a")
-        throttle.failed(f"user{number}", "a")
+        throttle.attempt(f"user{number}", "a")
     with pytest.raises(Problem):
-        throttle.allow("another", "a")
-    throttle.allow("another", "b")
+        throttle.attempt("another", "a")
+    throttle.attempt("another", "b")

@@ -4,10 +4,10 @@ import { one } from "./dom.js";
 
 const form = /** @type {HTMLFormElement} */ (one("#login"));
 
-/** Return where to go after the login: always a page of this server, whatever `next` holds. */
+/** Return where to go after the login: always a page of this server, whatever `next` holds. A path alone may begin with `//`. */
 function target() {
   const wanted = new URL(new URLSearchParams(location.search).get("next") ?? "/", location.origin);
-  return wanted.origin === location.origin ? wanted.pathname + wanted.search : "/";
+  return wanted.origin === location.origin ? wanted.href : "/";
 }
 
 form.addEventListener("submit", async (event) => {

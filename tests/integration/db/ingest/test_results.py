@@ -304,16 +304,19 @@ def test_postgresql_looks_up_rows_by_their_keys_also_after_it_planned_for_a_smal
     assert [statement for statement, plan in plans.items() if "Seq Scan" in plan] == []
 
 
-def test_a_model_row_names_its_card_unless_there_were_several(database: Database, inbox: int) -> None:
-    def card_after(model: ModelUsed, item: WorkItem) -> str | None:
+def test_the_same_weights_under_another_card_are_another_model(database: Database, inbox: int) -> None:
+    def models_after(model: ModelUsed, item: WorkItem) -> list[tuple[str, str, str]]:
         results.store(database, model, "bench", [classified(item.image_id, item.path)])
         with database.reading() as connection:
-            found: str | None = connection.execute(text("SELECT card_sha256 FROM models")).scalar_one()
-        return found
+            rows = connection.execute(text("SELECT sha256, card_sha256, weights_sha256 FROM models ORDER BY id"))
+            return [tuple(row) for row in rows]
+
+    def with_card(card: str) -> ModelUsed:
+        return replace(MODEL, sha256=card, card_sha256=card, weights_sha256="a" * 64)
 
     first, second, third = start(database, inbox)
-    card = replace(MODEL, card_sha256="c" * 64)
-    assert card_after(card, first) == "c" * 64
-    assert card_after(card, second) == "c" * 64
-    # The same weights with another card, for instance another limit of the OOD score: nobody can tell the calls apart.
-    assert card_after(replace(MODEL, card_sha256="d" * 64), third) is None
+    one = [("c" * 64, "c" * 64, "a" * 64)]
+    assert models_after(with_card("c" * 64), first) == one
+    assert models_after(with_card("c" * 64), second) == one
+    # For instance with another limit of the OOD score, or with two outputs exchanged.
+    assert models_after(with_card("d" * 64), third) == [*one, ("d" * 64, "d" * 64, "a" * 64)]
