@@ -1,9 +1,9 @@
 # The parts as images: docker build --target worker . (or worker-gpu, web, watcher, sender); docker-compose.yml builds them all.
 #
-# They write to /data and /tmp alone, so that their root may be read-only, and never run as root. To hold the base to the
-# byte, build with --build-arg BASE=python:3.13.14-slim-trixie@sha256:... of an image that your site has examined.
+# They write to /data and /tmp alone, so that their root may be read-only, and never run as root. The base is held to the byte;
+# --build-arg BASE=... takes another one that your site has examined.
 # deployment/check_build.py carries these steps out in a folder, where there is no container engine.
-ARG BASE=python:3.13.14-slim-trixie
+ARG BASE=python:3.13.14-slim-trixie@sha256:6771159cd4fa5d9bba1258caf0b82e6b73458c694d178ad97c5e925c2d0e1a91
 
 FROM ${BASE} AS packages
 RUN python -m venv /opt/venv
@@ -15,6 +15,12 @@ COPY . .
 # names the shipped models whatever version of Python the folder of packages is named for.
 RUN /opt/venv/bin/pip install --no-cache-dir --no-deps --no-build-isolation . \
     && ln -s "$(/opt/venv/bin/python -I -c 'import smearcount.models as room; print(*room.__path__)')/weights" /opt/weights
+
+# What only installs or tests packages stays behind; /opt then becomes one layer of an image.
+FROM packages AS lean
+RUN /opt/venv/bin/pip uninstall --quiet --yes setuptools \
+    && find /opt/venv -depth -type d \( -name tests -o -name pip -o -name 'pip-*.dist-info' \) -exec rm --recursive {} + \
+    && rm -f /opt/venv/bin/pip*
 
 FROM packages AS packages-gpu
 COPY requirements/gpu.txt requirements/
@@ -34,7 +40,7 @@ USER 10001:10001
 ENTRYPOINT ["smearcount"]
 
 FROM bare AS small
-COPY --from=packages /opt /opt
+COPY --from=lean /opt /opt
 
 FROM bare AS worker-gpu
 COPY --from=packages-gpu /opt /opt

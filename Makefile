@@ -15,7 +15,7 @@ IN_MEMORY = $(shell df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 4000000 
 ROOMS = $(filter-out package,$(patsubst %/__init__.py,%,$(wildcard */__init__.py)))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-training check bench fuzz soak faults docs release sbom lock train weights clean
+.PHONY: help run test test-training check bench fuzz soak faults docs release sbom images lock train weights clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ sbom: $(VENV)-sbom/.done ## write sbom.json (CycloneDX) and licences.md: all tha
 	@$(VENV)-sbom/tools/bin/pip-licenses --python $(VENV)-sbom/base/bin/python --format markdown --order license \
 	  --output-file licences.md
 	@echo "written: sbom.json, licences.md"
+
+images: ## build the container images worker, web and watcher with buildah and debootstrap, as root (minutes)
+	@deployment/build-images $(TARGETS)
 
 lock: ## pin the dependencies anew (needs uv)
 	@for set in \

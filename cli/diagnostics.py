@@ -15,6 +15,8 @@ from smearcount.cli.views.formats import lookalikes_text
 from smearcount.cli.views.layout import deep_slides_warning, names_slides_by_first_folder
 from smearcount.db.audit.guards import missing_guards
 from smearcount.db.audit.verification import verify
+from smearcount.db.engine.integrity import damage
+from smearcount.db.engine.transport import weakness as database_weakness
 from smearcount.db.ingest.journal import newest_files
 from smearcount.db.migration import require_current
 from smearcount.db.queries.inboxes import deep_slides, inbox_lines
@@ -34,6 +36,7 @@ from smearcount.models.network_input import INPUT_SIDE
 from smearcount.watcher.events import FileEvents
 from smearcount.watcher.layout import Layout
 from smearcount.worker.queue import BatchQueue
+from smearcount.worker.tls import weakness as broker_weakness
 
 #: How many of an inbox's newest files the check of the inbox looks for.
 _NEWEST_FILES = 20
@@ -64,6 +67,7 @@ def diagnose(site: Site, inbox: Path | None) -> list[Finding]:
             checks.append(("roles", partial(_roles, site)))
     checks += [
         ("broker", partial(_broker, site)),
+        ("encryption", partial(_encryption, site)),
         ("model", partial(_model, site)),
         ("pattern", partial(_pattern, site)),
         ("slides", partial(_slides, site)),
@@ -94,6 +98,14 @@ def _checked(what: str, check: Callable[[], Finding]) -> Finding:
 def _database(site: Site) -> Finding:
     if site.database.file is not None and not site.database.file.exists():
         return Finding("database", "unknown", f"none yet; up makes it: {site.database.shown}")
+    wrong = damage(site.database)
+    if wrong is not None:
+        return Finding(
+            "database",
+            "wrong",
+            f"{site.database.shown} is damaged: {wrong}; end what uses it, keep a copy, and restore the newest backup: "
+            "smearcount restore FILE --replace",
+        )
     require_current(site.database)
     return Finding("database", "well", site.database.shown)
 
@@ -140,6 +152,17 @@ def _broker(site: Site) -> Finding:
     finally:
         queue.close()
     return Finding("broker", "well", f"{depth.waiting} batches wait, {depth.held} are with workers")
+
+
+def _encryption(site: Site) -> Finding:
+    """Look for connections to other machines that others could read along or take over."""
+    found = [weakness for weakness in (database_weakness(site.database), broker_weakness(site.broker_url)) if weakness]
+    if found:
+        # On a network of its own, such as that of containers on one machine, a site may well do without.
+        return Finding("encryption", "unknown", "; ".join(found))
+    return Finding(
+        "encryption", "well", "every connection to another machine is encrypted, and its certificate checked"
+    )
 
 
 def _model(site: Site) -> Finding:
@@ -279,6 +302,7 @@ def _inbox(folder: Path) -> Finding:
         return Finding(what, "wrong", f"no file events ({error.strerror}); use --poll or SMEARCOUNT_POLL=true")
     try:
         # Watchers ignore names that begin with a dot.
+        unwatched = len(events.unwatched())
         with tempfile.NamedTemporaryFile(dir=root, prefix=".smearcount-doctor-", suffix=".tmp"):
             arrived = wake.wait(_EVENT_SECONDS)
     except OSError as error:
@@ -287,6 +311,13 @@ def _inbox(folder: Path) -> Finding:
         )
     finally:
         events.stop()
+    if unwatched:
+        return Finding(
+            what,
+            "wrong",
+            f"the system gives no file events for {unwatched} folders in it, which are polled instead; raise "
+            "fs.inotify.max_user_watches, or use --poll",
+        )
     if arrived:
         return Finding(
             what, "well", "file events arrive (from this machine; files written by others over a network may not)"

@@ -10,7 +10,8 @@ import click
 
 from smearcount.cli.errors import ExitCode, ExitWith
 from smearcount.cli.local.privacy import keep_private
-from smearcount.cli.views.console import print_message
+from smearcount.cli.views.console import abandon_results, print_message
+from smearcount.cli.views.outputs import guard_outputs
 from smearcount.differential.errors import SmearcountError
 
 _EPILOG = """\b
@@ -38,6 +39,7 @@ COMMANDS = {
     "deliveries": "deliveries",
     "web-user": "administration.web_user",
     "audit": "administration.audit",
+    "inbox": "administration.inbox",
     "migrate": "administration.migrate",
     "backup": "administration.backup",
     "restore": "administration.restore",
@@ -104,6 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> int:  # noqa: PLR0911 (one r
     """
     if arguments is None:  # this process is the command's own
         keep_private()
+    guard_outputs()
     try:
         cli.main(list(arguments) if arguments is not None else None, prog_name="smearcount", standalone_mode=False)
     except ExitWith as ending:
@@ -120,7 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> int:  # noqa: PLR0911 (one r
         print_message(f"error: {error}")
         return ExitCode.FAILED
     except BrokenPipeError:  # The program that reads our output, such as `head`, has ended.
-        sys.stderr.close()
+        abandon_results()
         return ExitCode.DONE
     return ExitCode.DONE
 

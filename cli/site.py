@@ -1,6 +1,7 @@
 """One installation as a command sees it: all settings, where each came from, and what follows from them."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import SecretStr, ValidationError
-from pydantic_settings import BaseSettings, EnvSettingsSource
+from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsError
 
 from smearcount.cli.errors import CommandError
 from smearcount.cli.local.broker import embedded_url
@@ -85,15 +86,31 @@ class Site:
             where = f"--{name.replace('_', '-')}" if name in given else variable(name)
             is_secret = kind.model_fields[name].annotation is SecretStr
             given_value = "what it is" if is_secret else repr(first["input"])
+            if name.endswith("_url"):
+                given_value = repr(without_password(str(first["input"])))
             why = first["msg"].removeprefix("Value error, ").lower()
-            raise CommandError(f"{where} cannot be {given_value}: {why}") from None
-        except ValueError as error:  # SettingsError of pydantic-settings: a value is not JSON
-            raise CommandError(f"a setting in the environment cannot be read: {error}") from None
+            wanted = "" if first["type"] == "value_error" else f" ({kind.model_fields[name].description})"
+            raise CommandError(f"{where} cannot be {given_value}: {why}{wanted}") from None
+        except SettingsError as error:
+            raise CommandError(_no_json(kind, error)) from None
+        except ValueError as error:  # a file of the secrets folder is no text
+            raise CommandError(
+                f"a setting in the environment or the folder {secrets} cannot be read: {error}"
+            ) from None
 
     @property
     def data(self) -> Path:
-        """The data folder."""
-        return self._of(CliSettings).data.expanduser().absolute()
+        """The data folder.
+
+        Raises:
+            CommandError: It lies in the home folder, which this user does not have.
+        """
+        try:
+            return self._of(CliSettings).data.expanduser().absolute()
+        except RuntimeError:
+            raise CommandError(
+                "this user has no home folder, so say with SMEARCOUNT_DATA or --data where smearcount may keep its files"
+            ) from None
 
     @property
     def log(self) -> LogForm:
@@ -299,3 +316,12 @@ class Site:
         if value is None:
             return ""
         return str(value) if isinstance(value, str | Path) else json.dumps(value)
+
+
+def _no_json(kind: type[BaseSettings], error: SettingsError) -> str:
+    """Return the message for a setting whose value should be JSON and is not; what it should be is in its description."""
+    found = re.search(r'field "(\w+)"', str(error))
+    if found is None or found[1] not in kind.model_fields:
+        return f"a setting in the environment cannot be read: {error}"
+    name = found[1]
+    return f"{variable(name)} is no JSON ({kind.model_fields[name].description})"

@@ -1,5 +1,6 @@
 """The environment variables: the name of each setting's, which are deprecated, and which name no setting at all."""
 
+import re
 from collections.abc import Collection, Iterable, Iterator
 from difflib import get_close_matches
 
@@ -31,8 +32,12 @@ SETTINGS: tuple[type[BaseSettings], ...] = (
 
 #: Not a setting: `up` sets it for the processes that it starts, since it has printed the warnings already.
 WARNED = "SMEARCOUNT_WARNED"
+#: Not a setting either: the number of the pipe through which such a process tells `up` that it runs.
+READY = "SMEARCOUNT_READY"
 
 _PREFIX = "SMEARCOUNT_"
+#: Ends of the variables that Kubernetes sets in each pod for every service, such as one named smearcount-web.
+_KUBERNETES = re.compile(r"_SERVICE_HOST|_SERVICE_PORT(_\w+)?|_PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?|_PORT")
 #: Variables of this project's own tests.
 _TEST_PREFIX = "SMEARCOUNT_TEST_"
 #: How similar a name must be to be suggested, from 0 to 1 (difflib's ratio, of the names without the prefix).
@@ -57,7 +62,11 @@ def is_deprecated(kind: type[BaseSettings], name: str) -> bool:
 def unknown_variables() -> Iterator[str]:
     """Yield a warning for each SMEARCOUNT_ variable of the environment that is no setting, such as a misspelt one."""
     settings = {variable(name) for kind in SETTINGS for name in kind.model_fields}
-    given = (name for name in _environment() if not name.startswith(_TEST_PREFIX) and name != WARNED)
+    given = (
+        name
+        for name, value in _environment().items()
+        if not name.startswith(_TEST_PREFIX) and name not in {WARNED, READY} and not _is_kubernetes_own(name, value)
+    )
     yield from _unknown(given, settings, suggested=_suggested(SETTINGS))
 
 
@@ -78,10 +87,22 @@ def have_warnings_been_printed() -> bool:
     return bool(_environment().get(WARNED))
 
 
+def ready_pipe() -> int | None:
+    """Return the number of the open pipe to the `up` that has started this process; None if none has."""
+    given = _environment().get(READY, "")
+    return int(given) if given.isdecimal() else None
+
+
 def _environment() -> dict[str, str]:
     """Return the SMEARCOUNT_ variables of the environment, their names in capitals: settings are read in any case."""
     found = EnvSettingsSource(CliSettings).env_vars
     return {name.upper(): value or "" for name, value in found.items() if name.upper().startswith(_PREFIX)}
+
+
+def _is_kubernetes_own(name: str, value: str) -> bool:
+    """Say whether Kubernetes has set a variable, because a service has a name that begins with smearcount."""
+    found = re.search(f"(?:{_KUBERNETES.pattern})$", name)
+    return found is not None and (found[0] != "_PORT" or "://" in value)
 
 
 def _suggested(kinds: Iterable[type[BaseSettings]]) -> list[str]:

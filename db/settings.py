@@ -60,7 +60,12 @@ class DatabaseSettings(BaseSettings):
 
     def url_for(self, data_dir: Path) -> str:
         """Return the URL to connect to: `database_url`, or that of the SQLite file in `data_dir` if it is empty."""
-        return self.database_url or f"sqlite:///{data_dir.absolute() / 'smearcount.db'}"
+        if self.database_url:
+            return self.database_url
+        path = str(data_dir.absolute() / "smearcount.db")
+        for character in "%?#":  # they mean something in a URL; the first one first, since the others' form has it
+            path = path.replace(character, f"%{ord(character):02X}")
+        return f"sqlite:///{path}"
 
     @property
     def mounted(self) -> Mounts:

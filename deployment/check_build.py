@@ -30,6 +30,10 @@ _OWN_FOLDERS = re.compile(r"(?<![\w./-])/(build|data|opt)\b")
 _CHANGES_MACHINE = re.compile(r"^(groupadd|useradd|apt-get)\b")
 
 
+#: The end of a base image's name: a version, and the digest that holds it to the byte.
+_PINNED = re.compile(r":\d+\.\d+\.\d+[\w.-]*@sha256:[0-9a-f]{64}$")
+
+
 class BuildFault(Exception):
     """The Dockerfile cannot be built; the message says why."""
 
@@ -119,8 +123,8 @@ def check(stages: dict[str, Stage], ignore: str, root: Path) -> None:
             raise BuildFault(f"there is no target {target}")
         chain = chain_of(stages, target)
         for stage in chain:
-            if stage.base not in stages and not re.search(r":\d+\.\d+\.\d+", stage.base):
-                raise BuildFault(f"{stage.name} starts from {stage.base}, which names no exact version")
+            if stage.base not in stages and not _PINNED.search(stage.base):
+                raise BuildFault(f"{stage.name} starts from {stage.base}, which names no exact version and digest")
         _check_copies(chain, sent, root)
         last = {step.instruction: step for stage in chain for step in stage.steps}
         if last.get("USER", Step("USER", "root")).rest.partition(":")[0] in {"root", "0"}:

@@ -63,6 +63,7 @@ class Discovery:
         self._clock = clock
         self._wake = threading.Event()
         self._events = FileEvents(root, self._wake)
+        self._next_poll_at = float("-inf")
         self._schedule = ScanSchedule()
         self._scan: Iterator[ProbedFile | None] = iter(())
         self._unreadable = UnreadableFolders()
@@ -118,6 +119,7 @@ class Discovery:
         if self._events.renew(listen=not self._settings.poll):
             self._schedule.start_over()
         self._follow_events()
+        self._poll_unwatched()
         self._advance_scan()
         self.presence.advance(_FOLDERS_PER_ROUND)
         self._probe_all(self._stability.due(self._clock()))
@@ -137,6 +139,13 @@ class Discovery:
             return
         self._probe_all(hints.files)
         self._schedule.request(sorted(hints.folders))
+
+    def _poll_unwatched(self) -> None:
+        """Have the folders scanned of which no file events come."""
+        if self._schedule.is_busy or self._clock() < self._next_poll_at:
+            return
+        self._schedule.request(self._events.unwatched())
+        self._next_poll_at = self._clock() + self._settings.poll_seconds
 
     def _room(self) -> int:
         return _MOST_WAITING - len(self._stability) - len(self.ready) - len(self.to_compare)

@@ -1,10 +1,13 @@
 """File events from the operating system: hints where to look, which may be missing or wrong."""
 
+import errno
 import logging
 import os
 import threading
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from watchdog.events import (
     DirCreatedEvent,
@@ -37,6 +40,10 @@ _watchdog_log.setLevel(logging.WARNING)
 _watchdog_log.addHandler(logging.NullHandler())
 
 
+#: The operating system has no watches left, or no memory for them.
+_USED_UP = frozenset({errno.ENOSPC, errno.ENOMEM, errno.EMFILE})
+
+
 @dataclass
 class Hints:
     """Paths within the inbox where something happened."""
@@ -61,12 +68,32 @@ class FileEvents:
         #: mounted again, sends no events until an observer is started for it.
         self._identity: tuple[int, int] | None = None
         self._has_started = False
+        self._unwatched: set[str] = set()
+        self._warn_from = 1
         self._overflow_handler = _OverflowHandler(self)
 
     @property
     def has_started(self) -> bool:
         """Whether listening began when `renew` last tried; if it has ended since, `renew` will try again."""
         return self._has_started
+
+    def unwatched(self) -> list[str]:
+        """Return the folders, by path within the inbox, of which no events come although they were asked for.
+
+        Those within them are left out. Folders that are gone are forgotten.
+        """
+        with self._lock:
+            folders = sorted(self._unwatched)
+        if not folders:
+            return []
+        gone = {folder for folder in folders if not os.path.isdir(os.path.join(self._root, folder))}  # noqa: PTH112, PTH118
+        with self._lock:
+            self._unwatched -= gone
+        highest: list[str] = []
+        for folder in folders:
+            if folder not in gone and not (highest and folder.startswith(f"{highest[-1]}/")):
+                highest.append(folder)
+        return highest
 
     def renew(self, *, listen: bool) -> bool:
         """Start to listen, anew if the observer died or if another folder lies at the inbox's path now.
@@ -106,7 +133,10 @@ class FileEvents:
         _watchdog_log.addHandler(self._overflow_handler)
         # Watchdog warns of a folder that it noticed twice, which happens when one is made while its parent is being listed.
         warnings.filterwarnings("ignore", message="Callback with id", category=RuntimeWarning)
+        self._unwatched.clear()
+        self._warn_from = 1
         observer = Observer()
+        self._notice_failures(observer)
         try:
             observer.schedule(_Handler(self), self._root, recursive=True, event_filter=_KINDS)
             observer.start()
@@ -147,6 +177,38 @@ class FileEvents:
             elif not self._hints.everywhere:
                 (self._hints.folders if is_folder else self._hints.files).add("" if within == "." else within)
         self._wake.set()
+
+    def note_unwatched(self, path: str) -> None:
+        """Note that the operating system cannot tell of what happens in a folder, given by its absolute path."""
+        within = os.path.relpath(path, self._root)
+        with self._lock:
+            self._unwatched.add("" if within == "." else within)
+            number = len(self._unwatched)
+        if number >= self._warn_from:
+            self._warn_from = 2 * number
+            _log.warning(
+                "the system's inotify watches are used up (fs.inotify.max_user_watches), so no file events come from %s; "
+                "polling there instead",
+                "1 folder" if number == 1 else f"{number} folders",
+            )
+        self._wake.set()
+
+    def _notice_failures(self, observer: BaseObserver) -> None:
+        """Learn of the folders that cannot be watched: watchdog keeps silent about all but the inbox itself."""
+        reader = getattr(observer, "_inotify_fd", None)
+        if reader is None:
+            return  # not Linux
+        watch: Callable[..., Any] = reader.add_callback
+
+        def watch_and_notice(path: bytes, *others: Any) -> Any:
+            try:
+                return watch(path, *others)
+            except OSError as error:
+                if error.errno in _USED_UP:
+                    self.note_unwatched(os.fsdecode(path))
+                raise
+
+        reader.add_callback = watch_and_notice
 
     def note_everywhere(self) -> None:
         """Add the hint that something may have happened anywhere."""

@@ -7,6 +7,8 @@ from pathlib import Path
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from smearcount.web.links import is_prefix
+
 #: Fewest characters of a token; a shorter one could be guessed.
 SHORTEST_TOKEN = 20
 
@@ -15,6 +17,11 @@ LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 #: Name of the users file in the data folder.
 USERS_FILE = "users.json"
+
+_DEFAULT_PORT = 8765
+
+#: What Kubernetes puts into SMEARCOUNT_WEB_PORT where a service is named smearcount-web.
+_KUBERNETES_PORT = re.compile(r"(tcp|udp|sctp)://\S+:[0-9]+")
 
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.:-]*[A-Za-z0-9])?")
 
@@ -30,7 +37,7 @@ class WebSettings(BaseSettings):
         description="Address to listen on. The default is reachable from this machine alone; 0.0.0.0 is reachable from "
         "the network and needs users or a token.",
     )
-    web_port: int = Field(default=8765, ge=0, le=65535, description="Port to listen on; 0 takes any free one.")
+    web_port: int = Field(default=_DEFAULT_PORT, ge=0, le=65535, description="Port to listen on; 0 takes any free one.")
     web_users: Path | None = Field(
         default=None,
         description="File with the users' names, roles and hashed passwords, written by the command web-user. "
@@ -60,12 +67,20 @@ class WebSettings(BaseSettings):
         description="Token that others than the server's own user need where nobody logs in; at least 20 characters. Empty: a "
         "new one at each start, in the address that `up` and `web` print.",
     )
+    web_root_path: str = Field(
+        default="",
+        description="Path under which a proxy shows the pages and the API, such as /smears. A proxy that is believed may "
+        "name it in the header X-Forwarded-Prefix instead.",
+    )
     web_reviewers: tuple[str, ...] = Field(
         default=(),
         description='Names that the page offers to a reviewer where nobody logs in, as JSON: ["A. Lab", "B. Lab"].',
     )
     web_session_hours: float = Field(
         default=12, gt=0, le=24 * 7, description="Hours without a request after which a login ends."
+    )
+    web_login_hours: float = Field(
+        default=24, gt=0, le=24 * 31, description="Hours after which a login ends, however often it was used."
     )
     web_listeners: int = Field(
         default=100,
@@ -74,6 +89,13 @@ class WebSettings(BaseSettings):
         description="Most pages and programs that follow the live changes at a time.",
         json_schema_extra={"deprecated": True},
     )
+
+    @field_validator("web_port", mode="before")
+    @classmethod
+    def _not_kubernetes_own(cls, port: object) -> object:
+        # Kubernetes sets this very variable in every pod beside a service named smearcount-web. It says nothing about this
+        # server, whose port is then the default.
+        return _DEFAULT_PORT if isinstance(port, str) and _KUBERNETES_PORT.fullmatch(port) else port
 
     @field_validator("web_token", "web_viewer_token", "web_launch_token")
     @classmethod
@@ -102,6 +124,14 @@ class WebSettings(BaseSettings):
                     f"{proxy!r} is no address or network; write it like 127.0.0.1 or 10.0.0.0/24"
                 ) from None
         return proxies
+
+    @field_validator("web_root_path")
+    @classmethod
+    def _a_prefix(cls, path: str) -> str:
+        path = path.rstrip("/")
+        if not is_prefix(path):
+            raise ValueError("write it like /smears or /lab/smears")
+        return path
 
     def users_file(self, data: Path) -> Path:
         """Return the path of the users file: the configured one, or else the one in the data folder."""

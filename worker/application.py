@@ -6,6 +6,7 @@ from celery import Celery
 
 from smearcount.worker.channel import use_channel
 from smearcount.worker.settings import WorkerSettings
+from smearcount.worker.tls import tls_options
 
 QUEUE = "smearcount"
 CLASSIFY = "smearcount.classify"
@@ -27,6 +28,7 @@ def make_application(settings: WorkerSettings, broker_url: str) -> Celery:
     use_channel()
     application = Celery("smearcount", broker=broker_url, set_as_current=False)
     application.conf.update(
+        broker_use_ssl=tls_options(broker_url),
         task_default_queue=QUEUE,
         task_serializer="json",
         accept_content=["json"],

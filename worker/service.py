@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from time import perf_counter
 
+import billiard
 from billiard import pool
 from billiard import util as billiard_util
 from celery import Celery, Task, signals
@@ -21,6 +22,7 @@ from smearcount.models.inference.classifier import Classifier, load_classifier
 from smearcount.models.settings import ModelSettings
 from smearcount.worker.application import CLASSIFY, QUEUE, make_application
 from smearcount.worker.batches import BatchSummary, process_batch
+from smearcount.worker.errors import WorkerError
 from smearcount.worker.memory import keep_freed_memory
 from smearcount.worker.settings import WorkerSettings
 from smearcount.worker.visibility import Visibility
@@ -69,6 +71,7 @@ def run_worker(
     mounts: Mounts | None = None,
 ) -> int:
     """Work until SIGTERM or SIGINT, finish the batch under way, and return the exit code."""
+    _require_shared_memory()
     name = socket.gethostname()
     application = make_application(settings, broker_url)
     context = ProcessContext(database_url, model_settings, name, mounts or Mounts(), settings.pause_seconds)
@@ -96,6 +99,21 @@ def run_worker(
     worker.start()
     # Celery ends with 1 after Ctrl-C, as if something had failed.
     return 0 if warm_shutdowns else int(worker.exitcode or 0)
+
+
+def _require_shared_memory() -> None:
+    """Refuse to start where the pool of children could not make its locks.
+
+    Raises:
+        WorkerError: semaphores cannot be made on this machine; the message says what to do.
+    """
+    try:
+        billiard.Lock()
+    except OSError as error:
+        raise WorkerError(
+            f"this system gives no shared memory to workers (/dev/shm: {error.strerror}); mount a tmpfs there that this "
+            "user may write to, such as with --tmpfs /dev/shm"
+        ) from None
 
 
 def _configure_logging() -> None:

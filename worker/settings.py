@@ -2,8 +2,9 @@
 
 import os
 from typing import Self
+from urllib.parse import parse_qs, urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 #: In seconds: a machine that sees none of its images takes one batch per such pause and process.
@@ -17,7 +18,8 @@ class WorkerSettings(BaseSettings):
 
     broker_url: str = Field(
         default="",
-        description="URL of the Valkey or Redis broker, such as redis://host:6379/0. "
+        description="URL of the Valkey or Redis broker, such as redis://host:6379/0, or rediss:// with TLS, where "
+        "?ssl_ca_certs=FILE names the authorities if the system's do not do. "
         "Empty: `up` starts its own, reachable from this machine alone.",
     )
     workers: int = Field(default=0, ge=0, description="Processes that classify, each on one core. 0: one per core.")
@@ -31,6 +33,15 @@ class WorkerSettings(BaseSettings):
         "longer than batch_seconds. Without it, half as long again as that, and at least 90.",
         json_schema_extra={"deprecated": True},
     )
+
+    @field_validator("broker_url")
+    @classmethod
+    def _can_be_read(cls, url: str) -> str:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 (a port that is no number raises a ValueError)
+        if "password" in {name.lower() for name in parse_qs(parts.query)}:
+            raise ValueError("the password stands before the host: redis://:password@host:6379/0")
+        return url
 
     @model_validator(mode="after")
     def _redelivers_later_than_a_batch_takes(self) -> Self:

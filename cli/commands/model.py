@@ -12,8 +12,9 @@ from smearcount.cli.errors import CommandError
 from smearcount.cli.site import Site
 from smearcount.cli.startup import open_site
 from smearcount.cli.views.computation import ComputationView
-from smearcount.cli.views.console import print_message, print_raw, print_result
+from smearcount.cli.views.console import print_json, print_message, print_raw, print_result
 from smearcount.cli.views.model import COLUMNS, ModelLine, card_table
+from smearcount.cli.views.outputs import drop_lost_results
 from smearcount.cli.views.rows import print_rows
 from smearcount.differential.classes import CellClass
 from smearcount.files.atomic import replace_file
@@ -74,7 +75,7 @@ def show_model(reference: str | None, output: str, data: Path | None) -> None:
     """
     card = _chosen_or(reference, open_site(data=data)).card
     if output == "json":
-        print_raw(card.model_dump_json(indent=2))
+        print_json(card.model_dump_json(indent=2))
     else:
         print_result(card_table(card))
 
@@ -128,7 +129,7 @@ def evaluate_model(folder: Path, reference: str | None, report: Path | None, out
     with ComputationView() as view:
         evaluation, calls = evaluate(load_classifier(settings, threads=usable_cores()), folder, view)
     if output == "json":
-        print_raw(report_json(evaluation))
+        print_json(report_json(evaluation))
     else:
         print_result(evaluation_table(evaluation))
     target = (
@@ -156,6 +157,7 @@ def train(images: Path, run_folder: Path, validation: Path | None, network: str,
     Takes TensorFlow (make train installs it) and, on two cores, hours; on a GPU, minutes. RUN keeps a checkpoint after
     every epoch, the log and the curve: the same command goes on where it was interrupted.
     """
+    drop_lost_results()  # Hours of work do not end because nobody can read how far it is.
     if network == "seed":
         if start is not None:
             raise CommandError("--start is for our own network; leave out --network seed")

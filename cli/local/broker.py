@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import os
+import shutil
 import socket
 import subprocess
 import tempfile
@@ -66,6 +67,9 @@ class EmbeddedBroker:
         damaged = self.folder / "appendonlydir"
         if damaged.exists():
             self._end_process()
+            # One that was set aside earlier goes: on a full disk this may happen again and again.
+            for earlier in self.folder.glob("damaged-*"):
+                shutil.rmtree(earlier)
             damaged.rename(self.folder / f"damaged-{time.time_ns()}")
             self._process = processes.start(self._command(), log=self.log)
             if self._answers_in_time():

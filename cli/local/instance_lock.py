@@ -1,11 +1,13 @@
 """A lock that allows one `up` per data folder: two would disturb each other's broker and database file."""
 
 import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from smearcount.cli.errors import CommandError
+from smearcount.inbox.paths import to_text
 
 
 @contextmanager
@@ -21,7 +23,7 @@ def lock_data_folder(data: Path, inbox: Path) -> Iterator[None]:
     """
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = (data / "up.lock").open("a+")
+        lock = (data / "up.lock").open("a+", encoding="utf-8")
     except OSError as error:
         raise CommandError(
             f"the data folder {data} cannot be used: {error.strerror}; name another with --data"
@@ -36,6 +38,6 @@ def lock_data_folder(data: Path, inbox: Path) -> Iterator[None]:
                 f"smearcount already runs with the data folder {data} (for {holder}); stop it, or name another with --data"
             ) from None
         lock.truncate(0)
-        lock.write(str(inbox.absolute()))
+        lock.write(f"{to_text(str(inbox.absolute()))}, process {os.getpid()}")
         lock.flush()
         yield

@@ -11,7 +11,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def start(
-    command: Sequence[str], *, log: Path, environment: Mapping[str, str] | None = None
+    command: Sequence[str], *, log: Path, environment: Mapping[str, str] | None = None, keep_open: Sequence[int] = ()
 ) -> subprocess.Popen[bytes]:
     """Start a process in a session of its own, and append its output to a file.
 
@@ -23,11 +23,16 @@ def start(
         command: The program and its arguments.
         log: The file for standard output and standard error.
         environment: The whole environment; None for this process's own.
+        keep_open: Numbers of open files that the process inherits, beside those of its output.
+
+    Raises:
+        OSError: The process cannot be started, or the log cannot be opened.
     """
     with log.open("ab") as output:
         return subprocess.Popen(
             command,
             env=environment,
+            pass_fds=keep_open,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -13,11 +13,11 @@ from rich.text import Text
 
 from smearcount.cli.site import Site
 from smearcount.cli.views import formats
-from smearcount.cli.views.console import messages, print_message, print_result, results
+from smearcount.cli.views.console import messages, print_message, print_result
 from smearcount.cli.views.layout import deep_slides_warning, names_slides_by_first_folder
 from smearcount.cli.views.lines import slide_lines
 from smearcount.db.engine.database import Database
-from smearcount.db.errors import DatabaseUnavailable
+from smearcount.db.errors import DatabaseError
 from smearcount.db.queries.counts import slide_tallies
 from smearcount.db.queries.images import image_lines
 from smearcount.db.queries.inboxes import deep_slides, inbox_lines, progress
@@ -88,8 +88,8 @@ class ProgressView:
             self._progress = progress(self._database, inbox=self._name)
             if not self._once:
                 self._print_completed()
-        except DatabaseUnavailable:
-            return  # Keep the progress as it was; the logs of watcher and workers report the database.
+        except DatabaseError:
+            return  # Keep the progress as it was; watcher and workers report the database.
         self._show_progress(self._progress)
         now = time.monotonic()
         self._next_look_at = now + (now - begun_at) / _LOOKING_SHARE
@@ -151,7 +151,7 @@ class ProgressView:
         (examined,) = examinations(self._database, [slide_id], self._site.counts)
         with self._progress_hidden():
             print_result(formats.differential_table(examined, self._calls))
-            results().print()
+            print_result()
 
     @contextmanager
     def _progress_hidden(self) -> Iterator[None]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from smearcount.cli.views import formats
-from smearcount.cli.views.console import print_raw, print_result
+from smearcount.cli.views.console import print_json, print_raw, print_result
 
 
 def print_rows(rows: Sequence[Any], output: str, columns: Sequence[str] | None = None) -> None:
@@ -19,7 +19,7 @@ def print_rows(rows: Sequence[Any], output: str, columns: Sequence[str] | None =
         columns: The columns of table and CSV; None for all fields of the first row.
     """
     if output == "json":
-        print_raw(formats.rows_json(rows))
+        print_json(formats.rows_json(rows))
     elif output == "csv":
         print_raw(formats.rows_csv(rows, columns))
     else:

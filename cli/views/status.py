@@ -12,7 +12,7 @@ from rich.text import Text
 from smearcount.cli.alerts import Alert, broker_down, current_alerts, database_down, has_living_watcher
 from smearcount.cli.site import Site
 from smearcount.cli.views import formats
-from smearcount.cli.views.console import print_message, results
+from smearcount.cli.views.console import print_message, print_result, results, written
 from smearcount.cli.views.rows import print_rows
 from smearcount.db.delivery.destinations import destination_health
 from smearcount.db.engine.database import Database
@@ -105,14 +105,14 @@ class StatusView:
         if self._output != "table":
             print_rows(status.lines, self._output)
         for line in status.lines if self._output == "table" else ():
-            results().print(_table(line))
+            print_result(_table(line))
         for alert in status.alerts:
             print_message(str(alert))
 
     def watch(self) -> None:
         """Show the status until Ctrl-C: on a terminal as one block that follows it, elsewhere again after each change."""
         if self._output == "table" and results().is_terminal:
-            with Live(console=results(), auto_refresh=False) as live:
+            with written(), Live(console=results(), auto_refresh=False) as live:
                 for status in self._looks():
                     live.update(_screen(status), refresh=True)
         shown = None

@@ -1,5 +1,6 @@
 """The database, SQLite or PostgreSQL, with transactions for reading and for writing."""
 
+import re
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -16,6 +17,11 @@ from smearcount.db.errors import DatabaseError, DatabaseUnavailable
 SQLITE_BUSY_SECONDS = 10
 #: Time within which a PostgreSQL server must answer a new connection, in seconds.
 POSTGRESQL_CONNECT_SECONDS = 5
+
+#: How URLs begin that hold a path, and no login.
+_PATHS = ("sqlite", "redis+socket", "unix")
+#: Passwords among the parameters of a URL.
+_IN_QUERY = re.compile(r"([?&;][^=&;]*(?:password|passwd|pwd|secret|token)=)[^&;#]*", re.IGNORECASE)
 
 # A server or a login may be set to answer before anything is on disk (`off`). All other settings wait for this server's disk
 # at least, and perhaps for another server as well, which is the site's choice.
@@ -54,7 +60,7 @@ class Database:
     @property
     def shown(self) -> str:
         """The URL without its password, for messages."""
-        return self.url.render_as_string(hide_password=True)
+        return without_password(self.url.render_as_string(hide_password=False))
 
     @property
     def file(self) -> Path | None:
@@ -105,16 +111,24 @@ class Database:
 
 
 def without_password(url: str) -> str:
-    """Return the URL of a database or a broker without its password."""
-    return make_url(url).render_as_string(hide_password=True)
+    """Return the URL of a database or a broker without its passwords, also where it is not a proper one."""
+    address, mark, query = url.partition("?")
+    scheme, slashes, rest = address.partition("://")
+    if not scheme.lower().startswith(_PATHS):
+        # Up to the last @: somebody may have forgotten to quote the one in a password.
+        login, at, host = (rest if slashes else scheme).rpartition("@")
+        user, colon, _ = login.partition(":")
+        shown = f"{user}:***" if colon and slashes else "***" if not slashes and at else login
+        address = f"{scheme}{slashes}{shown}{at}{host}" if slashes else f"{shown}{at}{host}"
+    return address + _IN_QUERY.sub(r"\1***", mark + query)
 
 
 def _checked_url(url: str) -> URL:
     try:
         parsed = make_url(url)
-    except exc.ArgumentError:
+    except (exc.ArgumentError, ValueError):  # a port that is no number, too
         raise DatabaseError(
-            f"{url!r} is no database URL; it looks like postgresql://user:secret@host/smearcount or sqlite:////path/file.db"
+            f"{without_password(url)!r} is no database URL; it looks like postgresql://user:secret@host/smearcount or sqlite:////path/file.db"
         ) from None
     backend = parsed.get_backend_name()
     if backend == "postgresql":

@@ -21,7 +21,8 @@ router = APIRouter(prefix="/cells", tags=["cells"], dependencies=[Depends(person
 CellId = Annotated[int, Path(ge=1, le=LARGEST_ID, description="Id of the image.", examples=[3])]
 
 #: The picture of an id never changes, because an id stands for one version of one file. Only the browser may keep it.
-_CACHE: Final = "private, max-age=3600, immutable"
+#: A browser keeps a picture and asks each time whether it may show it: after a logout it may not.
+_CACHE: Final = "private, no-cache"
 
 #: Lets a picture be shown and nothing in it be run.
 _PICTURE_POLICY: Final = "default-src 'none'; sandbox"

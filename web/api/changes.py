@@ -10,7 +10,8 @@ from starlette.concurrency import run_in_threadpool
 
 from smearcount.db.delivery.outbox import changed_slides, newest_row
 from smearcount.db.queries.changes import SlideChange
-from smearcount.web.dependencies import TheDatabase, person
+from smearcount.web.auth.access import Person
+from smearcount.web.dependencies import TheAccess, TheDatabase, person
 from smearcount.web.live.listeners import Listener
 from smearcount.web.live.live_updates import LiveUpdates
 from smearcount.web.problems import described
@@ -55,10 +56,12 @@ class SlidesChanged(Answer):
         )
 
 
-async def _listener(request: Request, _: Annotated[object, Depends(person)]) -> AsyncIterator[Listener]:
+async def _listener(
+    request: Request, access: TheAccess, who: Annotated[Person, Depends(person)]
+) -> AsyncIterator[Listener]:
     live_updates = request.app.state.live_updates
     assert isinstance(live_updates, LiveUpdates)  # noqa: S101 (for the type checker: make_application sets it)
-    listener = live_updates.join()
+    listener = live_updates.join(who.account, lambda: access.is_still_welcome(request))
     try:
         yield listener
     finally:

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends
 from smearcount.db.queries.inboxes import inbox_lines, progress
 from smearcount.differential.errors import SmearcountError
 from smearcount.web.dependencies import TheDiagnostics, TheServices, person
+from smearcount.web.problems import described
 from smearcount.web.schemas.system import CheckAnswer, Checks, InboxAnswer, ModelInUse, QueueAnswer, SystemAnswer
 from smearcount.web.services import Services
 
@@ -26,8 +27,8 @@ def get_system(services: TheServices) -> SystemAnswer:
     )
 
 
-@router.get("/checks", summary="Is everything well?")
-def get_checks(diagnostics: TheDiagnostics) -> Checks:
+@router.post("/checks", summary="Is everything well?", responses=described("csrf", "foreign-origin"))
+def make_checks(diagnostics: TheDiagnostics) -> Checks:
     """Look at database, broker, model and inboxes, as `smearcount doctor` does; takes seconds.
 
     To see whether file events arrive, a hidden file is made in each inbox and removed again.

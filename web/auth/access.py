@@ -21,7 +21,7 @@ from urllib.parse import unquote
 from starlette.requests import HTTPConnection
 
 from smearcount.web.auth.login_throttle import LoginThrottle
-from smearcount.web.auth.users import Role, User, Users, check_name
+from smearcount.web.auth.users import Role, User, Users, check_name, is_taken
 from smearcount.web.errors import AccessOpen, UsersInvalid
 from smearcount.web.problems import Problem
 from smearcount.web.settings import WebSettings
@@ -51,6 +51,8 @@ class Person:
     role: Role
     #: Set if the person has a session; changes then need this token in the header X-CSRF-Token.
     csrf_token: str | None = None
+    #: To whom the limits for one person apply; None where everybody at this machine is one.
+    account: str | None = None
 
     @property
     def may_review(self) -> bool:
@@ -67,7 +69,8 @@ class Session:
     #: Hash of the password that opened the session, which ends when the user gets another one. None if a token opened it.
     password: str | None
     csrf_token: str = field(default_factory=lambda: secrets.token_urlsafe(32))
-    #: Monotonic time of the last request, in seconds.
+    #: Monotonic times of the login and of the last request, in seconds.
+    opened_at: float = field(default_factory=time.monotonic)
     used_at: float = field(default_factory=time.monotonic)
 
 
@@ -128,17 +131,31 @@ class Access:
         """Return the person who asks; None if they have to log in first.
 
         Raises:
-            Problem: the header X-Reviewer does not hold a possible name.
+            Problem: the header X-Reviewer does not hold a possible name, or one of a user, who logs in by themselves.
         """
         if self.is_open:
             return Person(_named(connection), Role.REVIEWER)
-        role = self._role_of_token(connection)
-        if role is not None:
-            return Person(_named(connection), role)
+        token = _bearer(connection)
+        role = None if token is None else self._role(token)
+        if token is not None and role is not None:
+            name = _named(connection)
+            return Person(None if name is None else self._with_token(name, token), role, account=_mark(token))
         session = self._session(connection.cookies.get(session_cookie(connection), ""))
         if session is None:
             return None
-        return Person(session.name, session.role, session.csrf_token)
+        return Person(session.name, session.role, session.csrf_token, account=session.name)
+
+    def is_still_welcome(self, connection: HTTPConnection) -> bool:
+        """Say whether the person who once asked would be answered now; this does not prolong their session."""
+        if self.is_open:
+            return True
+        token = _bearer(connection)
+        if token is not None and self._role(token) is not None:
+            return True
+        try:
+            return self._session(connection.cookies.get(session_cookie(connection), ""), is_used=False) is not None
+        except UsersInvalid:
+            return False
 
     def log_in(self, name: str, password: str, *, client: str) -> tuple[str, Session]:
         """Open a session for a user; return its id, which is secret, and the session.
@@ -183,12 +200,22 @@ class Access:
         if role is None:
             raise Problem("wrong-login", "no such token is set")
         self._throttle.succeeded("", client)
-        return self._open(Session(_checked(name), role, None))
+        return self._open(Session(self._with_token(_checked(name), token), role, None))
 
     def log_out(self, connection: HTTPConnection) -> None:
         """End the session of the person who asks, if they have one."""
         with self._lock:
             self._sessions.pop(_key(connection.cookies.get(session_cookie(connection), "")), None)
+
+    def _with_token(self, name: str, token: str) -> str:
+        """Return the name under which what is done with a token is kept: it says by which one.
+
+        Raises:
+            Problem: it is the name of a user, whom nobody may speak for.
+        """
+        if is_taken(name, self.users.all()):
+            raise Problem("not-allowed", "this is the name of a user, who logs in with their own password")
+        return f"{name} ({_mark(token)})"
 
     def _open(self, session: Session) -> tuple[str, Session]:
         session_id = secrets.token_urlsafe(32)
@@ -198,7 +225,7 @@ class Access:
                 self._sessions.popitem(last=False)
         return session_id, session
 
-    def _session(self, session_id: str) -> Session | None:
+    def _session(self, session_id: str, *, is_used: bool = True) -> Session | None:
         if not session_id:
             return None
         key, now = _key(session_id), time.monotonic()
@@ -207,18 +234,18 @@ class Access:
             session = self._sessions.get(key)
             if session is None:
                 return None
-            if now - session.used_at > self._settings.web_session_hours * 3600 or not _still_theirs(
-                session, users.get(session.name)
-            ):
+            is_over = (
+                now - session.used_at > self._settings.web_session_hours * 3600
+                or now - session.opened_at > self._settings.web_login_hours * 3600
+            )
+            if is_over or not _still_theirs(session, users.get(session.name)):
                 del self._sessions[key]
                 return None
+            if not is_used:
+                return session
             session.used_at = now
             self._sessions.move_to_end(key)
             return session
-
-    def _role_of_token(self, connection: HTTPConnection) -> Role | None:
-        scheme, _, token = connection.headers.get("authorization", "").partition(" ")
-        return self._role(token.strip()) if scheme.lower() == "bearer" else None
 
     def _role(self, token: str) -> Role | None:
         given, found = token.encode("utf-8", "surrogatepass"), None
@@ -232,6 +259,17 @@ class Access:
 def session_cookie(connection: HTTPConnection) -> str:
     """Return the name of the session's cookie; over HTTPS no other is read, since whoever serves another port could set it."""
     return SECURE_SESSION_COOKIE if connection.url.scheme == "https" else SESSION_COOKIE
+
+
+def _bearer(connection: HTTPConnection) -> str | None:
+    """Return the bearer token of a request; None without one."""
+    scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
+
+
+def _mark(token: str) -> str:
+    """Return how records name a token: by the first digits of its SHA-256, from which nobody can guess it."""
+    return f"token {hashlib.sha256(token.encode()).hexdigest()[:8]}"
 
 
 def _still_theirs(session: Session, user: User | None) -> bool:

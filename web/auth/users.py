@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import threading
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -21,6 +23,9 @@ from smearcount.web.errors import UsersInvalid
 SHORTEST_PASSWORD, LONGEST_PASSWORD = 8, 256
 #: Most characters of a name.
 LONGEST_NAME = 80
+
+#: How the names end under which programs' changes are kept.
+_TOKEN_MARK = re.compile(r"\(token [0-9a-f]{8}\)$")
 
 #: Lets two passwords be hashed at a time: each takes 64 MiB and several cores, and many at once would exhaust the machine.
 _AT_ONCE = threading.BoundedSemaphore(2)
@@ -154,7 +159,19 @@ def check_name(name: str) -> str:
     """
     if not name or name != name.strip() or len(name) > LONGEST_NAME or not name.isprintable():
         raise UsersInvalid(f"a person's name has 1 to {LONGEST_NAME} printable characters, no space at either end")
+    if _TOKEN_MARK.search(name):
+        raise UsersInvalid("a person's name does not end like those of what programs do with a token")
     return name
+
+
+def is_taken(name: str, users: Iterable[str]) -> bool:
+    """Say whether a name is that of a user, or looks so much like one that people would take it for theirs."""
+    wanted = _folded(name)
+    return any(_folded(user) == wanted for user in users)
+
+
+def _folded(name: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
 def _verify(hashed: str, password: str) -> bool:

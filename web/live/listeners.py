@@ -1,7 +1,7 @@
 """Those who follow the live changes; each one's changes gather until the connection takes them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 
 from smearcount.db.queries.changes import SlideChange
 
@@ -9,8 +9,15 @@ from smearcount.db.queries.changes import SlideChange
 class Listener:
     """One page or program that follows the changes; several changes of a slide reach it as one."""
 
-    def __init__(self) -> None:
-        """Start without any change."""
+    def __init__(self, account: str | None = None, is_still_welcome: Callable[[], bool] = lambda: True) -> None:
+        """Start without any change.
+
+        Args:
+            account: who follows; None where limits for one person do not apply.
+            is_still_welcome: says whether they may still read.
+        """
+        self.account = account
+        self.is_still_welcome = is_still_welcome
         self._changes: dict[int, SlideChange] = {}
         self._wake = asyncio.Event()
         self._is_closed = False

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 from starlette.concurrency import run_in_threadpool
 
@@ -16,6 +17,9 @@ _log = logging.getLogger("smearcount.web")
 
 #: Seconds between two looks: short enough to seem live, long enough to cost nothing.
 LOOK_SECONDS = 0.7
+
+#: Most pages and programs of one person that follow at a time: others must be able to follow as well.
+MOST_OF_ONE_PERSON = 20
 
 
 class LiveUpdates:
@@ -37,19 +41,25 @@ class LiveUpdates:
         """The number of listeners."""
         return len(self._listeners)
 
-    def join(self) -> Listener:
+    def join(self, account: str | None = None, is_still_welcome: Callable[[], bool] = lambda: True) -> Listener:
         """Add a listener.
 
+        Args:
+            account: who follows; None where everybody at this machine is one person, to whom no limit applies.
+            is_still_welcome: is asked at each look; the stream ends when it says no.
+
         Raises:
-            Problem: there are too many listeners, or the server is ending.
+            Problem: there are too many listeners, in all or of this person, or the server is ending.
         """
-        if self._is_closed or len(self._listeners) >= self._most_listeners:
+        of_theirs = 0 if account is None else sum(one.account == account for one in self._listeners)
+        is_full = len(self._listeners) >= self._most_listeners or of_theirs >= MOST_OF_ONE_PERSON
+        if self._is_closed or is_full:
             raise Problem(
                 "too-many-listeners",
                 "no more pages can follow the changes just now; reload instead",
                 headers={"Retry-After": "30"},
             )
-        listener = Listener()
+        listener = Listener(account, is_still_welcome)
         self._listeners.add(listener)
         if self._looking is None:
             self._looking = asyncio.create_task(self._look())
@@ -91,4 +101,11 @@ class LiveUpdates:
                 if changes:
                     for listener in self._listeners:
                         listener.notify(changes, position)
+            self._dismiss()
             await asyncio.sleep(LOOK_SECONDS)
+
+    def _dismiss(self) -> None:
+        """End the streams of those who may no longer read: they were removed, have logged out, or their login is over."""
+        for listener in list(self._listeners):
+            if not listener.is_still_welcome():
+                listener.close()

@@ -30,6 +30,11 @@ class DiagnosticsCache:
         self._lock = threading.Lock()
         self._last: tuple[float, Findings] | None = None
 
+    @property
+    def last(self) -> Findings | None:
+        """The diagnostics that somebody asked for last; None before the first time."""
+        return None if self._last is None else self._last[1]
+
     def latest(self) -> Findings:
         """Return diagnostics of this moment or of a moment ago; who asks while they are being made waits for them."""
         with self._lock:

@@ -6,6 +6,7 @@ from starlette.responses import HTMLResponse
 from smearcount.differential.flags import FLAG_MEANINGS
 from smearcount.differential.forms.report_page import LIMITS
 from smearcount.differential.review_rules import REVIEW_RULES
+from smearcount.web.links import prefix
 from smearcount.web.pages.page_auth import LoggedInPerson
 from smearcount.web.pages.rendering import page
 
@@ -22,5 +23,5 @@ def show_help(request: Request, person: LoggedInPerson) -> HTMLResponse:
         flags=FLAG_MEANINGS,
         rules=REVIEW_RULES,
         limits=LIMITS,
-        address=str(request.base_url).rstrip("/"),
+        address=str(request.base_url).rstrip("/") + prefix(),
     )

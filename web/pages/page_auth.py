@@ -9,6 +9,7 @@ from starlette.status import HTTP_303_SEE_OTHER
 
 from smearcount.web.auth.access import Person
 from smearcount.web.dependencies import OptionalPerson
+from smearcount.web.links import prefix
 
 
 def logged_in_person(request: Request, person: OptionalPerson) -> Person:
@@ -18,8 +19,10 @@ def logged_in_person(request: Request, person: OptionalPerson) -> Person:
         HTTPException: a redirect to the login page, which leads back here, because they have not logged in.
     """
     if person is None:
-        wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-        raise HTTPException(HTTP_303_SEE_OTHER, headers={"Location": f"/login?next={quote(wanted, safe='/')}"})
+        wanted = prefix() + request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        raise HTTPException(
+            HTTP_303_SEE_OTHER, headers={"Location": f"{prefix()}/login?next={quote(wanted, safe='/')}"}
+        )
     return person
 
 

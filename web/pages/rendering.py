@@ -10,6 +10,7 @@ from starlette.responses import HTMLResponse
 from smearcount.differential.forms.wording import RESEARCH_USE, distinct
 from smearcount.inbox.ignoring import kinds_text
 from smearcount.web.auth.access import Access, Person
+from smearcount.web.links import prefix, with_prefix
 from smearcount.web.pages import assets
 from smearcount.web.pages.parts import labels
 from smearcount.web.services import Services
@@ -58,7 +59,7 @@ def prepare() -> None:
 
 def fill(template: str, **values: Any) -> str:
     """Return a part of a page."""
-    return _ENVIRONMENT.get_template(template).render(values)
+    return with_prefix(_ENVIRONMENT.get_template(template).render(values))
 
 
 def page(request: Request, template: str, person: Person | None, *, status: int = 200, **values: Any) -> HTMLResponse:
@@ -69,6 +70,7 @@ def page(request: Request, template: str, person: Person | None, *, status: int 
     assert isinstance(access, Access)  # noqa: S101 (for the type checker: make_application sets it)
     common = {
         "path": request.url.path,
+        "prefix": prefix(),
         "person": person,
         "is_open": access.is_open,
         "reviewers": services.settings.web_reviewers if access.is_open else (),

@@ -5,6 +5,7 @@ from typing import Final
 from fastapi import FastAPI
 
 from smearcount.web.pages import (
+    api_docs,
     assets,
     cell,
     deliveries,
@@ -20,7 +21,7 @@ from smearcount.web.pages import (
 from smearcount.web.pages.error import error_page
 
 #: The modules of what a browser opens or reads.
-MODULES: Final = (slides, slide, cell, deliveries, trends, system, login, help)
+MODULES: Final = (slides, slide, cell, deliveries, trends, system, login, help, api_docs)
 
 
 def install(application: FastAPI) -> None:

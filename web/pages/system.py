@@ -9,7 +9,7 @@ from starlette.responses import HTMLResponse
 from smearcount.db.queries.quarantine import quarantined
 from smearcount.db.queries.usage import cells_per_model
 from smearcount.web.api.system import get_system
-from smearcount.web.dependencies import TheDiagnostics, TheServices
+from smearcount.web.dependencies import TheDiagnostics, ThePerson, TheServices
 from smearcount.web.pages.page_auth import LoggedInPerson
 from smearcount.web.pages.rendering import page
 
@@ -41,5 +41,11 @@ def show_system(
 
 @router.get("/checks")
 def show_checks(request: Request, person: LoggedInPerson, diagnostics: TheDiagnostics) -> HTMLResponse:
-    """Run the diagnostics of the command `doctor` and show them; takes seconds."""
+    """Show the diagnostics of the command `doctor` as somebody last had them made."""
+    return page(request, "checks.html", person, findings=diagnostics.last)
+
+
+@router.post("/checks")
+def make_checks(request: Request, person: ThePerson, diagnostics: TheDiagnostics) -> HTMLResponse:
+    """Run the diagnostics and show them; takes seconds, and writes a hidden file into each inbox for a moment."""
     return page(request, "checks.html", person, findings=diagnostics.latest())

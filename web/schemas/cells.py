@@ -9,6 +9,7 @@ from smearcount.db.queries.cells import AutomaticCall, Cell
 from smearcount.db.queries.quarantine import QuarantinedFile
 from smearcount.db.schema import ImageState
 from smearcount.differential.classes import CellClass, ReviewClass
+from smearcount.web.links import prefix
 from smearcount.web.schemas.base import Answer, Moment
 from smearcount.web.schemas.slides import ModelAnswer
 
@@ -110,8 +111,8 @@ class CellAnswer(Answer):
             analyzer_label=cell.analyzer_label,
             path=cell.path,
             sha256=cell.sha256,
-            image=f"/api/v1/cells/{cell.id}/image",
-            thumbnail=f"/api/v1/cells/{cell.id}/thumbnail",
+            image=f"{prefix()}/api/v1/cells/{cell.id}/image",
+            thumbnail=f"{prefix()}/api/v1/cells/{cell.id}/thumbnail",
         )
 
 

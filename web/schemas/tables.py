@@ -7,6 +7,7 @@ from fastapi import Request, Response
 from pydantic import Field
 
 from smearcount.differential.forms.spreadsheet import for_excel
+from smearcount.web.links import prefix
 from smearcount.web.schemas.base import Question
 
 CSV_TYPE: Final = "text/csv"
@@ -67,4 +68,4 @@ def link_next(request: Request, response: Response, after: str | None) -> None:
     """Put the URL of the next page, relative to this server, into the header Link (RFC 8288)."""
     if after is not None:
         url = request.url.include_query_params(after=after)
-        response.headers["Link"] = f'<{url.path}?{url.query}>; rel="next"'
+        response.headers["Link"] = f'<{prefix()}{url.path}?{url.query}>; rel="next"'

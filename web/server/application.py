@@ -11,6 +11,7 @@ from smearcount.web.api import (
     deliveries,
     exports,
     health,
+    index,
     problem_kinds,
     quarantine,
     reviews,
@@ -29,7 +30,9 @@ from smearcount.web.monitoring.metrics import make_registry
 from smearcount.web.pages.routes import install as install_pages
 from smearcount.web.problems import described as described_problems
 from smearcount.web.server import error_handlers
+from smearcount.web.server.head import HeadLikeGet
 from smearcount.web.server.launching import LaunchToken
+from smearcount.web.server.proxies import Prefix
 from smearcount.web.server.security import BodyLimit, KnownCallers, SecurityHeaders
 from smearcount.web.services import Services
 
@@ -59,6 +62,8 @@ def make_application(services: Services) -> FastAPI:
         # Requests hold names, so nothing about them goes to a collector.
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
         middleware=[
+            Middleware(HeadLikeGet),
+            Middleware(Prefix, configured=settings.web_root_path),
             Middleware(SecurityHeaders),
             Middleware(error_handlers.UnexpectedErrors),
             Middleware(
@@ -85,6 +90,7 @@ def make_application(services: Services) -> FastAPI:
     for module in _ROUTERS:
         api.include_router(module.router)
     application.include_router(api)
+    application.include_router(index.router, prefix=PREFIX, responses=described_problems("login-needed"))
     install_pages(application)
 
     documents: dict[bool, dict[str, Any]] = {}

@@ -175,11 +175,12 @@ def _allowed_methods(request: Request) -> list[str]:
     """Return the methods that a path allows; the router itself names only those of the first route that it finds."""
     # A mounted application, such as the static files, matches with every method.
     routes = [route for route in request.app.router.routes if not isinstance(route, Mount)]
-    return [
+    found = [
         method
         for method in _METHODS
         if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes)
-    ] or ["GET", "HEAD"]
+    ] or ["GET"]
+    return sorted({*found, "HEAD"}) if "GET" in found else found
 
 
 def _route(scope: Scope) -> str:

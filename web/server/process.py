@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from smearcount.web.live.live_updates import LiveUpdates
 from smearcount.web.server.connections import Connections, protocol_of, use_all_descriptors
+from smearcount.web.server.proxies import TrustedPrefix
 from smearcount.web.server.sockets import address_of, listen
 
 #: Connections that are accepted in one round of the event loop.
@@ -62,6 +63,9 @@ def serve(application: FastAPI, *, host: str, port: int, proxies: Sequence[str],
         forwarded_allow_ips=list(proxies),
         timeout_graceful_shutdown=_END_SECONDS,
     )
+    config.load()
+    # Before uvicorn puts the browser's address into the place of the proxy's.
+    config.loaded_app = TrustedPrefix(config.loaded_app, proxies)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     server = _Server(config, application.state.live_updates)
 

@@ -10,7 +10,7 @@ from smearcount.cli import options
 from smearcount.cli.errors import ExitCode, ExitWith
 from smearcount.cli.signals import interrupt_on_sigterm
 from smearcount.cli.startup import open_site
-from smearcount.cli.views.console import print_message, print_raw, progress_bar
+from smearcount.cli.views.console import print_json, print_message, print_raw, progress_bar
 from smearcount.cli.views.rows import print_rows
 from smearcount.db.audit.verification import Audit, Break, Link
 from smearcount.db.audit.verification import verify as verify_chain
@@ -45,7 +45,7 @@ def verify(noted: str | None, output: str, data: Path | None, database_url: str 
     with site.counted_database() as database, progress_bar("verifying, percent", 100) as progress:
         found = verify_chain(database, noted=link, progress=progress)
     if output == "json":
-        print_raw(_document(found))
+        print_json(_document(found))
     elif output == "csv":
         print_rows(found.breaks, output, [field.name for field in fields(Break)])
     else:

@@ -7,7 +7,7 @@ import click
 from smearcount.cli import options
 from smearcount.cli.startup import open_site
 from smearcount.cli.views import formats
-from smearcount.cli.views.console import print_message, print_raw, print_result
+from smearcount.cli.views.console import print_json, print_message, print_raw, print_result
 from smearcount.db.queries.counts import find_slide_id
 from smearcount.db.review.withdrawal import is_withdrawn
 from smearcount.differential.tally import CallsAsked
@@ -37,7 +37,7 @@ def counts(slide: str, calls: str, output: str, inbox: str | None, data: Path | 
         if is_withdrawn(database, slide_id):
             print_message("this slide is withdrawn: lists, exports and totals leave it out")
     if output == "json":
-        print_raw(formats.counts_json(examined, asked))
+        print_json(formats.counts_json(examined, asked))
     elif output == "csv":
         print_raw(formats.counts_csv(examined, asked))
     else:

@@ -7,7 +7,7 @@ import click
 from smearcount.cli import options
 from smearcount.cli.startup import open_site
 from smearcount.cli.views import formats
-from smearcount.cli.views.console import print_message, print_raw, print_result
+from smearcount.cli.views.console import print_json, print_message, print_raw, print_result
 from smearcount.cli.views.lines import slide_lines
 from smearcount.db.queries.counts import slide_tallies
 from smearcount.differential.tally import CallsAsked
@@ -33,7 +33,7 @@ def slides(
         tallies = slide_tallies(database, inbox=inbox, withdrawn=withdrawn)
     lines = slide_lines(tallies, CallsAsked(calls), site.counts)
     if output == "json":
-        print_raw(formats.slides_json(lines))
+        print_json(formats.slides_json(lines))
     elif output == "csv":
         print_raw(formats.slides_csv(lines))
     elif lines:

@@ -8,6 +8,7 @@ import click
 
 from smearcount.cli import options
 from smearcount.cli.errors import CommandError
+from smearcount.cli.local.readiness import report_ready
 from smearcount.cli.logs import log_to_stderr
 from smearcount.cli.startup import migrate_when_ready, open_site
 from smearcount.delivery.destinations import destinations
@@ -34,4 +35,5 @@ def deliver(data: Path | None, database_url: str | None) -> None:
         service = Service(database, named, site.delivery, site.counts, version=version("smearcount"))
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: service.stop())
+        report_ready()
         service.run()

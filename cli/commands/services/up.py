@@ -1,11 +1,9 @@
 """`smearcount up`: all processes on one machine."""
 
-import signal
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 
 import click
 
@@ -14,10 +12,12 @@ from smearcount.cli.errors import CommandError, ExitCode, ExitWith
 from smearcount.cli.local.instance_lock import lock_data_folder
 from smearcount.cli.local.supervision import Broker, Child, Supervisor
 from smearcount.cli.logs import cut_logs
+from smearcount.cli.signals import interrupt_on_sigterm, outlive_terminal
 from smearcount.cli.site import Site
 from smearcount.cli.startup import open_site
 from smearcount.cli.variables import variable
 from smearcount.cli.views.console import print_message
+from smearcount.cli.views.outputs import drop_lost_results
 from smearcount.cli.views.progress import ProgressView
 from smearcount.db.migration import migrate
 from smearcount.differential.tally import CallsAsked
@@ -68,7 +68,11 @@ def up(
 
     With --once it ends by itself: exit code 0, or 3 if some files could not be counted; those are listed with the reason.
     """
-    signal.signal(signal.SIGTERM, _interrupt)
+    interrupt_on_sigterm()
+    outlive_terminal()
+    if not once:
+        # Nobody may read what is printed, and the counting goes on.
+        drop_lost_results()
     site = open_site(
         data=data,
         database_url=database_url,
@@ -103,13 +107,11 @@ def up(
         try:
             supervisor.start()
             with view:
-                cut_at = 0.0
+                logs = _Logs(site.data / "logs")
                 while not (once and view.is_everything_counted_since(started_at)):
                     for message in supervisor.keep_alive():
                         view.print_message(message)
-                    if time.monotonic() >= cut_at:
-                        cut_logs(site.data / "logs")
-                        cut_at = time.monotonic() + _CUT_SECONDS
+                    logs.cut_when_due()
                     view.update()
                     time.sleep(_ROUND_SECONDS)
         except KeyboardInterrupt:
@@ -123,6 +125,19 @@ def up(
         quarantined = view.print_result()
     if quarantined:
         raise ExitWith(ExitCode.QUARANTINED)
+
+
+class _Logs:
+    """Cuts the logs of the parts while they are written, now and then."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._cut_at = 0.0
+
+    def cut_when_due(self) -> None:
+        if time.monotonic() >= self._cut_at:
+            cut_logs(self._folder)
+            self._cut_at = time.monotonic() + _CUT_SECONDS
 
 
 @dataclass(frozen=True)
@@ -158,7 +173,3 @@ def _supervisor(
     is_sending = delivers and site.delivery.is_sending
     sender = [Child("sender", ["deliver"], environment, logs / "deliver.log")] if is_sending else []
     return Supervisor(*broker, worker, watcher, *web, *sender)
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

@@ -6,7 +6,9 @@ from pathlib import Path
 import click
 
 from smearcount.cli import options
+from smearcount.cli.local.readiness import report_ready
 from smearcount.cli.logs import log_to_stderr
+from smearcount.cli.signals import outlive_terminal
 from smearcount.cli.startup import migrate_when_ready, open_site
 from smearcount.watcher.watch import Watcher
 from smearcount.worker.queue import BatchQueue
@@ -24,6 +26,7 @@ def watch(inbox: Path, poll: bool | None, data: Path | None, database_url: str |
     One watcher per inbox. It needs the database and the broker that the workers use. Ctrl-C or SIGTERM ends it; nothing is
     lost, the next one goes on.
     """
+    outlive_terminal()
     site = open_site(data=data, database_url=database_url, broker_url=broker_url, poll=poll)
     log_to_stderr(site.log)
     with site.database as database:
@@ -32,6 +35,7 @@ def watch(inbox: Path, poll: bool | None, data: Path | None, database_url: str |
         watcher = Watcher(inbox, database, queue, site.watcher)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: watcher.stop())
+        report_ready()
         try:
             watcher.run()
         finally:

@@ -6,7 +6,9 @@ import click
 
 from smearcount.cli import options
 from smearcount.cli.errors import ExitCode, ExitWith
+from smearcount.cli.local.readiness import report_ready
 from smearcount.cli.logs import log_to_stderr
+from smearcount.cli.signals import outlive_terminal
 from smearcount.cli.startup import migrate_when_ready, open_site, warn_of_mounts
 from smearcount.cli.views.console import print_message
 from smearcount.cli.web_services import web_services
@@ -43,6 +45,7 @@ def web(
     network it needs users (see web-user) or a token (SMEARCOUNT_WEB_TOKEN, which no option takes: others could read it in
     the list of processes). It speaks HTTP: put a proxy with HTTPS in front. Ctrl-C or SIGTERM ends it.
     """
+    outlive_terminal()
     site = open_site(
         data=data,
         database_url=database_url,
@@ -65,13 +68,18 @@ def web(
         warn_of_mounts(database, site.mounts)
         if not is_loopback(site.web.web_host):
             print_message("names and passwords travel unencrypted unless a proxy with HTTPS stands in front")
+
+        def say(address: str) -> None:
+            report_ready()
+            print_message(f"serving {address} ; Ctrl-C ends")
+
         serve(
             application,
             host=site.web.web_host,
             port=site.web.web_port,
             # Without logins nobody is behind a proxy.
             proxies=() if application.state.access.is_open else site.web.web_proxies,
-            say=lambda address: print_message(f"serving {printed(address)} ; Ctrl-C ends"),
+            say=say,
         )
     print_message("ended")
     raise ExitWith(ExitCode.INTERRUPTED)

@@ -6,6 +6,7 @@ import click
 
 from smearcount.cli import options
 from smearcount.cli.errors import CommandError
+from smearcount.cli.local.readiness import report_ready
 from smearcount.cli.logs import log_to_stderr
 from smearcount.cli.startup import migrate_when_ready, open_site, warn_of_mounts
 from smearcount.models.card import check_model
@@ -31,6 +32,7 @@ def worker(workers: int | None, data: Path | None, database_url: str | None, bro
     with site.database as database:
         migrate_when_ready(database)
         warn_of_mounts(database, site.mounts)
+    report_ready()
     code = run_worker(
         site.worker, models, broker_url=site.broker_url, database_url=site.database_url, mounts=site.mounts
     )

@@ -134,10 +134,10 @@ def test_a_fresh_installation_shows_an_empty_list(tmp_path: Path) -> None:
         assert web.client.get("/api/v1/slides").json() == {"slides": [], "next": None}
         system = web.client.get("/api/v1/system").json()
         assert (system["inboxes"], system["queue"], system["model"]["name"]) == ([], None, "smearcount")
-        checks = web.client.get("/api/v1/system/checks").json()["checks"]
+        checks = web.client.post("/api/v1/system/checks").json()["checks"]
         assert {check["what"]: check["state"] for check in checks} == {
-            "database": "well", "audit": "well", "broker": "unknown", "model": "well", "pattern": "well", "folders": "well",
-            "slides": "well",
+            "database": "well", "audit": "well", "broker": "unknown", "encryption": "well", "model": "well", "pattern": "well",
+            "folders": "well", "slides": "well",
         }  # fmt: skip
         web.end()
     finally:

@@ -257,7 +257,7 @@ def test_a_problem_repeats_nothing_that_was_sent(client: TestClient) -> None:
 def test_a_method_that_a_path_does_not_know_names_those_it_does(client: TestClient) -> None:
     answer = client.put("/api/v1/session")
     assert answer.status_code == 405
-    assert answer.headers["allow"] == "DELETE, GET, POST"
+    assert answer.headers["allow"] == "DELETE, GET, HEAD, POST"
     assert answer.json()["status"] == 405
 
 
@@ -319,7 +319,7 @@ def test_the_system_tells_what_status_tells(lab: Lab, client: TestClient) -> Non
     assert inbox["watcher_lives"] is False
     assert system["queue"] == {"waiting": 3, "held": 1}
     assert system["model"]["name"] == "test-cnn"
-    checks = client.get("/api/v1/system/checks").json()
+    checks = client.post("/api/v1/system/checks").json()
     assert checks["checks"] == [{"what": "database", "state": "well", "details": "answers"}]
 
 

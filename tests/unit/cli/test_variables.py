@@ -5,9 +5,12 @@ from pathlib import Path
 import pytest
 from pydantic_settings import BaseSettings
 
+from smearcount.cli.errors import CommandError
 from smearcount.cli.site import Site
 from smearcount.cli.startup import open_site
 from smearcount.cli.variables import SETTINGS, WARNED, is_deprecated, variable
+from smearcount.db.engine.database import Database
+from smearcount.db.settings import DatabaseSettings
 
 DEPRECATED = [(kind, name) for kind in SETTINGS for name in kind.model_fields if is_deprecated(kind, name)]
 
@@ -120,3 +123,53 @@ def test_a_command_prints_a_line_for_each_and_what_up_starts_prints_none(
     assert open_site().watcher.empty_seconds == 5
     assert capsys.readouterr().err == ""
     assert WARNED not in shown(site)
+
+
+def test_a_value_that_is_no_json_is_named_with_the_form_that_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SMEARCOUNT_IGNORE", "*_thumb.jpg")
+
+    with pytest.raises(
+        CommandError, match=r'^SMEARCOUNT_IGNORE is no JSON \(Patterns .*\["\*_thumb\.jpg", "archive"\]'
+    ):
+        Site()
+
+
+def test_a_wrong_value_is_named_with_its_variable_and_what_it_is_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SMEARCOUNT_WEB_PORT", "http")
+
+    with pytest.raises(CommandError) as caught:
+        Site()
+
+    said = str(caught.value)
+    assert said.startswith("SMEARCOUNT_WEB_PORT cannot be 'http': input should be a valid integer")
+    assert said.endswith("(Port to listen on; 0 takes any free one.)")
+
+
+def test_what_kubernetes_sets_for_a_service_of_that_name_is_no_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "SMEARCOUNT_WEB_PORT": "tcp://10.0.0.1:80",
+        "SMEARCOUNT_WEB_SERVICE_HOST": "10.0.0.1",
+        "SMEARCOUNT_WEB_SERVICE_PORT": "80",
+        "SMEARCOUNT_WEB_SERVICE_PORT_HTTP": "80",
+        "SMEARCOUNT_WEB_PORT_80_TCP": "tcp://10.0.0.1:80",
+        "SMEARCOUNT_WEB_PORT_80_TCP_PROTO": "tcp",
+        "SMEARCOUNT_PORT": "tcp://10.0.0.2:80",
+    }.items():
+        monkeypatch.setenv(name, value)
+    site = Site()
+
+    assert site.web.web_port == 8765
+    assert site.warnings() == []
+
+
+def test_a_misspelt_port_is_still_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SMEARCOUNT_WEBB_PORT", "80")
+
+    assert Site().warnings() == ["SMEARCOUNT_WEBB_PORT is no setting; did you mean SMEARCOUNT_WEB_PORT?"]
+
+
+@pytest.mark.parametrize("name", ["a?b", "a#b", "a%41b", "a b", "ä", "%3F?"])
+def test_a_data_folder_of_any_name_holds_its_database(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+    with Database(DatabaseSettings().url_for(folder)) as database:
+        assert database.file == folder / "smearcount.db"

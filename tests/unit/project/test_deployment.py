@@ -47,6 +47,7 @@ def test_the_dockerfile_copies_what_is_there() -> None:
         ("Dockerfile", "USER 10001:10001\n", "", "runs as root"),
         ("Dockerfile", "AS watcher\n", "AS looker\n", "no target watcher"),
         ("Dockerfile", "python:3.13.14", "python:3", "no exact version"),
+        ("Dockerfile", "@sha256:", "-sha256-", "no exact version and digest"),
     ],
 )
 def test_a_dockerfile_that_cannot_be_built_is_found_out(
@@ -181,6 +182,11 @@ def test_the_units_are_valid(tmp_path: Path) -> None:
 
     assert done.returncode == 0, done.stderr
     assert str(tmp_path) not in done.stderr, "systemd says of a line that it does not know it"
+
+
+def test_the_bench_unit_reaches_this_machine_alone() -> None:
+    text = (DEPLOYMENT / "systemd" / "smearcount.service").read_text()
+    assert "\nIPAddressDeny=any\nIPAddressAllow=localhost\n" in text
 
 
 @pytest.mark.parametrize("unit", [unit for unit in UNITS if unit.suffix == ".service"], ids=lambda unit: unit.name)

@@ -4,6 +4,8 @@ import re
 from importlib import metadata
 from pathlib import Path
 
+import licences
+
 #: Everything that an installation may hold except TensorFlow, which brings dozens of packages.
 PINS = Path(__file__).parents[3] / "requirements" / "evaluate.txt"
 
@@ -50,3 +52,20 @@ def test_every_package_has_a_permissive_licence_or_was_looked_at() -> None:
         if not all(PERMISSIVE.match(licence) for licence in licences)
     }
     assert odd == {package: licences for package, licences in LOOKED_AT.items() if package in found}
+
+
+def test_the_recorded_list_names_every_pin_with_its_licence() -> None:
+    recorded = (PINS.parent / "licences.md").read_text()
+    rows = re.findall(r"^\| (\S+) \| (\S+) \| (.+) \|$", recorded, re.MULTILINE)
+    assert [(name, version) for name, version, _ in rows[2:]] == list(licences.pinned()), (
+        "write it anew: python deployment/licences.py > requirements/licences.md"
+    )
+    for name, _, licence in rows[2:]:
+        here = licences.licence(name)
+        assert here is None or licence == here, name
+
+
+def test_every_pin_is_held_to_the_hashes_of_its_files() -> None:
+    for file in PINS.parent.glob("*.txt"):
+        for pin in re.split(r"\n(?=[A-Za-z0-9])", file.read_text().strip()):
+            assert re.search(r"--hash=sha256:[0-9a-f]{64}", pin), (file.name, pin.partition("=")[0])

@@ -1,5 +1,6 @@
 """Who may ask, and what they may do."""
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from smearcount.web.settings import WebSettings
 
 PASSWORD = "correct horse battery"  # noqa: S105 (of a test)
 TOKEN, VIEWER_TOKEN = "t" * 32, "v" * 32
+TOKEN_MARK = f"token {hashlib.sha256(TOKEN.encode()).hexdigest()[:8]}"
 
 
 def asking(**headers: str) -> HTTPConnection:
@@ -80,7 +82,7 @@ def test_tokens_give_their_roles_and_nothing_else_does(tmp_path: Path) -> None:
     access = Access(settings(web_token=TOKEN, web_viewer_token=VIEWER_TOKEN), tmp_path)
     program = access.person(asking(authorization=f"Bearer {TOKEN}", X_Reviewer="LIS"))
     assert program is not None
-    assert (program.name, program.role) == ("LIS", Role.REVIEWER)
+    assert (program.name, program.role) == (f"LIS ({TOKEN_MARK})", Role.REVIEWER)
     looker = access.person(asking(authorization=f"bearer {VIEWER_TOKEN}"))
     assert looker is not None
     assert looker.role is Role.VIEWER
@@ -140,7 +142,7 @@ def test_a_token_opens_a_session_for_a_browser(tmp_path: Path) -> None:
     session_id, _ = access.log_in_with_token("Anna", TOKEN, client="a")
     person = access.person(with_cookie(session_id))
     assert person is not None
-    assert (person.name, person.role) == ("Anna", Role.REVIEWER)
+    assert (person.name, person.role) == (f"Anna ({TOKEN_MARK})", Role.REVIEWER)
     with pytest.raises(Problem) as raised:
         access.log_in_with_token("Anna", VIEWER_TOKEN, client="a")
     assert raised.value.kind == "wrong-login"

@@ -1,5 +1,6 @@
 // Sends changes to the server.
 
+import { Lost, prefix, reached } from "./dom.js";
 import { reviewer } from "./reviewer.js";
 
 /**
@@ -59,11 +60,12 @@ export async function send(method, path, body) {
   if (token) headers["X-CSRF-Token"] = token;
   let answer;
   try {
-    answer = await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
-  } catch {
-    throw new Problem({ type: "", title: "The server does not answer", status: 0, detail: "nothing was changed" });
+    answer = await reached(prefix + path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
+  } catch (error) {
+    if (!(error instanceof Lost)) throw error;
+    throw new Problem({ type: "", title: error.message, status: 0, detail: "nothing was changed" });
   }
-  if (answer.status === 401 && token) location.assign(`/login?next=${encodeURIComponent(location.pathname)}`);
+  if (answer.status === 401 && token) location.assign(`${prefix}/login?next=${encodeURIComponent(location.pathname)}`);
   if (answer.status === 204) return null;
   const content = await answer.json();
   if (!answer.ok) throw new Problem(content);

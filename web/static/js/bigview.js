@@ -1,6 +1,6 @@
 // One cell large, with its probabilities and its history.
 
-import { localTimes, one, readPage } from "./dom.js";
+import { localTimes, one, prefix, readPage } from "./dom.js";
 
 /** @typedef {import("./gallery.js").Gallery} Gallery */
 
@@ -36,7 +36,7 @@ export class BigView {
       one("#big-view-content").replaceChildren();
       this.dialog.showModal();
     }
-    const view = (await readPage(`/cells/${id}`)).getElementById("cell");
+    const view = (await readPage(`${prefix}/cells/${id}`)).getElementById("cell");
     // Meanwhile another cell may have been asked for, or the window closed.
     if (!view || this.wanted !== id) return;
     one("#big-view-content").replaceChildren(view);

@@ -1,7 +1,7 @@
 // What every page does: colours, the dialog with the keys, menus, the reviewer's name, and times in the local zone.
 
 import { send } from "./api.js";
-import { isTyping, localTimes } from "./dom.js";
+import { isTyping, localTimes, prefix } from "./dom.js";
 import { askReviewer, showReviewer } from "./reviewer.js";
 
 const THEMES = ["auto", "light", "dark"];
@@ -44,7 +44,7 @@ document.getElementById("show-keys")?.addEventListener("click", showKeys);
 document.getElementById("reviewer")?.addEventListener("click", () => void askReviewer());
 document.getElementById("log-out")?.addEventListener("click", async () => {
   await send("DELETE", "/api/v1/session");
-  location.assign("/login");
+  location.assign(`${prefix}/login`);
 });
 document.addEventListener("click", closeMenus);
 document.addEventListener("keydown", (event) => {

@@ -1,5 +1,8 @@
 // Helpers that find, make and replace parts of a page.
 
+/** The path under which a proxy shows this server; empty at its root. */
+export const prefix = document.documentElement.dataset.prefix ?? "";
+
 /**
  * Return the element that a selector finds; throws if the page has none, which is a defect.
  * @param {string} selector
@@ -39,12 +42,14 @@ export function make(tag, attributes = {}, ...children) {
  * Read something from this server. If the login has ended, the browser goes to the login page, which leads back here.
  * @param {string} address
  * @param {string} type the media type that is wanted
+ * @param {"GET" | "POST"} [method] POST where the server does something for it
  * @returns {Promise<Response>}
  */
-export async function read(address, type) {
-  const answer = await fetch(address, { headers: { Accept: type } });
-  if (answer.redirected && new URL(answer.url).pathname === "/login") {
-    location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
+export async function read(address, type, method = "GET") {
+  const token = document.querySelector('meta[name="csrf-token"]')?.getAttribute("content");
+  const answer = await reached(address, { method, headers: { Accept: type, ...(token && method === "POST" ? { "X-CSRF-Token": token } : {}) } });
+  if (answer.redirected && new URL(answer.url).pathname === `${prefix}/login`) {
+    location.assign(`${prefix}/login?next=${encodeURIComponent(location.pathname + location.search)}`);
   }
   if (!answer.ok || answer.redirected) throw new Error(`the server answers ${answer.status}`);
   return answer;
@@ -62,10 +67,11 @@ export function parsed(text) {
 /**
  * Read a page of this server and return it without showing it.
  * @param {string} address
+ * @param {"GET" | "POST"} [method]
  * @returns {Promise<Document>}
  */
-export async function readPage(address) {
-  return parsed(await (await read(address, "text/html")).text());
+export async function readPage(address, method = "GET") {
+  return parsed(await (await read(address, "text/html", method)).text());
 }
 
 /**
@@ -93,6 +99,51 @@ export function localTimes(within = document) {
     const day = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
     time.textContent = `${day} ${two(at.getHours())}:${two(at.getMinutes())}`;
   }
+}
+
+/** The server does not answer, or something else answers in its place. */
+export class Lost extends Error {}
+
+/**
+ * Send a request to this server. A banner says so if the server is not reached, until it is again.
+ * @param {string} address
+ * @param {RequestInit} [options]
+ * @returns {Promise<Response>} an answer of the server itself
+ */
+export async function reached(address, options) {
+  let answer;
+  try {
+    answer = await fetch(address, options);
+  } catch {
+    throw lost("The server does not answer.");
+  }
+  // Our own answers name their policy, those of a proxy in front do not; its pages of errors are HTML.
+  if (answer.status >= 500 && !answer.headers.has("Content-Security-Policy")) {
+    throw lost(`The server cannot be reached: what stands in front of it answers ${answer.status}.`);
+  }
+  found();
+  return answer;
+}
+
+/**
+ * Show the banner that the server is lost.
+ * @param {string} why
+ * @returns {Lost}
+ */
+export function lost(why) {
+  const banner = document.getElementById("lost");
+  const text = `${why} Nothing that you do now is kept, and what you see may be old. This page tries again by itself.`;
+  if (banner && (banner.hidden || banner.textContent !== text)) {
+    banner.textContent = text;
+    banner.hidden = false;
+  }
+  return new Lost(why);
+}
+
+/** Take the banner away: the server answers. */
+export function found() {
+  const banner = document.getElementById("lost");
+  if (banner) banner.hidden = true;
 }
 
 /** How long a notice stays, in milliseconds. */

@@ -1,6 +1,8 @@
 // Following the live changes while the page is visible. A hidden page disconnects, because a browser has only six
 // connections to a server for all of its pages together.
 
+import { found, prefix, reached } from "./dom.js";
+
 /**
  * @typedef {object} Change a slide that people alone have changed
  * @property {number} last_review its newest review; 0 if there was none lately
@@ -52,8 +54,9 @@ export function follow(changed, pause = 300) {
   };
 
   const open = () => {
-    source = new EventSource("/api/v1/changes");
+    source = new EventSource(`${prefix}/api/v1/changes`);
     source.addEventListener("ready", () => {
+      found();
       show("on", "live");
       // The page was read a moment before the first connection; before a later one, anything may have happened.
       everything ||= !isFirst;
@@ -68,11 +71,18 @@ export function follow(changed, pause = 300) {
     });
     source.addEventListener("error", () => {
       show("off", "not live");
+      void seek();
       // A browser tries again by itself after a lost connection, but not after a refused one.
       if (source?.readyState !== EventSource.CLOSED) return;
       close();
       setTimeout(look, RETRY);
     });
+  };
+
+  /** Find out whether the server is lost or merely has no place for another follower; the banner says the former. */
+  const seek = async () => {
+    if (document.hidden) return;
+    await reached(`${prefix}/healthz`).catch(() => undefined);
   };
 
   const close = () => {

@@ -1,7 +1,7 @@
 // The system page: its state is read again as images come, the checks on request; files get another try.
 
 import { Cancelled, send } from "./api.js";
-import { one, readPage, replaceById, say } from "./dom.js";
+import { one, prefix, readPage, replaceById, say } from "./dom.js";
 import { follow } from "./live.js";
 
 async function refresh() {
@@ -14,7 +14,7 @@ async function look() {
   const checks = one("#checks");
   checks.setAttribute("aria-busy", "true");
   one("p", checks).textContent = "Looking …";
-  const found = (await readPage("/system/checks")).getElementById("checks");
+  const found = (await readPage(`${prefix}/system/checks`, "POST")).getElementById("checks");
   if (found) replaceById([found]);
 }
 

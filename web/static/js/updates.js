@@ -2,7 +2,7 @@
 // to its own changes bring.
 
 import { Cancelled, send } from "./api.js";
-import { one, parsed, read, readPage, replaceById, say } from "./dom.js";
+import { one, parsed, prefix, read, readPage, replaceById, say } from "./dom.js";
 import { knownReviewer, reviewer } from "./reviewer.js";
 
 /** @typedef {import("./api.js").Review} Review */
@@ -77,7 +77,7 @@ export class SlideUpdates {
     while (this.isStale) {
       this.isStale = false;
       const { shown } = this;
-      const answer = await read(`/slides/${this.slide}/news?seen=${this.state.lastReview}`, "application/json");
+      const answer = await read(`${prefix}/slides/${this.slide}/news?seen=${this.state.lastReview}`, "application/json");
       /** @type {Update} */
       const update = await answer.json();
       // Meanwhile the answer to a change was shown. Which of the two is newer cannot be told, so the slide is read again.
