@@ -21,7 +21,7 @@ from support.examining import EXPORT, REMARKS, signed
 #: The slide of the examples.
 SHOWN = signed(remarks=REMARKS)
 
-PAGE = (Path(__file__).parents[3] / "docs" / "exports.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[4] / "docs" / "exports.md").read_text(encoding="utf-8")
 
 #: The examples, by what they are in.
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)

@@ -20,7 +20,7 @@ from smearcount.differential.forms.lis2 import records
 
 from support.examining import EXPORT, REMARKS, reviewed_tally, signed, tally
 
-PAGE = (Path(__file__).parents[3] / "docs" / "delivery.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[4] / "docs" / "delivery.md").read_text(encoding="utf-8")
 #: The slide and the receiver of the page's examples.
 SHOWN = signed(remarks=REMARKS)
 LIS = Profile(
