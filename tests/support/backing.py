@@ -3,6 +3,7 @@
 import hashlib
 import importlib.util
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -50,10 +51,33 @@ def empty_beside(url: str, folder: Path) -> Iterator[str]:
     if url.startswith("sqlite"):
         yield f"sqlite:///{folder / 'elsewhere' / 'smearcount.db'}"
         return
+    with _made_beside(url, "template1") as made:
+        yield made
+
+
+@contextmanager
+def copied_beside(url: str, folder: Path) -> Iterator[str]:
+    """Yield the URL of a copy of a database that nobody has open: a file in `folder`, or on the same server."""
+    if url.startswith("sqlite"):
+        copy = folder / "copy" / "smearcount.db"
+        copy.parent.mkdir()
+        shutil.copy(str(make_url(url).database), copy)
+        yield f"sqlite:///{copy}"
+        return
+    with _made_beside(url, str(make_url(url).database)) as made:
+        yield made
+
+
+@contextmanager
+def _made_beside(url: str, template: str) -> Iterator[str]:
     name = f"smearcount_{uuid.uuid4().hex[:12]}"
-    server = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+    # A database that somebody is connected to cannot be copied.
+    server = make_url(url).set(drivername="postgresql", database="postgres").render_as_string(hide_password=False)
+    made = psycopg.sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY").format(
+        psycopg.sql.Identifier(name), psycopg.sql.Identifier(template)
+    )
     with psycopg.connect(server, autocommit=True, application_name="test") as connection:
-        connection.execute(psycopg.sql.SQL("CREATE DATABASE {}").format(psycopg.sql.Identifier(name)))
+        connection.execute(made)
     try:
         yield make_url(url).set(database=name).render_as_string(hide_password=False)
     finally:

@@ -6,6 +6,7 @@ SMEARCOUNT_TEST_ARTEFACTS to a folder in which the pictures are kept.
 
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 from urllib.parse import urlsplit
 
+import psutil
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, Request, expect, sync_playwright
 from playwright.sync_api import Error as BrowserError
@@ -252,3 +254,53 @@ def serve(smearcount: Smearcount) -> str:
         if "http://" in line:
             return next(word.partition("?")[0] for word in line.split() if word.startswith("http://"))
     pytest.fail(f"the web server said no address, but: {''.join(said)}")
+
+
+@dataclass
+class Taken:
+    """How long something took, in seconds, and how long it would take on a machine that has nothing else to do."""
+
+    #: Time that passed.
+    passed: float = 0.0
+    #: Processor time of all processes that this one has started, and of theirs.
+    processor: float = 0.0
+    #: Time in which the machine had nothing to do: then nobody else kept the work from going on.
+    idle: float = 0.0
+
+    def undisturbed(self, passed: float | None = None) -> float:
+        """Return how long it takes at most where nobody else needs the processor.
+
+        Args:
+            passed: Time that passed; None for all of the time that was measured.
+        """
+        return min(self.passed if passed is None else passed, self.processor + self.idle)
+
+
+@contextmanager
+def measured() -> Iterator[Taken]:
+    """Measure what happens in the context; what it yields has the times afterwards."""
+    taken = Taken()
+    processor, idle, began_at = _processor_of_descendants(), _idle(), time.monotonic()
+    yield taken
+    taken.passed = time.monotonic() - began_at
+    taken.idle = _idle() - idle
+    taken.processor = sum(
+        seconds - processor.get(process, 0.0) for process, seconds in _processor_of_descendants().items()
+    )
+
+
+def _processor_of_descendants() -> dict[psutil.Process, float]:
+    found = {}
+    for process in psutil.Process().children(recursive=True):
+        try:
+            times = process.cpu_times()
+        except psutil.NoSuchProcess:
+            continue
+        found[process] = times.user + times.system
+    return found
+
+
+def _idle() -> float:
+    """Return the time without any work since the machine's start, per processor."""
+    times = psutil.cpu_times()
+    return float(times.idle + getattr(times, "iowait", 0.0)) / (psutil.cpu_count() or 1)

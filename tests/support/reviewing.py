@@ -6,7 +6,8 @@ from datetime import timedelta
 from smearcount.db.engine.database import Database
 from smearcount.db.ingest import completion
 from smearcount.db.queries.cells import cell
-from smearcount.db.queries.slides import SlideFilter, slide, slide_page
+from smearcount.db.queries.counts import find_slide_id
+from smearcount.db.queries.slides import slide
 from smearcount.db.review.records import Change, Review
 from smearcount.db.review.reviews import reclassify
 from smearcount.db.review.sign_off import SlideEvent
@@ -62,8 +63,7 @@ class Bench:
 
     def slide_id(self, name: str) -> int:
         """Return the id of a slide."""
-        (found,) = slide_page(self.database, SlideFilter(text=name)).slides
-        return found.id
+        return find_slide_id(self.database, name)
 
     def call(
         self,

@@ -20,11 +20,11 @@ from smearcount.differential.classes import CellClass
 from smearcount.differential.model import ModelUsed
 from smearcount.differential.settings import CountSettings
 from smearcount.differential.signing.policy import SignOffSettings
-from smearcount.web.server.application import make_application
 from smearcount.web.services import Check, Colour, ModelFacts, Queue, Services
 from smearcount.web.settings import WebSettings
 
 from support.exports import cell_bytes
+from support.reuse.routes import make_application_again
 from support.reviewing import LENIENT
 from support.waiting import wait_until
 
@@ -114,7 +114,7 @@ class Lab:
         sign_off: SignOffSettings = LENIENT,
     ) -> FastAPI:
         """Return the real application over this database."""
-        return make_application(
+        return make_application_again(
             Services(
                 database=self.database,
                 counts=counts or CountSettings(),

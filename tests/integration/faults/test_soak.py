@@ -106,7 +106,18 @@ def test_a_short_soak_loses_nothing_and_looks_at_every_process(
 ) -> None:
     own_postgresql.remove()  # skips the test if PostgreSQL is missing; the soak starts its own
     options = parser().parse_args(
-        ["--minutes", "0.25", "--pause", "4", "--cells", "400", "--samples", str(tmp_path / "samples.csv")]
+        [
+            "--minutes",
+            "0.25",
+            "--pause",
+            "4",
+            "--cells",
+            "400",
+            "--rate",
+            "30",
+            "--samples",
+            str(tmp_path / "samples.csv"),
+        ]
     )
     found = run.soak(tmp_path, options, Console(stderr=True))
     assert (found.counted, found.lost, found.twice, found.called_otherwise) == (found.sent, 0, 0, 0)
