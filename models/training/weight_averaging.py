@@ -22,7 +22,8 @@ def use_mean_weights(network: Any, images: npt.NDArray[np.float32 | np.uint8], *
 
     Args:
         network: a Keras model compiled with an optimizer that keeps the mean (use_ema).
-        images: training images as they are in use, not augmented: shape (n, side, side, 3), n >= 1, RGB, 0-255.
+        images: training images in the size that is used, in the stains that the network is to know: shape
+            (n, side, side, 3), n >= 1, RGB, 0-255.
         seed: decides which of them form a batch. All are used, except for a rest that does not fill a batch.
     """
     import keras

@@ -15,6 +15,7 @@ from smearcount.web.auth.launch import (
     token_in,
     without_token,
 )
+from smearcount.web.links import prefix
 from smearcount.web.problems import Problem, respond
 
 #: What says nothing of slides, for programs that watch over the server.
@@ -54,7 +55,7 @@ class LaunchToken:
 
     async def _keep_token(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the browser keep the token, and ask again without it in the address, which others may see."""
-        response = RedirectResponse(without_token(scope), status_code=303)
+        response = RedirectResponse(prefix() + without_token(scope), status_code=303)
         # The server's own user needs no cookie, which the browser would show to other ports of this machine as well.
         if self._token is not None and not is_own_connection(scope):
             response.set_cookie(LAUNCH_COOKIE, self._token, httponly=True, samesite="strict", path="/")

@@ -97,6 +97,7 @@ def test_everything_works_under_a_prefix_and_a_lost_server_is_said(
 ) -> None:
     ids = lab.add_slide("S1", unidentified=1, damaged=1)
     smearcount.environment["SMEARCOUNT_DATABASE_URL"] = str(lab.database.url)
+    smearcount.environment["SMEARCOUNT_WEB_PROXIES"] = '["127.0.0.1"]'
     smearcount.data.mkdir(exist_ok=True)
     Users(smearcount.data / "users.json").set("Anna", Role.REVIEWER, PASSWORD)
     inner = free_port()
