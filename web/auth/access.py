@@ -258,7 +258,7 @@ class Access:
 
 def session_cookie(connection: HTTPConnection) -> str:
     """Return the name of the session's cookie; over HTTPS no other is read, since whoever serves another port could set it."""
-    return SECURE_SESSION_COOKIE if connection.url.scheme == "https" else SESSION_COOKIE
+    return SECURE_SESSION_COOKIE if connection.scope.get("scheme") == "https" else SESSION_COOKIE
 
 
 def _bearer(connection: HTTPConnection) -> str | None:

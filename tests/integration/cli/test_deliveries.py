@@ -16,6 +16,7 @@ from support.running import Smearcount
 @pytest.fixture
 def command(sqlite_database: Database, tmp_path: Path) -> Smearcount:
     url = sqlite_database.url.render_as_string(hide_password=False)
+    (tmp_path / "data").chmod(0o700)
     return Smearcount(tmp_path / "data", {"SMEARCOUNT_DATABASE_URL": url})
 
 

@@ -279,6 +279,9 @@ def test_what_the_site_refuses_is_not_signed_by_acknowledging_it(
     bench: Bench, slide_id: int, code: ObstacleCode
 ) -> None:
     quarantine(bench, "S/broken.jpg")
+    # Hardly any blood has most of its cells in this class, so the images must be unlike those that the model knows.
+    rare = [(f"S/rare-{number}.jpg", f"rare {number}", CellClass.EOSINOPHIL, True) for number in range(20)]
+    count_cells(bench.database, bench.inbox, rare)
     bench.complete()
     name = f"sign_off_{code.value.replace('-', '_')}"
     refusing = SignOffSettings(**{**RULES.policy.model_dump(), name: Policy.REFUSED})
