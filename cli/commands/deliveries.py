@@ -4,6 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from smearcount.cli import options
 from smearcount.cli.startup import open_site
@@ -19,21 +20,26 @@ _by = click.option("--by", required=True, metavar="NAME", help="Name of the pers
 
 
 @click.group(invoke_without_command=True)
+@options.output
+@options.data
+@options.database
 @click.pass_context
-def deliveries(context: click.Context) -> None:
+def deliveries(context: click.Context, output: str, data: Path | None, database_url: str | None) -> None:
     """See what was sent, what waits and what was refused, and decide about it.
 
     Without a command it shows the destinations.
     """
     if context.invoked_subcommand is None:
-        context.invoke(destinations)
+        context.invoke(destinations, output=output, data=data, database_url=database_url)
+    elif context.get_parameter_source("output") is ParameterSource.COMMANDLINE or data or database_url:
+        raise click.UsageError(f"write the options after {context.invoked_subcommand}")
 
 
 @deliveries.command()
 @options.output
 @options.data
 @options.database
-def destinations(output: str = "table", data: Path | None = None, database_url: str | None = None) -> None:
+def destinations(output: str, data: Path | None, database_url: str | None) -> None:
     """List the destinations: what waits for each, what it refused, and whether it answers."""
     site = open_site(data=data, database_url=database_url)
     with site.counted_database() as database:

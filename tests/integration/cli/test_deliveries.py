@@ -16,7 +16,6 @@ from support.running import Smearcount
 @pytest.fixture
 def command(sqlite_database: Database, tmp_path: Path) -> Smearcount:
     url = sqlite_database.url.render_as_string(hide_password=False)
-    (tmp_path / "data").chmod(0o700)
     return Smearcount(tmp_path / "data", {"SMEARCOUNT_DATABASE_URL": url})
 
 
@@ -70,6 +69,7 @@ def test_doctor_tries_each_destination(command: Smearcount, tmp_path: Path) -> N
 
 
 def test_a_wrong_setting_is_said_in_one_line_and_shows_no_secret(command: Smearcount) -> None:
+    command.call("config")  # closes the folder, which the fixture left open to others, and says so
     done = command.call("deliver")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "SMEARCOUNT_DESTINATIONS" in done.stderr
