@@ -204,5 +204,6 @@ def test_a_second_watcher_says_so_and_stops(running: tuple[Smearcount, Path]) ->
 def test_doctor_finds_all_well_while_up_runs(running: tuple[Smearcount, Path]) -> None:
     smearcount, inbox = running
     findings = smearcount.json("doctor", inbox)
-    assert {finding["state"] for finding in findings} == {"well"}, findings
+    others = {finding["what"]: finding["details"] for finding in findings if finding["state"] != "well"}
+    assert others == {"images": "no slide has 20 cells yet"}
     assert list(inbox.iterdir()) == []

@@ -32,9 +32,11 @@ AHEAD = timedelta(hours=1)
 
 @contextmanager
 def opened(smearcount: Smearcount) -> Iterator[Database]:
-    """Yield the command's database, made if there is none."""
+    """Yield the command's database, made if there is none; for its user alone, as the command makes it."""
     with Database(f"sqlite:///{smearcount.data / 'smearcount.db'}") as database:
+        mask = os.umask(0o077)
         migrate(database)
+        os.umask(mask)
         yield database
 
 

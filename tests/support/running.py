@@ -169,13 +169,15 @@ class Smearcount:
 
 @contextmanager
 def _undone() -> Iterator[None]:
-    """Restore logging and signal handlers, which a command sets up for its process."""
+    """Let a command have the umask that it has in a process of its own; restore that, logging and signal handlers."""
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
-    signals = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    signals = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    mask = os.umask(0o077)
     try:
         yield
     finally:
+        os.umask(mask)
         root.handlers[:] = handlers
         root.setLevel(level)
         for number, handler in signals.items():
