@@ -35,6 +35,7 @@ KINDS: Final[dict[str, tuple[int, str, str]]] = {
     "signed": (409, "The slide is signed", "Reopen it first, saying why."),
     "result-changed": (409, "The result is not the one that was seen", "Look at `changed`, read the slide again, then sign."),
     "signature-hindered": (409, "Something stands in the way of the signature", "Mend `obstacles`, or acknowledge them."),
+    "cursor-alone": (409, "A cursor goes alone", "Send it with `limit` and `format` alone, and choose from the answer."),
     "review-refused": (409, "This cannot be reviewed so", "`detail` says what forbids it."),
     "delivery-refused": (409, "This cannot be decided so", "`detail` says what forbids it."),
     "too-many-logins": (429, "Too many failed logins", "Wait as long as Retry-After says."),

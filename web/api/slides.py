@@ -1,9 +1,9 @@
 """Routes of slides: the list, one slide, its differentials and its cells."""
 
-from typing import Annotated, Self
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field
 
 from smearcount.db.delivery.outbox import SIGNING, changed_slides
 from smearcount.db.engine.database import Database
@@ -17,7 +17,7 @@ from smearcount.differential.forms.spreadsheet import csv_text, examinations_csv
 from smearcount.differential.settings import CountSettings
 from smearcount.differential.status import Status
 from smearcount.web.dependencies import TheCountSettings, TheDatabase, TheServices, TheSigningRules, person
-from smearcount.web.problems import described
+from smearcount.web.problems import Problem, described
 from smearcount.web.queries.examinations import examinations
 from smearcount.web.queries.slide_search import FLAG_CODES, REVIEW_CODES, SlideSearch, search_slides
 from smearcount.web.schemas.base import LARGEST_ID
@@ -90,13 +90,12 @@ class SlidesQuery(PageQuery):
         description="As `changed_since`, but only slides that were signed, reopened, withdrawn or restored.",
     )
 
-    @model_validator(mode="after")
-    def _cursor_alone(self) -> Self:
+    @property
+    def mixes_cursor(self) -> bool:
+        """Whether it asks for what has changed, and for something else besides."""
         others = self.model_fields_set - {"changed_since", "signed_since", "limit", "format"}
         given = {self.changed_since, self.signed_since} - {None}
-        if given and (others or None not in {self.changed_since, self.signed_since}):
-            raise ValueError("changed_since or signed_since goes with limit and format alone")
-        return self
+        return bool(given) and (bool(others) or None not in {self.changed_since, self.signed_since})
 
     @property
     def search(self) -> SlideSearch:
@@ -130,7 +129,12 @@ class CellsQuery(PageQuery):
     limit: int = Field(default=200, ge=1, le=LARGEST_GALLERY, description="Most images on the page.")
 
 
-@router.get("", summary="List slides", responses={**ALSO_CSV, **described("unknown-page")}, response_model=SlideList)
+@router.get(
+    "",
+    summary="List slides",
+    responses={**ALSO_CSV, **described("unknown-page", "cursor-alone")},
+    response_model=SlideList,
+)
 def list_slides(
     request: Request,
     response: Response,
@@ -154,6 +158,8 @@ def list_slides(
 
 def _page(database: Database, settings: CountSettings, query: SlidesQuery) -> tuple[int | None, SlidePage]:
     """Return a page of slides, and for those that have changed since a cursor also the next one."""
+    if query.mixes_cursor:
+        raise Problem("cursor-alone", "changed_since or signed_since goes with limit and format alone")
     since = query.changed_since if query.signed_since is None else query.signed_since
     if since is None:
         return None, search_slides(database, query.search, settings, after=query.after, limit=query.limit)

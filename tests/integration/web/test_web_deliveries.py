@@ -90,7 +90,7 @@ def test_a_cursor_brings_what_happened_since_and_nothing_twice(lab: Lab) -> None
         changed, at = pull(changed_since=at)
         assert changed == [second, third]
         both = client.get("/api/v1/slides", params={"changed_since": 0, "status": "signed"})
-        assert both.status_code == 422
+        assert (both.status_code, both.json()["type"]) == (409, "/problems/cursor-alone")
         table = client.get("/api/v1/slides", params={"changed_since": at, "format": "csv"})
         assert table.headers["x-cursor"] == str(pull(changed_since=at)[1])
 

@@ -131,13 +131,13 @@ def test_a_fresh_installation_shows_an_empty_list(tmp_path: Path) -> None:
     try:
         web = Web(smearcount)
         assert web.client.get("/readyz").json() == {"status": "ok"}
-        assert web.client.get("/api/v1/slides").json() == {"slides": [], "next": None}
+        assert web.client.get("/api/v1/slides").json() == {"slides": [], "next": None, "cursor": None}
         system = web.client.get("/api/v1/system").json()
         assert (system["inboxes"], system["queue"], system["model"]["name"]) == ([], None, "smearcount")
         checks = web.client.post("/api/v1/system/checks").json()["checks"]
         assert {check["what"]: check["state"] for check in checks} == {
             "database": "well", "audit": "well", "broker": "unknown", "encryption": "well", "model": "well", "pattern": "well",
-            "folders": "well", "slides": "well",
+            "folders": "well", "slides": "well", "images": "unknown",
         }  # fmt: skip
         web.end()
     finally:
