@@ -13,7 +13,7 @@ from smearcount.models.evaluation.dataset import LabelledFile, load_pixels
 from smearcount.models.evaluation.ood_probes import PROBES, Family, Probe
 from smearcount.models.inference.classification import Classification
 from smearcount.models.inference.classifier import Classifier
-from smearcount.models.preprocessing import decode_cell
+from smearcount.models.preprocessing import Pixels, decode_cell
 from smearcount.models.progress import SILENT, Progress
 
 _DECODE_THREADS = 2
@@ -51,9 +51,7 @@ def score_ood_probes(classifier: Classifier, calls: Calls, progress: Progress = 
     Raises:
         ImageRefused: an image has changed since it was classified.
     """
-    order = list(CellClass)
-    files = [LabelledFile(calls.paths[i], order[calls.labels[i]]) for i in spread(calls.labels, _PROBE_IMAGES)]
-    pixels, _ = load_pixels(files, decode_cell, threads=_DECODE_THREADS)
+    pixels, _ = sample(calls, _PROBE_IMAGES)
     scores = []
     for number, probe in enumerate(PROBES):
         progress.step("images of another kind", number, len(PROBES))
@@ -73,6 +71,20 @@ def _ood_scores(probe: Probe, calls: Sequence[Classification]) -> OodScores:
         unidentified=1 - called.total() / len(calls),
         called=dict(called.most_common()),
     )
+
+
+def sample(calls: Calls, most: int) -> tuple[Pixels, npt.NDArray[np.int64]]:
+    """Read some of the images that were called again: as many of every class, spread evenly.
+
+    Returns:
+        The pixels, uint8, shape (n, 128, 128, 3), and the labels as indices of CellClass, int64, shape (n,); n is at most `most`.
+
+    Raises:
+        ImageRefused: an image has changed since it was classified.
+    """
+    order = list(CellClass)
+    files = [LabelledFile(calls.paths[i], order[calls.labels[i]]) for i in spread(calls.labels, most)]
+    return load_pixels(files, decode_cell, threads=_DECODE_THREADS)
 
 
 def spread(labels: npt.NDArray[np.int64], most: int) -> list[int]:

@@ -7,15 +7,12 @@ import numpy as np
 from smearcount.differential.classes import CellClass
 from smearcount.models.evaluation.calibration import expected_calibration_error
 from smearcount.models.evaluation.calls import Calls
-from smearcount.models.evaluation.dataset import LabelledFile, load_pixels
-from smearcount.models.evaluation.ood_scores import spread
+from smearcount.models.evaluation.ood_scores import sample
 from smearcount.models.evaluation.scores import share_of
 from smearcount.models.evaluation.trust_fit import TESTED, Known, unseen_shifts
 from smearcount.models.inference.classifier import Classifier
-from smearcount.models.preprocessing import decode_cell
 from smearcount.models.progress import SILENT, Progress
 
-_DECODE_THREADS = 2
 #: Images that each stain is shown on.
 _IMAGES = 192
 
@@ -64,9 +61,7 @@ def score_shifts(classifier: Classifier, calls: Calls, progress: Progress = SILE
     Raises:
         ImageRefused: an image has changed since it was classified.
     """
-    order = list(CellClass)
-    files = [LabelledFile(calls.paths[i], order[calls.labels[i]]) for i in spread(calls.labels, _IMAGES)]
-    pixels, labels = load_pixels(files, decode_cell, threads=_DECODE_THREADS)
+    pixels, labels = sample(calls, _IMAGES)
     scores = []
     for number, (name, images) in enumerate(unseen_shifts(Known(pixels, labels), step=1)):
         progress.step("simulated stains", number, len(TESTED))
