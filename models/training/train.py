@@ -121,6 +121,7 @@ def train(
     validation = None
     if validation_dir is not None:
         validation = load_pixels(labelled_files(validation_dir), decode_cell)
+    restained = _restained(_central(images), recipe.seed)
     gpus = tensorflow.config.list_physical_devices("GPU")
     progress.line(f"training on {len(images):,} images with {'a GPU' if gpus else 'the CPU'}, {recipe.epochs} epochs")
     for epoch in range(len(run.rows), recipe.epochs):
@@ -129,11 +130,11 @@ def train(
         row: Row = {"epoch": epoch + 1, "side": recipe.side_of(epoch), "loss": round(loss, 4)}
         if validation is not None:
             due = (epoch + 1) % recipe.validate_every == 0 or epoch + 1 == recipe.epochs
-            row["validation_accuracy"] = round(_accuracy(network, images, *validation, recipe), 4) if due else None
+            row["validation_accuracy"] = round(_accuracy(network, restained, *validation, recipe), 4) if due else None
         row["seconds"] = round(time.monotonic() - started, 1)
         run.finish_epoch(network, row)
         progress.line(" ".join(f"{key} {value}" for key, value in row.items() if value is not None))
-    use_mean_weights(network, _restained(_central(images), recipe.seed), seed=recipe.seed)
+    use_mean_weights(network, restained, seed=recipe.seed)
     run.finish({finished.name: keras_bytes(network)})
     return finished
 
@@ -217,14 +218,14 @@ def _augmented_batches(
 
 def _accuracy(
     network: Any,
-    images: npt.NDArray[np.uint8],
+    restained: npt.NDArray[np.uint8],
     validation_images: npt.NDArray[np.uint8],
     validation_labels: npt.NDArray[np.int64],
     recipe: Recipe,
 ) -> float:
     """Return the accuracy (0-1) of the network as it would be used now; the state of its training stays as it was."""
     kept = [variable.numpy().copy() for variable in network.variables]
-    use_mean_weights(network, _restained(_central(images), recipe.seed), seed=recipe.seed)
+    use_mean_weights(network, restained, seed=recipe.seed)
     correct = 0
     for start in range(0, len(validation_images), 4 * recipe.batch):
         chosen = slice(start, start + 4 * recipe.batch)
